@@ -1,0 +1,78 @@
+"""What dataset-svc tells: imports, online and offline, changes."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from common.contracts.shared import ManifestRef, Shape, Visibility
+from common.kernel.events import EventData
+
+
+class DatasetVersion(Shape):
+    """An immutable import: its number, digest and manifests (`test` where the test set is independent)."""
+
+    id: str
+    number: int
+    digest: str
+    train: ManifestRef
+    test: ManifestRef | None = None
+    classes: tuple[str, ...] = ()
+
+
+class DatasetSnapshot(EventData):
+    """A dataset whole, as others need it."""
+
+    id: str
+    name: str
+    owner: str
+    visibility: Visibility
+    purpose: str
+    annotation: str
+    format: str
+    test_mode: str
+    online: bool
+    version: DatasetVersion | None = None
+
+
+class DatasetImported(EventData):
+    """An import ended well: the dataset has a new version."""
+
+    type: ClassVar[str] = "dataset.imported"
+    dataset: DatasetSnapshot
+    version: DatasetVersion
+
+
+class DatasetImportFailed(EventData):
+    """An import ended badly: the dataset is as it was."""
+
+    type: ClassVar[str] = "dataset.import_failed"
+    dataset_id: str
+    import_id: str
+    code: str
+    reason: str
+
+
+class DatasetOnline(DatasetSnapshot):
+    """The dataset can be used elsewhere from now on."""
+
+    type: ClassVar[str] = "dataset.online"
+
+
+class DatasetOffline(EventData):
+    """The dataset can no longer be chosen; what runs keeps what it holds."""
+
+    type: ClassVar[str] = "dataset.offline"
+    id: str
+
+
+class DatasetChanged(DatasetSnapshot):
+    """Name, description, visibility or another field changed; the whole snapshot."""
+
+    type: ClassVar[str] = "dataset.changed"
+
+
+class DatasetDeleted(EventData):
+    """The dataset is gone but for a tombstone."""
+
+    type: ClassVar[str] = "dataset.deleted"
+    id: str

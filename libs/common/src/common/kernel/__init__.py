@@ -1,0 +1,1 @@
+"""The words every other room is written in: identifiers, time, errors, states and events. No I/O."""

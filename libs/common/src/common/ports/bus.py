@@ -1,0 +1,63 @@
+"""The bus: how events reach other services."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from common.kernel.errors import Unavailable
+from common.kernel.events import CloudEvent
+
+Receive = Callable[[Sequence[CloudEvent]], Awaitable[None]]
+
+
+class BusUnavailable(Unavailable):
+    """The event could not be confirmed; it stays in the outbox and is sent again."""
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """One (service, handler) and the event types it hears.
+
+    `receive` returns once the events are durable in the subscriber's inbox; the same event may come twice.
+    """
+
+    service: str
+    handler: str
+    types: frozenset[str]
+    receive: Receive
+
+    @property
+    def queue(self) -> str:
+        """The queue's name, one for each (service, handler)."""
+        return f"{self.service}.{self.handler}"
+
+
+@dataclass(frozen=True)
+class BusCapabilities:
+    """What an adapter keeps by itself. `durable`: events survive in the bus; else the outbox is the queue."""
+
+    durable: bool
+    across_processes: bool
+
+
+class Bus(Protocol):
+    """A topic exchange with one queue for each subscription. At least once; confirms mean durable."""
+
+    capabilities: BusCapabilities
+
+    async def start(self, subscriptions: Sequence[Subscription]) -> None:
+        """Declare the subscriptions and begin to deliver."""
+        ...
+
+    async def publish(self, events: Sequence[CloudEvent]) -> None:
+        """Return when every event is durable at every subscriber or in the bus.
+
+        Raises BusUnavailable where that can't be confirmed; some of the events may have arrived all the same.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stop delivering; what is unconfirmed comes again after the next start."""
+        ...

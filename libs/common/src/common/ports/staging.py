@@ -1,0 +1,52 @@
+"""Staging: how a version, a model or code becomes a folder beside a workload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from common.contracts.shared import ManifestRef
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which files go to `train/` and which to `test/`: seeded, stratified by class, the same every time (row D8).
+
+    `ratio` is the part for training, between 0 and 1 exclusive.
+    """
+
+    ratio: float
+    seed: int = 0
+    stratify: Literal["first_folder", "none"] = "first_folder"
+
+
+@dataclass(frozen=True)
+class StageRequest:
+    """A folder to make. With `split` it holds `train/` and `test/`; with `test` the independent test set is
+    `test/` and the rest `train/`; else the files as they are."""
+
+    manifest: ManifestRef
+    split: Split | None = None
+    test: ManifestRef | None = None
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """`done` of `total` bytes."""
+
+    done: int
+    total: int
+
+
+class Staging(Protocol):
+    """Makes read-only folders from manifests, once a node, shared by all that ask for the same."""
+
+    async def stage(self, request: StageRequest, progress: Callable[[StageProgress], None] | None = None) -> Path:
+        """The folder. Digests are verified; raises Problem (`staging_failed`, `storage_full`)."""
+        ...
+
+    async def evict(self, keep_bytes: int) -> int:
+        """Drop what nothing uses until at most `keep_bytes` remain; gives the bytes freed."""
+        ...
