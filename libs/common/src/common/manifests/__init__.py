@@ -1,0 +1,31 @@
+"""Immutable lists of files: what a dataset version, a model, a code package or a job's results is made of.
+
+Many small files would drown any store, so their bytes are concatenated into packs, and one index object says which
+file is where. The index is sorted, so that one file of millions is found with a few small reads, and its content
+digest is the same whatever archive, order or packing the files came in.
+"""
+
+from common.manifests.index import FORMAT, Entry, Header
+from common.manifests.pack import Packed, PackWriter
+from common.manifests.paths import check_path
+from common.manifests.read import batches, delete, find, header, open_entry, read
+from common.manifests.store import store, store_bytes, store_folder, store_stream
+
+__all__ = [
+    "FORMAT",
+    "Entry",
+    "Header",
+    "PackWriter",
+    "Packed",
+    "batches",
+    "check_path",
+    "delete",
+    "find",
+    "header",
+    "open_entry",
+    "read",
+    "store",
+    "store_bytes",
+    "store_folder",
+    "store_stream",
+]

@@ -1,0 +1,110 @@
+"""Reading sets of files: the whole list, one file of millions, and the bytes of a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+from common.contracts.shared import ManifestRef
+from common.kernel.errors import NotFound
+from common.manifests.index import ContentDigest, Entry, Header, corrupt
+from common.ports.files import Files
+
+_FIRST = 1 << 16
+_PROBE = 1 << 15
+"""Bytes read at one step of a search: more than two of the longest lines."""
+
+
+async def header(files: Files, ref: ManifestRef) -> Header:
+    """The first line of the index. Raises NotFound (`file_not_found`), Problem (`manifest_corrupt`)."""
+    return await header_at(files, ref.address)
+
+
+async def header_at(files: Files, address: str) -> Header:
+    """The first line of the index at an address. Raises as `header`."""
+    return (await _head(files, address))[0]
+
+
+async def _head(files: Files, address: str) -> tuple[Header, int]:
+    """The header and how many bytes its line takes."""
+    line = b""
+    while b"\n" not in line:
+        chunk = await files.read(address, len(line), len(line) + max(_FIRST, len(line)))
+        if not chunk:
+            raise corrupt("its first line does not end")
+        line += chunk
+    line = line[: line.index(b"\n") + 1]
+    return Header.parse(line), len(line)
+
+
+async def batches(files: Files, ref: ManifestRef) -> AsyncIterator[list[Entry]]:
+    """The entries in the order of paths, some thousands at a time, which is the fast way through a long list.
+
+    At the end everything read is held against the digest of `ref`: Problem (`manifest_corrupt`) if it differs.
+    """
+    digest = ContentDigest()
+    rest, first = b"", True
+    async for chunk in files.get(ref.address):
+        *lines, rest = (rest + chunk).split(b"\n")
+        if first and lines:
+            Header.parse(lines.pop(0))
+            first = False
+        entries = [Entry.parse(line) for line in lines]
+        for entry in entries:
+            digest.add(entry)
+        if entries:
+            yield entries
+    if rest or first or digest.value() != ref.digest:
+        raise corrupt(f"{ref.address} does not hold the files of {ref.digest}")
+
+
+async def read(files: Files, ref: ManifestRef) -> AsyncIterator[Entry]:
+    """The entries one by one in the order of paths; checked as by `batches`."""
+    async for entries in batches(files, ref):
+        for entry in entries:
+            yield entry
+
+
+async def find(files: Files, ref: ManifestRef, path: str) -> Entry:
+    """The entry of one path, by binary search over the index. Raises NotFound (`file_not_found`)."""
+    low = (await _head(files, ref.address))[1]
+    high = (await files.stat(ref.address)).size
+    while high - low > 2 * _PROBE:
+        middle = (low + high) // 2
+        start, line = await _line_after(files, ref.address, middle)
+        if Entry.parse(line).path <= path:
+            low = start
+        else:
+            high = start
+    for line in (await files.read(ref.address, low, high)).splitlines():
+        entry = Entry.parse(line)
+        if entry.path == path:
+            return entry
+    raise NotFound("file_not_found", f"There is no file {path!r} in {ref.address}.")
+
+
+async def _line_after(files: Files, address: str, position: int) -> tuple[int, bytes]:
+    """The first line that begins after `position`, and where it begins."""
+    block = await files.read(address, position, position + _PROBE)
+    begin = block.index(b"\n") + 1
+    return position + begin, block[begin : block.index(b"\n", begin)]
+
+
+async def open_entry(
+    files: Files, ref: ManifestRef, entry: Entry, start: int = 0, end: int | None = None
+) -> AsyncIterator[bytes]:
+    """The bytes of one file from `start` up to `end` (exclusive), in chunks."""
+    head = await header(files, ref)
+    stop = entry.size if end is None else min(end, entry.size)
+    if start < stop:
+        async for chunk in files.get(head.objects[entry.object], entry.offset + start, entry.offset + stop):
+            yield chunk
+
+
+async def delete(files: Files, ref: ManifestRef) -> None:
+    """Remove the index and then the packs beside it. Done again after a kill it removes what was left."""
+    await files.delete(ref.address)
+    prefix = ref.address.rpartition("/")[0]
+    pack = re.compile(re.escape(f"{prefix}/pack-") + r"\d+").fullmatch
+    for key in [info.key async for info in files.list(f"{prefix}/pack-") if pack(info.key)]:
+        await files.delete(key)
