@@ -16,24 +16,25 @@ class PackFile:
         self.size = 0
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
         self._flushed = 0
-        self._pending = bytearray()
+        self._pending: list[bytes] = []
+        self._room = _BUFFER
 
     def write(self, data: bytes) -> None:
         """Append `data`. Raises OSError where the disk takes no more."""
-        self._pending += data
+        self._pending.append(data)
         self.size += len(data)
-        if len(self._pending) >= _BUFFER:
+        self._room -= len(data)
+        if self._room <= 0:
             self.flush()
 
     def flush(self) -> None:
         """Hand what is buffered to the file system."""
-        if self._pending:
-            view = memoryview(bytes(self._pending))
-            done = 0
-            while done < len(view):
-                done += os.pwrite(self._descriptor, view[done:], self._flushed + done)
-            self._flushed += done
-            self._pending.clear()
+        view = memoryview(b"".join(self._pending))
+        done = 0
+        while done < len(view):
+            done += os.pwrite(self._descriptor, view[done:], self._flushed + done)
+        self._flushed += done
+        self._pending, self._room = [], _BUFFER
 
     def read(self, start: int, length: int) -> bytes:
         """Bytes that were flushed."""
@@ -41,7 +42,7 @@ class PackFile:
 
     def cut(self, size: int) -> None:
         """Forget everything after the first `size` bytes."""
-        del self._pending[max(0, size - self._flushed) :]
+        self._pending = [b"".join(self._pending)[: max(0, size - self._flushed)]]
         self._flushed = min(size, self._flushed)
         os.ftruncate(self._descriptor, self._flushed)
         self.size = size

@@ -30,10 +30,14 @@ class Part:
 
 @dataclass(frozen=True)
 class FilesCapabilities:
-    """What an adapter can do beyond the basics: `local_paths` (objects are files here), `presign` (signed links)."""
+    """What an adapter can do beyond the basics: `local_paths` (objects are files here), `presign` (signed links).
+
+    `smallest_part`: bytes that every part of an upload but its last must have (S3 has such a limit).
+    """
 
     local_paths: bool
     presign: bool
+    smallest_part: int = 1
 
 
 Chunks = AsyncIterator[bytes]

@@ -1,0 +1,271 @@
+"""The `file:` adapter: objects as files in one folder, each whole or not there.
+
+Below the root: `objects/` holds the objects under their keys, `drafts/` what is being written, `uploads/` the parts
+of uploads that are not complete. A reader that has begun keeps what it reads when the object is replaced or deleted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from common.disk import telling_when_full
+from common.files.draft import Draft, check_sum, sweep
+from common.files.keys import check_key, check_prefix
+from common.files.threads import to_the_end
+from common.files.tree import Child, Tree
+from common.files.uploads import StoredPart, Uploads, check_number
+from common.kernel.errors import Invalid
+from common.ports.files import Chunks, FileInfo, FilesCapabilities, Part
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_CHUNK = 1 << 20
+"""Bytes read or written at one step: enough that handing over to a thread costs little."""
+
+
+class LocalFiles:
+    """Objects below a folder of this machine.
+
+    `sync` False leaves it to the kernel when data reaches the disk: faster, and a power loss (not a kill) may lose
+    what was just stored. `threads` bounds how many disk operations go on at once.
+    """
+
+    capabilities = FilesCapabilities(local_paths=True, presign=False)
+
+    def __init__(self, root: Path, *, sync: bool = True, threads: int = 8) -> None:
+        self._root = root.absolute()
+        self._sync = sync
+        self._drafts = self._root / "drafts"
+        self._drafts.mkdir(parents=True, exist_ok=True)
+        self._tree = Tree(self._root / "objects", sync=sync)
+        self._uploads = Uploads(self._root / "uploads", self._drafts, sync=sync)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="files")
+        sweep(self._drafts)
+
+    async def put(
+        self, key: str, content: bytes | Chunks, *, sha256: str | None = None, if_absent: bool = False
+    ) -> FileInfo:
+        """Store an object; see the port. Also raises Conflict (`key_conflict`) where a key is another's folder."""
+        check_key(key)
+        if isinstance(content, bytes):
+            return await self._run(self._put_bytes, key, content, sha256, if_absent)
+        draft = Draft(self._drafts, key)
+        try:
+            found = await self._fill(draft, content, sha256)
+            return await self._run(self._publish, draft.path, key, if_absent, found)
+        finally:
+            await self._run(draft.discard)
+
+    def _put_bytes(self, key: str, content: bytes, sha256: str | None, if_absent: bool) -> FileInfo:
+        draft = Draft(self._drafts, key)
+        try:
+            draft.write(content)
+            found = draft.seal(sync=self._sync, sha256=sha256)
+            return self._publish(draft.path, key, if_absent, found)
+        finally:
+            draft.discard()
+
+    async def _fill(self, draft: Draft, content: Chunks, sha256: str | None) -> str:
+        """Write content into a draft, a mebibyte at a time, and give its SHA-256. The next piece is only asked for
+        when the last is written."""
+        waiting: list[bytes] = []
+        size = 0
+        async for chunk in content:
+            waiting.append(chunk)
+            size += len(chunk)
+            if size >= _CHUNK:
+                await self._run(draft.write, b"".join(waiting))
+                waiting, size = [], 0
+        await self._run(draft.write, b"".join(waiting))
+        return await self._run(draft.seal, sync=self._sync, sha256=sha256)
+
+    async def put_file(self, key: str, path: Path, *, move: bool = False) -> FileInfo:
+        """Store a local file; see the port. Raises Invalid (`not_a_file`) for a link, a folder or a device."""
+        check_key(key)
+        if path.is_symlink() or not path.is_file():
+            raise Invalid("not_a_file", f"{path} is not a regular file, so it can't be stored.")
+        if move and path.stat().st_dev == self._root.stat().st_dev:
+            return await self._run(self._take, path, key)
+        info = await self._copy_in(key, path)
+        if move:
+            path.unlink()
+        return info
+
+    def _take(self, path: Path, key: str) -> FileInfo:
+        """Rename a file into the store."""
+        if self._sync:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        return self._publish(path, key, False, None)
+
+    async def _copy_in(self, key: str, path: Path) -> FileInfo:
+        source = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            draft = Draft(self._drafts, key)
+            try:
+                await self._copy(draft, source, hashed=False)
+                await self._run(draft.seal, sync=self._sync)
+                return await self._run(self._publish, draft.path, key, False, None)
+            finally:
+                await self._run(draft.discard)
+        finally:
+            os.close(source)
+
+    async def _copy(self, draft: Draft, source: int, *, hashed: bool) -> None:
+        """Append a whole open file to a draft, in steps between which one can be cancelled."""
+        start = 0
+        while done := await self._run(draft.copy, source, start, hashed=hashed):
+            start += done
+
+    def _publish(self, path: Path, key: str, if_absent: bool, sha256: str | None) -> FileInfo:
+        state = path.stat()
+        with telling_when_full(key):
+            self._tree.publish(path, key, if_absent=if_absent)
+        return _info(key, state, sha256)
+
+    async def get(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to `end`, in chunks of a mebibyte."""
+        check_range(key, start, end)
+        descriptor = self._tree.open(key)
+        try:
+            while end is None or start < end:
+                length = _CHUNK if end is None else min(_CHUNK, end - start)
+                chunk = await self._run(os.pread, descriptor, length, start)
+                if not chunk:
+                    return
+                yield chunk
+                start += len(chunk)
+        finally:
+            os.close(descriptor)
+
+    async def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        """The same bytes at once."""
+        check_range(key, start, end)
+        return await self._run(self._read, key, start, end)
+
+    def _read(self, key: str, start: int, end: int | None) -> bytes:
+        with os.fdopen(self._tree.open(key), "rb", buffering=0) as file:
+            file.seek(start)
+            return file.read(-1 if end is None else max(0, end - start)) or b""
+
+    async def stat(self, key: str) -> FileInfo:
+        """What is known of an object; its SHA-256 is not kept here."""
+        check_key(key)
+        return _info(key, await self._run(self._tree.stat, key))
+
+    async def list(self, prefix: str = "") -> AsyncIterator[FileInfo]:
+        """Every object whose key starts with `prefix`, in the order of keys, one folder in memory at a time."""
+        check_prefix(prefix)
+        *parents, start = prefix.split("/")
+        pending: list[tuple[list[str], Child]] = []
+        children = await self._run(self._tree.children, parents, start)
+        pending.extend((parents, child) for child in reversed(children))
+        while pending:
+            above, child = pending.pop()
+            path = [*above, child.name]
+            if child.state is not None:
+                yield _info("/".join(path), child.state)
+                continue
+            children = await self._run(self._tree.children, path)
+            pending.extend((path, child) for child in reversed(children))
+
+    async def delete(self, key: str) -> None:
+        """Remove an object, and folders that it leaves empty."""
+        check_key(key)
+        await self._run(self._tree.remove, key)
+
+    async def begin_upload(self, key: str) -> str:
+        """Begin an upload in parts; its id is good until it is completed or aborted, also after a restart."""
+        check_key(key)
+        return await self._run(self._uploads.begin, key)
+
+    async def put_part(self, upload: str, number: int, content: bytes | Chunks) -> Part:
+        """Store one part; see the port. Raises Invalid (`bad_part_number`)."""
+        check_number(number)
+        key = await self._run(self._uploads.key, upload)
+        draft = Draft(self._drafts, f"part {number} of {key}")
+        try:
+            sha256 = await self._fill(draft, _chunks(content) if isinstance(content, bytes) else content, None)
+            await self._run(self._uploads.keep, upload, number, draft.path, sha256)
+            return Part(number, draft.size, sha256)
+        finally:
+            await self._run(draft.discard)
+
+    async def parts(self, upload: str) -> Sequence[Part]:
+        """The parts that arrived, by number. Raises NotFound (`upload_not_found`)."""
+        return [stored.part for stored in await self._run(self._uploads.parts, upload)]
+
+    async def complete_upload(self, upload: str, *, sha256: str | None = None) -> FileInfo:
+        """Make the object from its parts. Raises Conflict (`upload_incomplete`), Invalid (`checksum_mismatch`; the
+        parts stay). Needs room for the object once more until it is done, except where there is one part."""
+        key = await self._run(self._uploads.key, upload)
+        outcome = await self._run(self._uploads.outcome, upload)
+        if outcome is not None:
+            return _info(key, await self._run(self._tree.stat, key), outcome["sha256"])
+        parts = await self._run(self._uploads.all_parts, upload)
+        info = await (self._adopt(key, parts[0], sha256) if len(parts) == 1 else self._join(key, parts, sha256))
+        await self._run(self._uploads.finish, upload, info.sha256)
+        return info
+
+    async def _adopt(self, key: str, only: StoredPart, sha256: str | None) -> FileInfo:
+        """The one part becomes the object: a second name for its file, until the upload is known to be done."""
+        check_sum(key, only.part.sha256, sha256)
+        name = only.path.parent / f".object-{os.urandom(8).hex()}"
+        await self._run(os.link, only.path, name)
+        return await self._run(self._publish, name, key, False, only.part.sha256)
+
+    async def _join(self, key: str, parts: Sequence[StoredPart], sha256: str | None) -> FileInfo:
+        draft = Draft(self._drafts, key)
+        try:
+            for stored in parts:
+                source = os.open(stored.path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    await self._copy(draft, source, hashed=sha256 is not None)
+                finally:
+                    os.close(source)
+            await self._run(draft.seal, sync=self._sync, sha256=sha256)
+            return await self._run(self._publish, draft.path, key, False, sha256)
+        finally:
+            await self._run(draft.discard)
+
+    async def abort_upload(self, upload: str) -> None:
+        """Throw the parts away; an unknown upload is no error."""
+        await self._run(self._uploads.abort, upload)
+
+    def local_path(self, key: str) -> Path | None:
+        """The object's file, to be read only. Raises NotFound (`file_not_found`)."""
+        check_key(key)
+        self._tree.stat(key)
+        return self._tree.root / key
+
+    async def close(self) -> None:
+        """Wait for what the threads are at and end them."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+    async def _run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await to_the_end(self._threads, function, *args, **kwargs)
+
+
+def check_range(key: str, start: int, end: int | None) -> None:
+    """Raise Invalid: `bad_key`, or `bad_range` for positions before the beginning."""
+    check_key(key)
+    if start < 0 or (end is not None and end < 0):
+        raise Invalid("bad_range", f"A range of {key} can't begin or end before byte 0.")
+
+
+async def _chunks(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+def _info(key: str, state: os.stat_result, sha256: str | None = None) -> FileInfo:
+    return FileInfo(key, state.st_size, datetime.fromtimestamp(state.st_mtime, UTC), sha256)
