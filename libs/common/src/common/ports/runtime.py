@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 Handle = dict[str, Any]
-"""Where a workload is: JSON, kept in the database, enough to find it again after a restart."""
+"""Where a workload is: JSON, kept in the database, enough to find it again after a restart.
+
+`{"workload": id}` alone is a good handle too: a launch may be killed before its handle was written down."""
 
 
 @dataclass(frozen=True)

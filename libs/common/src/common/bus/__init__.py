@@ -1,0 +1,1 @@
+"""Adapters of the bus port: `memory:` within one process; RabbitMQ comes beside it."""

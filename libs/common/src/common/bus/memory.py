@@ -1,0 +1,44 @@
+"""The `memory:` bus: within one process, with the outbox as the durable queue.
+
+A publish is confirmed only when every subscriber's inbox row is committed, so a kill loses nothing: what was not
+confirmed is still in the outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from common.kernel.events import CloudEvent
+from common.ports.bus import BusCapabilities, BusUnavailable, Subscription
+
+
+class MemoryBus:
+    """Hands events to the subscribers of this process."""
+
+    capabilities = BusCapabilities(durable=False, across_processes=False)
+
+    def __init__(self) -> None:
+        self._subscriptions: tuple[Subscription, ...] = ()
+        self._open = False
+
+    async def start(self, subscriptions: Sequence[Subscription]) -> None:
+        """Begin to deliver to these."""
+        self._subscriptions = tuple(subscriptions)
+        self._open = True
+
+    async def publish(self, events: Sequence[CloudEvent]) -> None:
+        """Deliver to every subscriber, in order; raises BusUnavailable where one could not take them."""
+        if not self._open:
+            raise BusUnavailable("bus_unavailable", "The bus is not running.")
+        wanted = [(s, [e for e in events if e.type in s.types]) for s in self._subscriptions]
+        taken = await asyncio.gather(*(s.receive(mine) for s, mine in wanted if mine), return_exceptions=True)
+        for outcome in taken:
+            if isinstance(outcome, Exception):
+                raise BusUnavailable("bus_unavailable", f"A subscriber could not take an event: {outcome!r}")
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def close(self) -> None:
+        """Deliver no more."""
+        self._open = False

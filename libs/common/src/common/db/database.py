@@ -1,0 +1,100 @@
+"""One service's database: SQLite in WAL, or PostgreSQL.
+
+SQLite takes its write lock at BEGIN (deferred transactions fail under contention) and one writer at a time queues
+inside the process, so that nobody waits in SQLite's own busy loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Float, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql import ColumnElement
+from sqlalchemy.sql.expression import literal_column
+
+BUSY_TIMEOUT_MS = 10_000
+
+
+class Database:
+    """Connections to one database. `durable` False trades safety at power loss for speed (metrics, logs)."""
+
+    def __init__(self, url: str, *, durable: bool = True, pool_size: int = 5) -> None:
+        self.url = make_url(url)
+        self.dialect = self.url.get_backend_name()
+        self._durable = durable
+        self._writing = asyncio.Lock()
+        self.engine = self._sqlite() if self.is_sqlite else create_async_engine(self.url, pool_size=pool_size)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is SQLite rather than PostgreSQL."""
+        return self.dialect == "sqlite"
+
+    def _sqlite(self) -> AsyncEngine:
+        if self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_async_engine(self.url, pool_size=4, max_overflow=12)
+        synchronous = "FULL" if self._durable else "NORMAL"
+
+        def connect(dbapi: Any, _record: Any) -> None:
+            dbapi.isolation_level = None  # the "begin" listener says BEGIN, not the driver
+            cursor = dbapi.cursor()
+            for pragma in (
+                "journal_mode=WAL",
+                f"synchronous={synchronous}",
+                f"busy_timeout={BUSY_TIMEOUT_MS}",
+                "foreign_keys=ON",
+                "cache_size=-2000",
+            ):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+
+        def begin(connection: Connection) -> None:
+            writing = connection.get_execution_options().get("writing", False)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+        event.listen(engine.sync_engine, "connect", connect)
+        event.listen(engine.sync_engine, "begin", begin)
+        return engine
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that may write; commits at the end, rolls back on any exception."""
+        if not self.is_sqlite:
+            async with self.engine.begin() as connection:
+                yield connection
+            return
+        async with self._writing, self.engine.connect() as connection:
+            await connection.execution_options(writing=True)
+            async with connection.begin():
+                yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """One consistent snapshot to read from."""
+        async with self.engine.connect() as connection:
+            yield connection
+
+    async def ping(self) -> None:
+        """Raise where the database does not answer."""
+        async with self.reading() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    def now(self) -> ColumnElement[float]:
+        """The database's own clock, in seconds since 1970: the only clock that leases follow."""
+        sql = (
+            "((julianday('now') - 2440587.5) * 86400.0)"
+            if self.is_sqlite
+            else "extract(epoch from clock_timestamp())::float8"
+        )
+        return literal_column(sql, Float)
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        await self.engine.dispose()

@@ -1,0 +1,223 @@
+"""The inbox: an event's effect and the note that it was heard are one commit, so twice heard is once done.
+
+A handler that fails is tried again later, with growing pauses, and then set aside as a dead letter that an operator
+can list and replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+import structlog
+from sqlalchemy import insert, select, update
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from common.db.tables import inbox
+from common.db.uow import Store, UnitOfWork
+from common.kernel.errors import NotFound
+from common.kernel.events import CloudEvent, EventData
+from common.ports.bus import Subscription
+from common.telemetry.traces import heard_span
+
+MAX_ATTEMPTS = 5
+FIRST_PAUSE_SECONDS = 0.2
+POLL_SECONDS = 1.0
+
+log = structlog.get_logger("inbox")
+
+D = TypeVar("D", bound=EventData)
+
+
+@dataclass(frozen=True)
+class Heard(Generic[D]):
+    """An event as a handler gets it: the typed content with its envelope."""
+
+    data: D
+    envelope: CloudEvent
+
+
+Handler = Callable[[UnitOfWork, Any], Awaitable[None]]
+"""`async def on_dataset_online(uow, heard: Heard[DatasetOnline])`. It records intent; loops do slow work."""
+
+Reactions = Mapping[type[EventData], Sequence[Handler]]
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """An event that a handler could not take, with the last error."""
+
+    handler: str
+    event: CloudEvent
+    attempts: int
+    error: str
+
+
+class Inbox:
+    """What one service hears."""
+
+    def __init__(self, store: Store, service: str, reactions: Reactions) -> None:
+        self._store = store
+        self._service = service
+        self._handlers: dict[str, tuple[Handler, set[str]]] = {}
+        self._wake = asyncio.Event()
+        for data, handlers in reactions.items():
+            for handler in handlers:
+                _, types = self._handlers.setdefault(handler.__name__, (handler, set()))
+                types.add(data.type)
+
+    def subscriptions(self) -> list[Subscription]:
+        """One for each handler."""
+        return [
+            Subscription(self._service, name, frozenset(types), self._receiver(name))
+            for name, (_, types) in self._handlers.items()
+        ]
+
+    def _receiver(self, name: str) -> Callable[[Sequence[CloudEvent]], Awaitable[None]]:
+        async def receive(events: Sequence[CloudEvent]) -> None:
+            await self.receive(name, events)
+
+        return receive
+
+    async def receive(self, name: str, events: Sequence[CloudEvent]) -> None:
+        """Take events for a handler; returns when each is done or noted for another try."""
+        if len(events) > 1 and await self._all_at_once(name, events):
+            return
+        for event in events:
+            if (error := await self._try(name, event)) is not None:
+                await self._note_failure(name, event, error)
+
+    async def _all_at_once(self, name: str, events: Sequence[CloudEvent]) -> bool:
+        """The usual case in one commit; False (and nothing done) where any of them fails."""
+        try:
+            async with self._store.work() as uow:
+                for event in events:
+                    await self._handle(uow, name, event)
+        except Exception as error:  # noqa: BLE001 - any failure means: take them one by one
+            log.info("batch failed, taking events one by one", handler=name, error=repr(error))
+            return False
+        return True
+
+    async def _try(self, name: str, event: CloudEvent) -> Exception | None:
+        try:
+            async with self._store.work() as uow:
+                await self._handle(uow, name, event)
+        except Exception as error:  # noqa: BLE001 - noted in the inbox row, tried again, then a dead letter
+            return error
+        return None
+
+    async def _handle(self, uow: UnitOfWork, name: str, event: CloudEvent) -> None:
+        if not await self._first_time(uow, name, event):
+            return
+        handler, _ = self._handlers[name]
+        uow.actor = event.actor
+        with heard_span(f"{self._service} {name}", event):
+            await handler(uow, Heard(event.payload(), event))
+
+    async def _first_time(self, uow: UnitOfWork, name: str, event: CloudEvent) -> bool:
+        """Note the event as done, unless it was before. A row waiting for its next try counts as not done."""
+        now = self._store.clock.now()
+        make = pg_insert if self._store.database.dialect == "postgresql" else sqlite_insert
+        row = make(inbox).values(
+            handler=name,
+            event_id=event.id,
+            type=event.type,
+            subject=event.subject,
+            state="done",
+            attempts=1,
+            received_at=now,
+            done_at=now,
+        )
+        upsert = row.on_conflict_do_update(
+            index_elements=["handler", "event_id"],
+            set_={"state": "done", "done_at": now, "payload": None, "next_attempt_at": None},
+            where=inbox.c.state != "done",
+        ).returning(inbox.c.event_id)
+        return (await uow.connection.execute(upsert)).first() is not None
+
+    async def _note_failure(self, name: str, event: CloudEvent, error: Exception) -> None:
+        now = self._store.clock.now()
+        async with self._store.database.writing() as connection:
+            known = select(inbox.c.attempts).where(inbox.c.handler == name, inbox.c.event_id == event.id)
+            before = (await connection.execute(known)).scalar_one_or_none()
+            attempts = (before or 0) + 1
+            values = _failed(attempts, now, error)
+            if before is None:
+                values |= {
+                    "handler": name,
+                    "event_id": event.id,
+                    "type": event.type,
+                    "subject": event.subject,
+                    "received_at": now,
+                    "payload": event.model_dump_json(exclude_none=True),
+                }
+                await connection.execute(insert(inbox).values(values))
+            else:
+                at = (inbox.c.handler == name) & (inbox.c.event_id == event.id)
+                await connection.execute(update(inbox).where(at).values(values))
+        log.warning(
+            "handler failed", handler=name, event=event.id, type=event.type, attempts=attempts, error=repr(error)
+        )
+        self._wake.set()
+
+    async def retry_due(self) -> int:
+        """Try again what is due; gives how many were tried."""
+        due = select(inbox.c.handler, inbox.c.payload).where(
+            inbox.c.state == "retry", inbox.c.next_attempt_at <= self._store.clock.now()
+        )
+        async with self._store.reading() as connection:
+            rows = (await connection.execute(due.order_by(inbox.c.next_attempt_at).limit(100))).all()
+        for row in rows:
+            await self.receive(row.handler, [CloudEvent.model_validate_json(row.payload)])
+        return len(rows)
+
+    async def run(self) -> None:
+        """Retry for ever what failed."""
+        while True:
+            self._wake.clear()
+            tried = await self.retry_due()
+            if tried:
+                continue
+            try:
+                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                await self._store.clock.sleep(FIRST_PAUSE_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def dead(self) -> list[DeadLetter]:
+        """The dead letters, oldest first."""
+        rows = select(inbox).where(inbox.c.state == "dead").order_by(inbox.c.received_at)
+        async with self._store.reading() as connection:
+            found = (await connection.execute(rows)).all()
+        return [
+            DeadLetter(row.handler, CloudEvent.model_validate_json(row.payload), row.attempts, row.error)
+            for row in found
+        ]
+
+    async def replay(self, handler: str, event_id: str) -> None:
+        """Give a dead letter another series of tries. Raises NotFound (`dead_letter_not_found`)."""
+        at = (inbox.c.handler == handler) & (inbox.c.event_id == event_id) & (inbox.c.state == "dead")
+        async with self._store.database.writing() as connection:
+            done = await connection.execute(
+                update(inbox).where(at).values(state="retry", attempts=0, next_attempt_at=self._store.clock.now())
+            )
+        if not done.rowcount:
+            raise NotFound("dead_letter_not_found", f"{handler} has no dead letter {event_id}.")
+        self._wake.set()
+
+
+def _failed(attempts: int, now: datetime, error: Exception) -> dict[str, Any]:
+    """What a failed try leaves in the row: a later try, or a dead letter."""
+    dead = attempts >= MAX_ATTEMPTS
+    pause = FIRST_PAUSE_SECONDS * 4 ** (attempts - 1) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+    return {
+        "state": "dead" if dead else "retry",
+        "attempts": attempts,
+        "next_attempt_at": None if dead else now + timedelta(seconds=pause),
+        "error": repr(error)[:2000],
+    }

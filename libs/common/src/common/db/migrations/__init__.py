@@ -1,0 +1,1 @@
+"""Alembic's home: `env.py` serves every service; `versions/` is the branch of common's own tables."""

@@ -1,0 +1,68 @@
+"""The relay: the only one who publishes. It sends what committed, in order, and marks what was confirmed.
+
+Killed anywhere, it sends again what it had not marked: inboxes know duplicates by the event's id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from sqlalchemy import func, select, update
+
+from common.db.tables import outbox
+from common.db.uow import Store
+from common.kernel.errors import Unavailable
+from common.kernel.events import CloudEvent
+from common.ports.bus import Bus
+
+BATCH = 200
+POLL_SECONDS = 1.0
+
+log = structlog.get_logger("outbox")
+
+
+class Relay:
+    """Carries events from one service's outbox to the bus."""
+
+    def __init__(self, store: Store, bus: Bus) -> None:
+        self._store = store
+        self._bus = bus
+        self._wake = asyncio.Event()
+        store.on_events = self._wake.set
+
+    async def run(self) -> None:
+        """Relay for ever, woken by commits and by a poll."""
+        while True:
+            self._wake.clear()  # before fetching: a commit from here on wakes us again
+            try:
+                if await self.once():
+                    continue
+            except Unavailable as problem:
+                log.warning("bus unavailable, events wait in the outbox", reason=problem.detail)
+                await self._store.clock.sleep(POLL_SECONDS)
+                continue
+            try:
+                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def once(self) -> int:
+        """Send one batch; gives its size. Raises BusUnavailable with nothing marked."""
+        unsent = select(outbox.c.id, outbox.c.payload).where(outbox.c.sent_at.is_(None))
+        async with self._store.reading() as connection:
+            rows = (await connection.execute(unsent.order_by(outbox.c.id).limit(BATCH))).all()
+        if not rows:
+            return 0
+        await self._bus.publish([CloudEvent.model_validate_json(row.payload) for row in rows])
+        async with self._store.database.writing() as connection:
+            await connection.execute(
+                update(outbox).where(outbox.c.id.in_([row.id for row in rows])).values(sent_at=self._store.clock.now())
+            )
+        return len(rows)
+
+    async def waiting(self) -> int:
+        """How many events are not yet confirmed."""
+        count = select(func.count()).select_from(outbox).where(outbox.c.sent_at.is_(None))
+        async with self._store.reading() as connection:
+            return int((await connection.execute(count)).scalar_one())

@@ -1,0 +1,117 @@
+"""The unit of work: one transaction, and the events and wake-ups that go with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from opentelemetry import trace
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from sqlalchemy import insert
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.db.database import Database
+from common.db.tables import outbox, sequences
+from common.kernel.clock import Clock
+from common.kernel.events import CloudEvent, EventData
+from common.kernel.ids import new_id
+
+_PROPAGATOR = TraceContextTextMapPropagator()
+
+
+def current_traceparent() -> str | None:
+    """The W3C `traceparent` of the present span, None outside any."""
+    if not trace.get_current_span().get_span_context().is_valid:
+        return None
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier)
+    return carrier.get("traceparent")
+
+
+@dataclass
+class UnitOfWork:
+    """What one transaction does. Everything written through `connection`, and every event, commits or none does."""
+
+    connection: AsyncConnection
+    source: str
+    clock: Clock
+    actor: str | None = None
+    _events: list[CloudEvent] = field(default_factory=list)
+    _after: list[Callable[[], None]] = field(default_factory=list)
+
+    async def emit(self, data: EventData, *, subject: str, owner: str | None = None) -> CloudEvent:
+        """Tell the others, once this commits. Numbers the event within its subject."""
+        event = CloudEvent(
+            id=new_id("ev"),
+            source=self.source,
+            type=type(data).type,
+            subject=subject,
+            time=self.clock.now(),
+            dataversion=type(data).dataversion,
+            sequence=await self._next(subject),
+            owner=owner,
+            actor=self.actor,
+            traceparent=current_traceparent(),
+            data=data.model_dump(mode="json"),
+        )
+        row = {
+            "event_id": event.id,
+            "type": event.type,
+            "subject": subject,
+            "payload": event.model_dump_json(exclude_none=True),
+            "created_at": event.time,
+        }
+        await self.connection.execute(insert(outbox), row)
+        self._events.append(event)
+        return event
+
+    async def _next(self, subject: str) -> int:
+        make = pg_insert if self.connection.dialect.name == "postgresql" else sqlite_insert
+        statement = make(sequences).values(subject=subject, value=1)
+        upsert = statement.on_conflict_do_update(
+            index_elements=["subject"], set_={"value": sequences.c.value + 1}
+        ).returning(sequences.c.value)
+        return int((await self.connection.execute(upsert)).scalar_one())
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call this once the transaction has committed; never if it rolls back. It must not raise."""
+        self._after.append(call)
+
+    @property
+    def events(self) -> tuple[CloudEvent, ...]:
+        """The events emitted so far."""
+        return tuple(self._events)
+
+    def committed(self) -> None:
+        """Run what waits for the commit."""
+        for call in self._after:
+            call()
+
+
+@dataclass
+class Store:
+    """A service's database with its name as event source; `on_events` wakes the relay."""
+
+    database: Database
+    source: str
+    clock: Clock
+    on_events: Callable[[], None] = lambda: None
+
+    @asynccontextmanager
+    async def work(self, actor: str | None = None) -> AsyncIterator[UnitOfWork]:
+        """A unit of work: commits at the end of the block, rolls back on any exception."""
+        async with self.database.writing() as connection:
+            uow = UnitOfWork(connection, self.source, self.clock, actor)
+            yield uow
+        uow.committed()
+        if uow.events:
+            self.on_events()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A consistent snapshot to read from."""
+        async with self.database.reading() as connection:
+            yield connection

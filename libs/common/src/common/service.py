@@ -1,0 +1,192 @@
+"""What a service is made of, and how services run: alone in a process or together in one.
+
+`build(platform, settings) -> Service` is every service's front door. A `Kit` is the service's share of the platform.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from fastapi import FastAPI
+
+from common.db.database import Database
+from common.db.inbox import Inbox, Reactions
+from common.db.leases import Lease, LeaseLost, Leases
+from common.db.migrate import upgrade
+from common.db.outbox import Relay
+from common.db.uow import Store
+from common.kernel.clock import Clock
+from common.kernel.errors import Unavailable
+from common.ports.bus import Bus
+from common.ports.files import Files
+from common.ports.images import Engines
+from common.ports.inventory import Inventory
+from common.ports.runtime import Runtime
+from common.ports.staging import Staging
+from common.web.calls import Calls
+from common.web.identity import KeyRing, Signer
+
+log = structlog.get_logger("service")
+
+LEASE_SECONDS = 15.0
+PAUSE_AFTER_FAILURE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What the outside is in this mode: only URLs differ between them, no service knows which it is in.
+
+    `instance` names this process among others of the same service; `home` is the state folder where there is one.
+    """
+
+    instance: str
+    home: Path
+    clock: Clock
+    bus: Bus
+    files: Files
+    runtime: Runtime
+    engines: Engines
+    inventory: Inventory
+    staging: Staging
+    keyring: KeyRing
+    signer_of: Callable[[str], Signer]
+    calls_of: Callable[[str], Calls]
+    database_of: Callable[[str], Database]
+
+    def kit(self, service: str) -> Kit:
+        """A service's share."""
+        database = self.database_of(service)
+        store = Store(database, service, self.clock)
+        return Kit(
+            service, self, store, Leases(database, self.instance), self.signer_of(service), self.calls_of(service)
+        )
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What one service works with: its database, its leases, its own voice to the others, and the platform."""
+
+    service: str
+    platform: Platform
+    store: Store
+    leases: Leases
+    signer: Signer
+    calls: Calls
+
+
+@dataclass
+class Loop:
+    """Work that is done again and again by whoever holds its lease.
+
+    `body(lease)` does one round and returns; it is called every `every` seconds, and soon after `wake()`. It may be
+    killed at any line: the next round continues. With `leased` False every instance runs it.
+    """
+
+    name: str
+    body: Callable[[Lease | None], Awaitable[None]]
+    every: float = 1.0
+    leased: bool = True
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self) -> None:
+        """Don't wait for the timer."""
+        self._wake.set()
+
+    async def run(self, leases: Leases, clock: Clock) -> None:
+        """Run for ever, while the lease is held."""
+        lease: Lease | None = None
+        renewed = 0.0
+        while True:
+            self._wake.clear()
+            try:
+                if self.leased:
+                    if lease is not None and clock.monotonic() - renewed > LEASE_SECONDS / 3:
+                        lease = lease if await leases.renew(lease, LEASE_SECONDS) else None
+                        renewed = clock.monotonic()
+                    if lease is None:
+                        lease = await leases.acquire(self.name, LEASE_SECONDS)
+                        renewed = clock.monotonic()
+                if lease is not None or not self.leased:
+                    await self.body(lease)
+            except LeaseLost as lost:
+                log.warning("lease lost", loop=self.name, reason=str(lost))
+                lease = None
+            except Unavailable as problem:
+                log.warning("loop waits", loop=self.name, reason=problem.detail)
+                await clock.sleep(PAUSE_AFTER_FAILURE_SECONDS)
+            except Exception:
+                log.exception("loop failed, goes on", loop=self.name)
+                await clock.sleep(PAUSE_AFTER_FAILURE_SECONDS)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), self.every)
+        except TimeoutError:
+            return
+
+
+@dataclass
+class Service:
+    """One service, built but not running. `migrations` is the folder of its Alembic branch.
+
+    `on_start` calls run after the migrations and before anything is heard or served.
+    """
+
+    kit: Kit
+    app: FastAPI
+    reactions: Reactions = field(default_factory=dict)
+    loops: Sequence[Loop] = ()
+    migrations: Path | None = None
+    on_start: Sequence[Callable[[], Awaitable[None]]] = ()
+    on_stop: Sequence[Callable[[], Awaitable[None]]] = ()
+
+    def __post_init__(self) -> None:
+        self.inbox = Inbox(self.kit.store, self.kit.service, self.reactions)
+        self.relay = Relay(self.kit.store, self.kit.platform.bus)
+
+    @property
+    def name(self) -> str:
+        """The service's name, such as `train-svc`."""
+        return self.kit.service
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Relay, retries and loops, as long as the block lasts. The bus must have been started."""
+        leases, clock = self.kit.leases, self.kit.store.clock
+        tasks = [
+            asyncio.create_task(self.relay.run(), name=f"{self.name} relay"),
+            asyncio.create_task(self.inbox.run(), name=f"{self.name} inbox"),
+            *(asyncio.create_task(loop.run(leases, clock), name=f"{self.name} {loop.name}") for loop in self.loops),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for stop in self.on_stop:
+                await stop()
+
+
+@asynccontextmanager
+async def run(platform: Platform, services: Sequence[Service]) -> AsyncIterator[Mapping[str, Service]]:
+    """Migrate, listen and run these services in this process, as long as the block lasts."""
+    async with AsyncExitStack() as stack:
+        for service in services:
+            stack.push_async_callback(service.kit.store.database.close)
+            await upgrade(service.kit.store.database, service.migrations)
+        for service in services:
+            for start in service.on_start:
+                await start()
+        subscriptions = [s for service in services for s in service.inbox.subscriptions()]
+        await platform.bus.start(subscriptions)
+        stack.push_async_callback(platform.bus.close)
+        for service in services:
+            await stack.enter_async_context(service.running())
+        yield {service.name: service for service in services}

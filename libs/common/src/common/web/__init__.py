@@ -1,0 +1,1 @@
+"""HTTP in and out: problems, identity, permissions, paging, idempotency, calls to other services."""

@@ -1,0 +1,170 @@
+"""Who asks: short-lived signed tokens between the gateway and the services.
+
+The gateway signs for users, each service for itself, with Ed25519 keys of their own; public keys are published in a
+folder that all can read (RFC 7519, RFC 8037). A verified token is remembered until it expires.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+from fastapi import Depends, Request
+
+from common.kernel.errors import Unauthenticated
+
+AUDIENCE = "modelyard"
+TOKEN_SECONDS = 300
+_REMEMBERED = 4096
+
+Role = Literal["admin", "user", "service"]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who acts: a person, or a service for itself (role `service`)."""
+
+    id: str
+    role: Role = "user"
+    name: str = ""
+    groups: tuple[str, ...] = ()
+
+    @property
+    def is_admin(self) -> bool:
+        """Administrators and the platform's own services may see and change everything."""
+        return self.role != "user"
+
+
+class Signer:
+    """Signs tokens with the private key of one issuer (the gateway or a service)."""
+
+    def __init__(self, issuer: str, key: Ed25519PrivateKey) -> None:
+        self.issuer = issuer
+        self._key = key
+
+    def sign(self, principal: Principal, seconds: int = TOKEN_SECONDS) -> str:
+        """A token that says who acts, good for that many seconds."""
+        now = int(time.time())
+        claims = {
+            "iss": self.issuer,
+            "aud": AUDIENCE,
+            "iat": now,
+            "exp": now + seconds,
+            "sub": principal.id,
+            "role": principal.role,
+            "name": principal.name,
+            "groups": list(principal.groups),
+        }
+        return jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": self.issuer})
+
+    def for_itself(self) -> str:
+        """A token with which a service acts for itself."""
+        return self.sign(Principal(self.issuer, "service", self.issuer))
+
+
+class KeyRing:
+    """The published keys, and the verdict on tokens."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[str, Ed25519PublicKey] = {}
+        self._verified: dict[str, tuple[float, Principal]] = {}
+
+    def verify(self, token: str) -> Principal:
+        """Who acts. Raises Unauthenticated (`bad_token`) for anything but a good token of a published issuer.
+
+        Only the gateway may speak for users: a service's token is for that service itself.
+        """
+        remembered = self._verified.get(token)
+        if remembered is not None and remembered[0] > time.time():
+            return remembered[1]
+        try:
+            issuer = str(jwt.get_unverified_header(token).get("kid", ""))
+            claims = jwt.decode(
+                token,
+                self._key(issuer),
+                algorithms=["EdDSA"],
+                audience=AUDIENCE,
+                issuer=issuer,
+                options={"require": ["exp", "iat", "sub", "iss", "aud"]},
+                leeway=5,
+            )
+        except (jwt.InvalidTokenError, KeyError, OSError, ValueError) as error:
+            raise Unauthenticated("bad_token", "The token is not valid or has expired. Log in again.") from error
+        principal = Principal(
+            claims["sub"], claims.get("role", "user"), claims.get("name", ""), tuple(claims.get("groups", ()))
+        )
+        if issuer != "gateway" and (principal.role != "service" or principal.id != issuer):
+            raise Unauthenticated("bad_token", "A service can only speak for itself.")
+        self._remember(token, float(claims["exp"]), principal)
+        return principal
+
+    def _key(self, issuer: str) -> Ed25519PublicKey:
+        if issuer not in self._known:
+            if not issuer.replace("-", "").isalnum():
+                raise KeyError(issuer)
+            key = load_pem_public_key((self._folder / f"{issuer}.pub").read_bytes())
+            assert isinstance(key, Ed25519PublicKey)
+            self._known[issuer] = key
+        return self._known[issuer]
+
+    def _remember(self, token: str, until: float, principal: Principal) -> None:
+        if len(self._verified) >= _REMEMBERED:
+            self._verified.clear()
+        self._verified[token] = (until, principal)
+
+
+def open_signer(issuer: str, private: Path, public: Path) -> Signer:
+    """The signer of an issuer: its key is made at first use (mode 0600 below `private`) and published in `public`."""
+    private.mkdir(parents=True, exist_ok=True, mode=0o700)
+    public.mkdir(parents=True, exist_ok=True)
+    path = private / f"{issuer}.pem"
+    if not path.exists():
+        pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        _write_whole(path, pem)
+    key = load_pem_private_key(path.read_bytes(), None)
+    assert isinstance(key, Ed25519PrivateKey)
+    published = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    if not (public / f"{issuer}.pub").exists() or (public / f"{issuer}.pub").read_bytes() != published:
+        _write_whole(public / f"{issuer}.pub", published, mode=0o644)
+    return Signer(issuer, key)
+
+
+def _write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write so that a kill leaves either nothing or the whole file."""
+    temporary = path.with_suffix(".new")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def bearer(request: Request) -> str:
+    """The token of a request. Raises Unauthenticated (`no_token`)."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated("no_token", "This needs a login: send `Authorization: Bearer …`.")
+    return token
+
+
+def caller(request: Request) -> Principal:
+    """FastAPI dependency: who asks. The app carries its key ring in `app.state.keyring`."""
+    ring: KeyRing = request.app.state.keyring
+    return ring.verify(bearer(request))
+
+
+Caller = Annotated[Principal, Depends(caller)]

@@ -1,0 +1,51 @@
+"""What a workload is to do: a plan that is made once, when it is accepted, and kept as it is."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from common.contracts.shared import EngineRef, ManifestRef, Resources, Shape
+from common.ports.staging import Split
+
+
+class HoldPlan(Shape):
+    """What to hold, at which service: `PUT {path}/{workload}` takes it, `DELETE` releases it."""
+
+    service: str
+    path: str
+
+
+class StagePlan(Shape):
+    """A read-only folder: `name` as in the workload contract, `variable` the environment variable of its path."""
+
+    name: str
+    variable: str
+    manifest: ManifestRef
+    split: Split | None = None
+    test: ManifestRef | None = None
+
+
+class FolderPlan(Shape):
+    """A writable folder: its own and read afterwards, or with `volume` kept under that key beyond the workload."""
+
+    name: str
+    variable: str
+    volume: str | None = None
+
+
+class Plan(Shape):
+    """Everything needed to run a workload once capacity is granted. `memory_limit` in bytes, `seconds` running time."""
+
+    resources: Resources = Resources()
+    holds: tuple[HoldPlan, ...] = ()
+    stages: tuple[StagePlan, ...] = ()
+    folders: tuple[FolderPlan, ...] = ()
+    engine: EngineRef | None = None
+    image: str | None = None
+    command: tuple[str, ...]
+    environment: dict[str, str] = Field(default_factory=dict)
+    working_mount: str | None = None
+    seconds: float = 0
+    pids: int = 0
+    log_bytes: int = 0
+    port: bool = False

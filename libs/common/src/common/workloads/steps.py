@@ -1,0 +1,193 @@
+"""One step of a workload: what is done outside transactions in each phase, and the change that follows from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from common.contracts.job import EndReason
+from common.kernel.errors import NotFound, Problem, StorageFull, Unavailable
+from common.ports.images import EngineSpec, EngineStatus
+from common.ports.runtime import Handle, LaunchSpec, Limits, Mount, WorkloadState
+from common.ports.staging import StageProgress, StageRequest
+from common.service import Kit
+from common.workloads.plan import StagePlan
+from common.workloads.workload import Outcome, Phase, Workload, outcome_of
+
+log = structlog.get_logger("workloads")
+
+Report = Callable[[float, str], None]
+
+
+class Steps:
+    """Takes steps with the runtime, the staging and the owners of what is held."""
+
+    def __init__(self, kit: Kit, collect: Callable[[Workload], Awaitable[dict[str, Any]]]) -> None:
+        self._kit = kit
+        self._collect = collect
+        self.progress: dict[str, tuple[float, str]] = {}
+
+    async def take(self, workload: Workload, report: Report) -> Workload | None:
+        """The workload after its next step, None where there is nothing to do now. Raises Unavailable to try later."""
+        if workload.phase == Phase.PREPARING:
+            return await self._prepare(workload, report)
+        if workload.phase == Phase.RUNNING:
+            return await self._observe(workload)
+        if workload.phase == Phase.COLLECTING:
+            return await self._gather(workload)
+        return await self._release(workload)
+
+    # preparing
+
+    async def _prepare(self, workload: Workload, report: Report) -> Workload:
+        if workload.stop is not None:
+            return await self._abandon(workload, Outcome(workload.stop.reason))
+        try:
+            await self._hold(workload)
+            engine = await self._engine(workload, report)
+            mounts = await self._mounts(workload, report)
+            handle = await self._kit.platform.runtime.launch(_launch_spec(workload, engine, mounts))
+        except Unavailable:
+            raise
+        except Problem as problem:
+            log.warning("preparing failed", workload=workload.id, code=problem.code, reason=problem.detail)
+            return await self._abandon(workload, Outcome(_reason(problem), problem.detail))
+        self.progress.pop(workload.id, None)
+        return workload.moved("launch", handle=handle, progress=1.0, note="")
+
+    async def _abandon(self, workload: Workload, outcome: Outcome) -> Workload:
+        """It will not run. Whatever a killed predecessor of this step may have started is stopped when releasing."""
+        self.progress.pop(workload.id, None)
+        return workload.moved("abandon", outcome=outcome, ended_at=self._kit.store.clock.now())
+
+    async def _hold(self, workload: Workload) -> None:
+        for hold in workload.plan.holds:
+            await self._kit.calls.put(hold.service, f"{hold.path}/{workload.id}")
+
+    async def _engine(self, workload: Workload, report: Report) -> Path | None:
+        engine = workload.plan.engine
+        if engine is None:
+            return None
+
+        def told(status: EngineStatus) -> None:
+            report(status.progress, f"building engine {engine.name}: {status.detail}")
+
+        status = await self._kit.platform.engines.ensure(EngineSpec(engine.name, engine.requirements), told)
+        return status.path
+
+    async def _mounts(self, workload: Workload, report: Report) -> list[Mount]:
+        staged = await asyncio.gather(*(self._stage(stage, report) for stage in workload.plan.stages))
+        folders = [
+            Mount(f.name, "volume" if f.volume else "scratch", f.variable, volume=f.volume)
+            for f in workload.plan.folders
+        ]
+        return [*staged, *folders]
+
+    async def _stage(self, stage: StagePlan, report: Report) -> Mount:
+        def told(progress: StageProgress) -> None:
+            report(progress.done / max(progress.total, 1), f"staging {stage.name}")
+
+        request = StageRequest(stage.manifest, stage.split, stage.test)
+        source = await self._kit.platform.staging.stage(request, told)
+        return Mount(stage.name, "staged", stage.variable, source=source)
+
+    # running
+
+    async def _observe(self, workload: Workload) -> Workload | None:
+        runtime = self._kit.platform.runtime
+        handle = _handle(workload)
+        seen = await runtime.observe(handle)
+        if seen.state == WorkloadState.UNKNOWN:
+            raise Unavailable("workload_unseen", f"The workload can't be seen at present: {seen.detail}")
+        if seen.state in (WorkloadState.EXITED, WorkloadState.LOST, WorkloadState.GONE):
+            return workload.moved(
+                "exit",
+                outcome=outcome_of(workload, seen),
+                started_at=workload.started_at or seen.started_at,
+                ended_at=seen.ended_at or self._kit.store.clock.now(),
+                cpu_seconds=seen.usage.cpu_seconds,
+                peak_memory=seen.usage.peak_memory,
+                address=None,
+            )
+        if workload.stop is not None:
+            await runtime.stop(handle, workload.stop.grace)
+        if seen.state == WorkloadState.RUNNING and workload.started_at is None:
+            return replace(workload, started_at=seen.started_at, address=seen.address)
+        return None
+
+    # collecting and releasing
+
+    async def _gather(self, workload: Workload) -> Workload:
+        try:
+            result = await self._collect(workload)
+        except Unavailable:
+            raise
+        except (Problem, OSError) as error:
+            reason = EndReason.STORAGE_FULL if isinstance(error, StorageFull) else EndReason.COLLECT_FAILED
+            log.warning("collecting failed", workload=workload.id, reason=str(error))
+            detail = f"Its results could not be kept: {error}"
+            return workload.moved("collect", outcome=Outcome(reason, detail, _exit_code(workload)))
+        return workload.moved("collect", result=result)
+
+    async def _release(self, workload: Workload) -> Workload:
+        """Free everything; devices only once the runtime confirms that nothing of it runs."""
+        runtime, handle = self._kit.platform.runtime, _handle(workload)
+        seen = await runtime.observe(handle)
+        if seen.state in (WorkloadState.STARTING, WorkloadState.RUNNING, WorkloadState.UNKNOWN):
+            await runtime.stop(handle, 0)
+            raise Unavailable("still_ending", "What is left of the workload is being stopped.")
+        await runtime.remove(handle)
+        for hold in workload.plan.holds:
+            await self._drop_hold(f"{hold.path}/{workload.id}", hold.service)
+        return workload.moved("release")
+
+    async def _drop_hold(self, path: str, service: str) -> None:
+        try:
+            await self._kit.calls.delete(service, path)
+        except NotFound:
+            return
+        except Unavailable:
+            raise
+        except Problem as problem:
+            if problem.status != NotFound.status:
+                raise Unavailable("hold_not_released", problem.detail) from problem
+
+
+def _handle(workload: Workload) -> Handle:
+    """Its handle; the id alone is enough to find what a killed launch may have left."""
+    return workload.handle if workload.handle is not None else {"workload": workload.id}
+
+
+def _exit_code(workload: Workload) -> int | None:
+    return workload.outcome.exit_code if workload.outcome else None
+
+
+def _reason(problem: Problem) -> EndReason:
+    if isinstance(problem, StorageFull):
+        return EndReason.STORAGE_FULL
+    if problem.code in ("launch_failed", "engine_failed", "bad_requirement", "bad_environment"):
+        return EndReason.LAUNCH_FAILED
+    return EndReason.STAGING_FAILED
+
+
+def _launch_spec(workload: Workload, engine: Path | None, mounts: list[Mount]) -> LaunchSpec:
+    plan = workload.plan
+    placement = workload.placements[0] if workload.placements else None
+    return LaunchSpec(
+        workload=workload.id,
+        owner=workload.owner,
+        command=plan.command,
+        environment=plan.environment,
+        mounts=tuple(mounts),
+        working_mount=plan.working_mount,
+        engine=engine,
+        image=plan.image,
+        devices=placement.devices if placement else (),
+        limits=Limits(plan.resources.cpu, plan.resources.memory, plan.pids, plan.seconds, plan.log_bytes),
+        port=plan.port,
+    )

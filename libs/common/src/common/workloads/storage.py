@@ -1,0 +1,72 @@
+"""Workloads in the database of the service that runs them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.db.aggregates import missing
+from common.db.tables import workloads
+from common.kernel.errors import Conflict
+from common.workloads.workload import Phase, Workload
+
+_ADAPTER = TypeAdapter(Workload)
+
+
+def _row(workload: Workload) -> dict[str, Any]:
+    return {
+        "id": workload.id,
+        "kind": workload.kind,
+        "subject": workload.subject,
+        "owner": workload.owner,
+        "phase": str(workload.phase),
+        "version": workload.version,
+        "doc": _ADAPTER.dump_python(workload, mode="json"),
+        "created_at": workload.created_at,
+        "updated_at": workload.updated_at,
+    }
+
+
+async def add(connection: AsyncConnection, workload: Workload) -> None:
+    """Store a new one."""
+    await connection.execute(insert(workloads).values(_row(workload)))
+
+
+async def save(connection: AsyncConnection, workload: Workload, now: datetime) -> Workload:
+    """Store a changed one; raises Conflict (`stale`) where it changed meanwhile."""
+    newer = replace(workload, version=workload.version + 1, updated_at=now)
+    at = (workloads.c.id == workload.id) & (workloads.c.version == workload.version)
+    if not (await connection.execute(update(workloads).where(at).values(_row(newer)))).rowcount:
+        raise Conflict("stale", f"The workload {workload.id} was changed meanwhile.")
+    return newer
+
+
+async def find(connection: AsyncConnection, workload_id: str) -> Workload | None:
+    """The one with that id, None where this service has none."""
+    found = select(workloads.c.doc).where(workloads.c.id == workload_id)
+    doc = (await connection.execute(found)).scalar_one_or_none()
+    return _ADAPTER.validate_python(doc) if doc is not None else None
+
+
+async def get(connection: AsyncConnection, workload_id: str) -> Workload:
+    """The one with that id. Raises NotFound (`workload_not_found`)."""
+    if (workload := await find(connection, workload_id)) is None:
+        raise missing("workload", workload_id)
+    return workload
+
+
+async def of_subject(connection: AsyncConnection, subject: str) -> list[Workload]:
+    """All workloads of a job, project or service, oldest first."""
+    found = select(workloads.c.doc).where(workloads.c.subject == subject).order_by(workloads.c.id)
+    return [_ADAPTER.validate_python(doc) for doc in (await connection.execute(found)).scalars()]
+
+
+async def unfinished(connection: AsyncConnection) -> list[str]:
+    """The ids of those that have not ended."""
+    found = select(workloads.c.id).where(workloads.c.phase != Phase.ENDED).order_by(workloads.c.id)
+    return list((await connection.execute(found)).scalars())
