@@ -83,9 +83,7 @@ class Job:
 
 
 @contextmanager
-def replica_of(
-    code: Path, model: Path, **environment: str
-) -> "Iterator[tuple[httpx2.Client, subprocess.Popen[str]]]":
+def replica_of(code: Path, model: Path, **environment: str) -> "Iterator[tuple[httpx2.Client, subprocess.Popen[str]]]":
     """A running replica and a client of it; it ends by SIGTERM, well."""
     process = subprocess.Popen(
         [sys.executable, "serve.py"],
@@ -167,17 +165,13 @@ def news(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder = root / part / kind
             folder.mkdir(parents=True)
             for number in range(count):
-                sentence = (
-                    f"{chance.choice(SUBJECTS[kind])}今天{chance.choice(VERBS[kind])}，第{number}条新闻"
-                )
+                sentence = f"{chance.choice(SUBJECTS[kind])}今天{chance.choice(VERBS[kind])}，第{number}条新闻"
                 (folder / f"{number}.txt").write_bytes(sentence.encode("gbk" if number % 4 == 0 else "utf-8"))
     return root
 
 
 @pytest.fixture(scope="session")
-def digits_job(
-    unpacked: dict[str, Path], digits: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Job, str]:
+def digits_job(unpacked: dict[str, Path], digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, str]:
     """A finished job with default parameters, and its log."""
     job = Job(unpacked["image-classifier"], digits, tmp_path_factory.mktemp("digits_job"))
     code, log = job.run()
@@ -186,9 +180,7 @@ def digits_job(
 
 
 @pytest.fixture(scope="session")
-def news_job(
-    unpacked: dict[str, Path], news: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Job, str]:
+def news_job(unpacked: dict[str, Path], news: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, str]:
     """A finished job with default parameters, and its log."""
     job = Job(unpacked["text-bayes"], news, tmp_path_factory.mktemp("news_job"))
     code, log = job.run("--batch_size", "8")

@@ -48,9 +48,7 @@ def test_logistic_is_the_softmax_of_two(scores: list[float]) -> None:
 @given(st.text(max_size=40), st.integers(1, 3), st.integers(0, 2))
 def test_ngrams_are_the_runs_of_characters(text: str, shortest: int, more: int) -> None:
     plain, longest = normalise(text), shortest + more
-    runs = [
-        plain[i:j] for i in range(len(plain)) for j in range(i + shortest, min(i + longest, len(plain)) + 1)
-    ]
+    runs = [plain[i:j] for i in range(len(plain)) for j in range(i + shortest, min(i + longest, len(plain)) + 1)]
     wanted = sorted(run for run in runs if run != " ")
     assert sorted(ngrams(text, shortest, longest).elements()) == wanted
 

@@ -20,9 +20,7 @@ IMPORT_NAMES = {"scikit-learn": "sklearn", "pillow": "PIL", "python-multipart": 
 def test_both_presets_are_there_with_their_own_and_the_shared_files() -> None:
     assert sorted(PRESETS) == ["image-classifier", "text-bayes"]
     for preset in PRESETS.values():
-        assert {"train.py", "serve.py", "algorithm.json", "README.md", "yardkit/__init__.py"} <= set(
-            preset.code
-        )
+        assert {"train.py", "serve.py", "algorithm.json", "README.md", "yardkit/__init__.py"} <= set(preset.code)
         assert not any("__pycache__" in name or PurePosixPath(name).is_absolute() for name in preset.code)
         assert preset.definition["name"] == preset.name
 

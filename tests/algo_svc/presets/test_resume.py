@@ -116,14 +116,10 @@ def test_a_checkpoint_that_cannot_be_used_means_a_fresh_start(
 
 
 @pytest.mark.parametrize("classes", [2, 10])
-def test_the_served_network_computes_what_scikit_learn_does(
-    classes: int, images: Any, tmp_path: Path
-) -> None:
+def test_the_served_network_computes_what_scikit_learn_does(classes: int, images: Any, tmp_path: Path) -> None:
     def first(part: Any) -> Any:
         kept = np.flatnonzero(part.labels < classes)
-        return data.Part(
-            part.name, [part.items[n] for n in kept], part.labels[kept], [part.names[n] for n in kept], 0
-        )
+        return data.Part(part.name, [part.items[n] for n in kept], part.labels[kept], [part.names[n] for n in kept], 0)
 
     some = data.Dataset(images.classes[:classes], first(images.train), first(images.held_out))
     training = _training("image_classifier", tmp_path, some, "--epochs", "3")
@@ -142,14 +138,10 @@ def test_the_served_counts_compute_what_scikit_learn_does(texts: Any, tmp_path: 
     served = importlib.import_module("yardkit.bayes").Bayes.load(tmp_path)
     rows = served.probabilities(texts.held_out.items)
     np.testing.assert_allclose(rows, training.learner.probabilities(training.judged.counts), atol=1e-12)
-    vectorizer = CountVectorizer(
-        analyzer="char", ngram_range=(1, 3), preprocessor=lambda text: text.replace("，", ",")
-    )
+    vectorizer = CountVectorizer(analyzer="char", ngram_range=(1, 3), preprocessor=lambda text: text.replace("，", ","))
     counts = vectorizer.fit_transform(texts.train.items)
     independent = MultinomialNB(alpha=0.1).fit(counts, texts.train.labels)
-    np.testing.assert_allclose(
-        rows, independent.predict_proba(vectorizer.transform(texts.held_out.items)), atol=1e-9
-    )
+    np.testing.assert_allclose(rows, independent.predict_proba(vectorizer.transform(texts.held_out.items)), atol=1e-9)
 
 
 def test_half_a_line_left_by_a_killed_process_spoils_no_other(tmp_path: Path) -> None:

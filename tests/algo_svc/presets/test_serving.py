@@ -86,9 +86,7 @@ def test_bad_files_are_refused_in_words(images: httpx2.Client, held_out: list[Pa
         "it is missing": images.post(path, files={"picture": ("a.png", held_out[0].read_bytes())}),
         "not sent as a file": images.post(path, files={"image": (None, "text")}),
         "multipart/form-data": images.post(path, content=held_out[0].read_bytes()),
-        "form can't be read": images.post(
-            path, content=b"x", headers={"content-type": "multipart/form-data"}
-        ),
+        "form can't be read": images.post(path, content=b"x", headers={"content-type": "multipart/form-data"}),
     }
     for why, response in answers.items():
         assert response.status_code == 422, (why, response.text)
@@ -156,9 +154,7 @@ def test_images_and_pixels_through_the_protocol_agree(images: httpx2.Client, hel
     ]
     answers = [_infer(images, "image-classifier", {"inputs": [body]}).json()["outputs"] for body in bodies]
     assert answers[0] == answers[1] == answers[2]
-    right = np.mean(
-        [label == path.parent.name for label, path in zip(answers[0][0]["data"], held_out, strict=True)]
-    )
+    right = np.mean([label == path.parent.name for label, path in zip(answers[0][0]["data"], held_out, strict=True)])
     assert right >= 0.8
 
 
@@ -201,9 +197,7 @@ def test_a_replica_is_small_and_needs_no_training_library(replica: Any, news_job
     with replica(news_job[0].code, news_job[0].results, MODEL_NAME="mine") as (client, process):
         assert client.get("/v2/models/mine/ready").status_code == 200
         about = Path(f"/proc/{process.pid}")
-        resident = next(
-            line for line in (about / "status").read_text().splitlines() if line.startswith("VmRSS")
-        )
+        resident = next(line for line in (about / "status").read_text().splitlines() if line.startswith("VmRSS"))
         assert int(resident.split()[1]) < 120 * 1024
         assert not any(name in (about / "maps").read_text() for name in ("/sklearn/", "/scipy/"))
 

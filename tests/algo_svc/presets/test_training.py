@@ -1,6 +1,7 @@
 """Training as a process: what it learns, writes, tells, and how it ends."""
 
 import io
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -60,9 +61,7 @@ def _agree(evaluation: dict[str, Any], true: list[str], rows: Any, classes: list
     assert evaluation["evaluated_on"] == "test"
     assert evaluation["samples"] == len(true)
     assert evaluation["accuracy"] == pytest.approx(metrics.accuracy_score(true, guessed))
-    loss = metrics.log_loss(
-        true, rows.astype(float) / rows.astype(float).sum(axis=1, keepdims=True), labels=classes
-    )
+    loss = metrics.log_loss(true, rows.astype(float) / rows.astype(float).sum(axis=1, keepdims=True), labels=classes)
     assert evaluation["loss"] == pytest.approx(loss, rel=1e-4)
     assert evaluation["confusion_matrix"] == metrics.confusion_matrix(true, guessed, labels=classes).tolist()
     columns = metrics.precision_recall_fscore_support(true, guessed, labels=classes, zero_division=0)
@@ -108,9 +107,7 @@ def test_sigterm_ends_with_a_checkpoint_from_which_the_next_attempt_goes_on(
     work = job(preset, digits if preset == "image-classifier" else news)
     longest = {"image-classifier": "10000", "text-bayes": "100"}[preset]
     short_steps = {"batch_size": "1"} if preset == "text-bayes" else {}
-    arguments = [
-        text for name, value in {"epochs": longest, **short_steps}.items() for text in (f"--{name}", value)
-    ]
+    arguments = [text for name, value in {"epochs": longest, **short_steps}.items() for text in (f"--{name}", value)]
     _stopped_after(work, arguments, points=2)
     reached = work.points[-1]["step"]
     log = _stopped_after(work, arguments, points=len(work.points) + 2)
@@ -219,9 +216,11 @@ def test_data_that_teaches_nothing_is_refused_in_words(case: str, job: MakeJob, 
 def test_unreadable_files_are_named_and_left_out(job: MakeJob, tmp_path: Path) -> None:
     _texts(tmp_path / "d/a", ["甲甲甲".encode(), b"\x00\x01binary", b""])
     _texts(tmp_path / "d/b", ["乙乙乙".encode("gbk"), "乙丙".encode("utf-16")])
+    Path(tmp_path, "d/b", os.fsdecode(b"\xd7\xe3.txt")).write_bytes(b"")
     work = job("text-bayes", tmp_path / "d")
     code, log = work.run()
     assert code == 0, log
+    assert r"b/\udcd7\udce3.txt is not a readable text" in log
     assert "a/1.txt is not a readable text: it is binary" in log
     assert "a/2.txt is not a readable text: it is empty" in log
     assert work.evaluation["samples"] == 3

@@ -200,9 +200,7 @@ class Training:
         accuracy = evaluation.accuracy(probabilities, self.judged.labels)
         loss = evaluation.log_loss(probabilities, self.judged.labels)
         self._curve.point(self.epoch, accuracy=accuracy, loss=loss, learning_rate=self.learning_rate)
-        say(
-            f"epoch {self.epoch}/{self.settings.epochs} accuracy={accuracy:.4f} loss={loss:.4f} ({self.judged.name})"
-        )
+        say(f"epoch {self.epoch}/{self.settings.epochs} accuracy={accuracy:.4f} loss={loss:.4f} ({self.judged.name})")
 
     def _keep(self, now: bool) -> None:
         state = {"epoch": self.epoch, "samples_done": self.samples_done}
@@ -229,9 +227,7 @@ def _base(folder: Path | None, settings: Settings) -> Perceptron | None:
 
 def main(stop: Stop) -> None:
     """Read, train, evaluate, publish."""
-    settings = Settings(
-        **parameters.read(Path(__file__).with_name("algorithm.json"), sys.argv[1:], os.environ)
-    )
+    settings = Settings(**parameters.read(Path(__file__).with_name("algorithm.json"), sys.argv[1:], os.environ))
     place = workplace.from_environment(os.environ)
     read = partial(images.read_image, size=settings.img_size, color=settings.color)
     training = Training(settings, place, data.load(place.data, read, "image"))
@@ -240,9 +236,7 @@ def main(stop: Stop) -> None:
     network = training.learner.result(training.classes, settings)
     judged = training.judged
     network.save(place.results)
-    result = evaluation.evaluate(
-        network.probabilities(judged.pixels), judged.labels, network.classes, judged.name
-    )
+    result = evaluation.evaluate(network.probabilities(judged.pixels), judged.labels, network.classes, judged.name)
     evaluation.write(place.results, result)
     say(f"done: accuracy {result['accuracy']:.4f} on {result['samples']} samples ({judged.name})")
 

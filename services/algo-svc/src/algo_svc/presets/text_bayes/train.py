@@ -178,8 +178,7 @@ def _blank(settings: Settings, dataset: data.Dataset[str]) -> Bayes:
     words = text.vocabulary(documents, settings.max_features)
     if not words:
         raise Refused(
-            f"no text of the training part is {settings.ngram_min} characters long: "
-            "choose a smaller ngram_min"
+            f"no text of the training part is {settings.ngram_min} characters long: choose a smaller ngram_min"
         )
     say(f"vocabulary: {len(words)} n-grams of {settings.ngram_min} to {settings.ngram_max} characters")
     nothing = np.zeros(len(dataset.classes)), np.zeros((len(dataset.classes), len(words)))
@@ -198,9 +197,7 @@ def _samples(part: data.Part[str], bayes: Bayes) -> Samples:
 
 def main(stop: Stop) -> None:
     """Read, train, evaluate, publish."""
-    settings = Settings(
-        **parameters.read(Path(__file__).with_name("algorithm.json"), sys.argv[1:], os.environ)
-    )
+    settings = Settings(**parameters.read(Path(__file__).with_name("algorithm.json"), sys.argv[1:], os.environ))
     place = workplace.from_environment(os.environ)
     training = Training(settings, place, data.load(place.data, text.read_text, "text"))
     with stop.deferred():

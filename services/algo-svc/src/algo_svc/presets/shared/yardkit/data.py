@@ -101,9 +101,7 @@ def _classes(folder: Path) -> list[str]:
     if not classes:
         raise Refused(f"all {len(found)} class folders in {folder} are empty")
     if len(classes) == 1:
-        raise Refused(
-            f"there is only one class ({classes[0]!r}) in {folder}: a classifier needs at least two"
-        )
+        raise Refused(f"there is only one class ({classes[0]!r}) in {folder}: a classifier needs at least two")
     return classes
 
 
@@ -134,9 +132,7 @@ def _part(
     for number, class_name in enumerate(classes):
         got = reader.read_class(class_name)
         if not got and not may_lack:
-            raise Refused(
-                f"none of the files of class {class_name!r} is a readable {kind}; {reader.first_problem}"
-            )
+            raise Refused(f"none of the files of class {class_name!r} is a readable {kind}; {reader.first_problem}")
         labels += [number] * got
     say(
         f"{name}: {len(labels)} samples of {len(classes)} classes"

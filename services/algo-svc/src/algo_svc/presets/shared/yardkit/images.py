@@ -42,9 +42,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if not image.mode.startswith("I"):
         return image
     values = np.asarray(image).astype(np.int64)
-    return Image.fromarray(
-        (values >> 8 if values.max(initial=0) > 255 else values).clip(0, 255).astype(np.uint8)
-    )
+    return Image.fromarray((values >> 8 if values.max(initial=0) > 255 else values).clip(0, 255).astype(np.uint8))
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -38,9 +38,7 @@ def load(folder: Path, algorithm: str) -> tuple[dict[str, Any], dict[str, Array]
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise Refused(f"{folder / DESCRIPTION} is not of the format {FORMAT}")
     if description.get("algorithm") != algorithm:
-        raise Refused(
-            f"the model in {folder} was trained by {description.get('algorithm')!r}, not {algorithm!r}"
-        )
+        raise Refused(f"the model in {folder} was trained by {description.get('algorithm')!r}, not {algorithm!r}")
     return description, weights
 
 

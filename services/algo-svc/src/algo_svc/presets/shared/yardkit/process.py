@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from types import FrameType
 
 REFUSED = 2
@@ -51,7 +52,7 @@ class Stop:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
         if not self._deferred:
-            os.write(1, b"stopped before training began\n")
+            os.write(1, b"stopped before the work began\n")
             os._exit(STOPPED)
 
 
@@ -61,7 +62,10 @@ def say(text: str) -> None:
 
 
 def run(main: Callable[[Stop], None]) -> None:
-    """Run a training program's `main` and leave the process with the exit code that tells how it ended."""
+    """Run a program's `main` and leave the process with the exit code that tells how it ended."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a file's name may be no valid text: that must not end the job
+            stream.reconfigure(errors="backslashreplace")
     stop = Stop()
     stop.listen()
     try:

@@ -67,9 +67,7 @@ def _input(tensor: Any, specs: Sequence[Spec]) -> tuple[str, Values]:
         raise BadRequest(f"an input must be an object whose 'name' is one of {', '.join(known)}")
     spec = known[tensor["name"]]
     if tensor.get("datatype") != spec.datatype:
-        raise BadRequest(
-            f"input {spec.name!r} must be of datatype {spec.datatype}, not {tensor.get('datatype')!r}"
-        )
+        raise BadRequest(f"input {spec.name!r} must be of datatype {spec.datatype}, not {tensor.get('datatype')!r}")
     shape = _shape(tensor.get("shape"), spec)
     if "data" not in tensor:
         raise BadRequest(f"input {spec.name!r} has no 'data' (the binary extension isn't spoken here)")
@@ -129,9 +127,7 @@ def _wanted(given: Any, outputs: Sequence[Spec]) -> tuple[str, ...]:
     return tuple(output["name"] for output in given)
 
 
-def answer(
-    request: Request, model: Mapping[str, str], tensors: Mapping[Spec, Array | list[str]]
-) -> dict[str, Any]:
+def answer(request: Request, model: Mapping[str, str], tensors: Mapping[Spec, Array | list[str]]) -> dict[str, Any]:
     """The response with the wanted outputs; `model` holds `model_name` and `model_version`."""
     outputs = [
         {**spec.described(), "shape": _shape_of(values), "data": _flat(values)}

@@ -195,9 +195,7 @@ def definition(path: Path) -> Any:
 def model_folder(environment: Mapping[str, str]) -> Path:
     """MODEL_DIR; raises `Refused` where it isn't set."""
     if not environment.get("MODEL_DIR"):
-        raise Refused(
-            "the environment variable MODEL_DIR is not set: it names the folder of the trained model"
-        )
+        raise Refused("the environment variable MODEL_DIR is not set: it names the folder of the trained model")
     return Path(environment["MODEL_DIR"])
 
 
