@@ -1,0 +1,79 @@
+"""The port behind which every format stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Summary = dict[str, Any]
+"""What a checker saw, as JSON: `classes` (name → files), and figures of the content (see each format)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentLimits:
+    """Limits of single files by their content. `image_bytes` and `image_pixels` bound what is decoded at once;
+    an animation's frames count together."""
+
+    image_bytes: int = 256 << 20
+    image_pixels: int = 100_000_000
+    min_classes: int = 2
+
+
+class Sink(Protocol):
+    """Takes faults; an error makes the import fail at its end, a warning doesn't."""
+
+    def error(self, code: str, file: str, reason: str, line: int | None = None) -> None:
+        """Something that must be put right."""
+        ...
+
+    def warning(self, code: str, file: str, reason: str, line: int | None = None) -> None:
+        """Something that a person may want to know."""
+        ...
+
+
+class Content(Protocol):
+    """Checks one kind of content (images, texts), whatever format the files are arranged in."""
+
+    def whole(self, path: str, data: bytes) -> None:
+        """Check a file whose content is at hand."""
+        ...
+
+    def stream(self, path: str, size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Check a large file while passing its content on unchanged."""
+        ...
+
+    def summary(self) -> Summary:
+        """Figures of what was seen."""
+        ...
+
+
+class Checker(Protocol):
+    """Checks one archive: told of every folder and file once, then asked for the end result."""
+
+    def folder(self, path: str) -> None:
+        """A folder that has an entry of its own; it may be empty."""
+        ...
+
+    def whole(self, path: str, data: bytes) -> None:
+        """A file whose content is at hand."""
+        ...
+
+    def stream(self, path: str, size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """A large file: passes its content on unchanged. The result must be read to its end."""
+        ...
+
+    def finish(self) -> Summary:
+        """Report what only the whole can tell, and sum up."""
+        ...
+
+
+class Format(Protocol):
+    """A way to arrange a dataset. `purposes` are those of the two-level taxonomy that it can hold."""
+
+    name: str
+    purposes: tuple[str, ...]
+
+    def checker(self, purpose: str, sink: Sink, limits: ContentLimits) -> Checker:
+        """A checker for one archive. Raises Invalid (`format_purpose`) for a purpose it can't hold."""
+        ...

@@ -1,0 +1,124 @@
+"""The child process of an import: `python -m dataset_svc.importing.child`.
+
+Its standard input is one line, the request as JSON, and then stays open: when it ends, the platform is gone and so is
+the child. On standard output it says its progress as JSON lines, and last the report.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import resource
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from common.kernel.errors import Problem
+from dataset_svc.formats import get_format
+from dataset_svc.importing.report import Report
+from dataset_svc.importing.request import PACKS, ChildLimits, ImportRequest, Progress
+from dataset_svc.importing.run import run_import
+
+_ORPHANED = 3
+_CPU_GRACE = 60
+_STACK = 256 << 10
+
+
+def main() -> int:
+    """Do one import; gives the exit status, 0 where the report was told, whatever it says."""
+    request = ImportRequest.from_json(json.loads(sys.stdin.buffer.readline()))
+    _die_with_parent()
+    report = Report()
+    try:
+        _preload(request)
+        archive = os.open(request.archive, os.O_RDONLY)
+        os.chdir(request.out)
+        _confine(request.child, request.limits.seconds)
+        report = _import(archive, request)
+    except Problem as problem:
+        report.error(problem.code, "", problem.detail)
+    except OSError as error:
+        report.error("archive_unreadable", "", f"The import could not begin: {error}. Upload the archive again.")
+    _say({"report": report.as_json(), "peak_memory": _peak_memory()})
+    return 0
+
+
+def _import(archive: int, request: ImportRequest) -> Report:
+    """Run the import on an open archive, into the present folder."""
+    return run_import(
+        archive,
+        Path(PACKS),
+        format=request.format,
+        purpose=request.purpose,
+        limits=request.limits,
+        content=request.content,
+        pack_bytes=request.pack_bytes,
+        progress=_say_progress,
+    )
+
+
+def _die_with_parent() -> None:
+    """End as soon as nobody holds the other end of the standard input."""
+
+    def wait() -> None:
+        while os.read(0, 4096):
+            pass
+        os._exit(_ORPHANED)
+
+    threading.stack_size(_STACK)
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _preload(request: ImportRequest) -> None:
+    """Load all code that the import needs, since the user that the child becomes may not be able to read it."""
+    get_format(request.format).checker(request.purpose, Report(), request.content)
+    for encoding in ("ascii", "utf-8", "gb18030"):
+        codecs.getincrementaldecoder(encoding)
+
+
+def _confine(limits: ChildLimits, seconds: float) -> None:
+    """Take the limits on (setrlimit(2)) and become the user asked for. Nothing but the archive and the present folder
+    is needed from here on."""
+    for kind, value in (
+        (resource.RLIMIT_AS, limits.memory),
+        (resource.RLIMIT_NOFILE, limits.files),
+        (resource.RLIMIT_CPU, int(seconds) + _CPU_GRACE),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(kind)
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (value, value))
+    if limits.uid is not None and os.geteuid() == 0:
+        gid = limits.uid if limits.gid is None else limits.gid
+        os.chown(".", limits.uid, gid)
+        os.setgroups([])
+        os.setresgid(gid, gid, gid)
+        os.setresuid(limits.uid, limits.uid, limits.uid)
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+
+
+def _say_progress(progress: Progress) -> None:
+    _say(asdict(progress))
+
+
+def _say(row: dict[str, Any]) -> None:
+    """One JSON line to the platform."""
+    sys.stdout.write(json.dumps(row) + "\n")
+    sys.stdout.flush()
+
+
+def _peak_memory() -> int:
+    """The largest resident set so far, in bytes. The kernel's own figure (getrusage) may be that of the process that
+    this one was forked from, so it serves only where there is no /proc."""
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) << 10
+    except (OSError, IndexError, ValueError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+
+
+if __name__ == "__main__":
+    sys.exit(main())
