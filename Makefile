@@ -1,0 +1,59 @@
+# Modelyard. On a fresh machine with Python >= 3.11 and make: `make demo` or `make test`. Every target is idempotent.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MEMBERS := libs/common libs/yard libs/embedded services/gateway services/dataset-svc services/algo-svc \
+           services/train-svc services/notebook-svc services/serving-svc
+STAMP := $(VENV)/.installed
+export YARD_ENGINE_CACHE ?= $(CURDIR)/.cache/engines
+
+.PHONY: help setup demo up down status check test faults bench lock format clean
+
+help: ## what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(STAMP) ## install everything into .venv
+
+$(STAMP): requirements.lock $(MEMBERS:%=%/pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Modelyard needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Set PYTHON=/path/to/python."; exit 1; }
+	@test -x $(BIN)/python || { echo "Making $(VENV) ..."; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing what requirements.lock names (a minute or two the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(MEMBERS:%=-e %)
+	@touch $@
+
+demo: setup ## the main job on real data, from an image folder to predictions
+	@$(BIN)/python -m embedded demo
+
+up: setup ## start the platform on this machine and keep it running
+	@$(BIN)/python -m embedded up
+
+down: ## stop it; running jobs and services go on, the state stays
+	@test ! -x $(BIN)/python || $(BIN)/python -m embedded down
+
+status: ## say whether it runs, and where
+	@test ! -x $(BIN)/python || $(BIN)/python -m embedded status
+
+check: setup ## style, types and walls
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+test: setup ## every test
+	@$(BIN)/python -m pytest
+
+faults: setup ## the long fault runs
+	@$(BIN)/python -m pytest -m faults --timeout 3600
+
+bench: setup ## measured speed against named limits; NAME=serve for one, JSON=1 for the lines alone
+	@$(BIN)/python -m bench $(if $(NAME),--name $(NAME)) $(if $(JSON),--json)
+
+lock: setup ## resolve requirements.in again
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links requirements.in -o requirements.lock
+
+format: setup ## put the code in order
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+clean: down ## remove everything that was made here, the state too
+	rm -rf $(VENV) .yard .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
