@@ -1,0 +1,274 @@
+"""The adapter itself: launch, observe, stop and the rest, over workload folders and their supervisors."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from common.kernel.clock import Clock, SystemClock
+from common.kernel.errors import Conflict, NotFound, Unavailable
+from common.ports.runtime import Handle, LaunchSpec, Observation, Output, RuntimeCapabilities, WorkloadState
+from common.runtime.process import cgroups, ending, outputs, processes
+from common.runtime.process.cgroups import ControlGroups
+from common.runtime.process.folder import Folder
+from common.runtime.process.observing import Observer, ended
+from common.runtime.process.owners import Owners, why_no_own_uid
+from common.runtime.process.plan import LaunchFailed, Planner, Settled, launch_words
+from common.runtime.process.ports import free_port
+from common.runtime.process.spawn import base_interpreter, install, spawn_supervisor
+from common.runtime.process.watch import Watcher
+
+
+class ProcessRuntime:
+    """Workloads as processes of this machine, kept beneath `home`.
+
+    `interpreter` is the Python from which engines are built: owners get users of their own only where such users
+    can run it. `grace` is what a workload has, in seconds, between the end of its time limit and being killed.
+    """
+
+    def __init__(
+        self, home: Path, *, clock: Clock | None = None, interpreter: Path | None = None, grace: float = 10.0
+    ) -> None:
+        self.home = home.resolve()
+        self.workloads = self.home / "workloads"
+        self.volumes = self.home / "volumes"
+        self.capabilities = RuntimeCapabilities()
+        self.notes: list[str] = []
+        self._interpreter = interpreter or base_interpreter()
+        self._grace = grace
+        self._owners = Owners(self.home)
+        self._groups = ControlGroups(self.home, {})
+        self._watcher = Watcher()
+        self._observer = Observer(self._watcher, clock or SystemClock())
+        self._ports: dict[str, int] = {}
+        self._program: Path | None = None
+
+    async def start(self) -> None:
+        """Find out what can be enforced here, then find again what is running and watch it.
+
+        Raises Unavailable (`runtime_unsupported`) on another system than Linux.
+        """
+        if not sys.platform.startswith("linux"):
+            raise Unavailable("runtime_unsupported", "The process: runtime needs Linux; use docker: here.")
+        for folder in (self.home, self.workloads, self.volumes):
+            folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        await asyncio.to_thread(self._prepare)
+        for workload in self._known():
+            self._adopt(Folder(self.workloads, workload))
+
+    def _prepare(self) -> None:
+        if os.geteuid() == 0:
+            for folder in (self.home, self.workloads, self.volumes):
+                folder.chmod(0o711)
+        why = why_no_own_uid(self.home, self._interpreter)
+        self._groups = cgroups.probe(self.home)
+        self._program = install(self.home)
+        self.capabilities = RuntimeCapabilities(
+            memory_limit=self._groups.has("memory"),
+            pids_limit=self._groups.has("pids") or not why,
+            cpu_limit=self._groups.has("cpu"),
+            own_uid=not why,
+            read_only_mounts=not why,
+        )
+        self.notes = [*([why] if why else []), *self._missing()]
+        self._groups.sweep(set(self._known()))
+        self._clear_away()
+
+    def _missing(self) -> list[str]:
+        names = {"memory_limit": "memory", "pids_limit": "the number of processes", "cpu_limit": "CPU time"}
+        lacking = [words for name, words in names.items() if not getattr(self.capabilities, name)]
+        notes = ["Workloads share this machine's network, and can reach what it can reach."]
+        if lacking:
+            notes.append(f"Limits on {', '.join(lacking)} aren't enforced: no control group can be made here.")
+        return notes
+
+    def _known(self) -> list[str]:
+        return sorted(path.parent.name for path in self.workloads.glob("*/spec.json"))
+
+    def _clear_away(self) -> None:
+        """Folders that were being made or removed when the platform was killed."""
+        for path in self.workloads.iterdir():
+            if not (path / "spec.json").exists() or path.name.startswith(".removed-"):
+                _delete(path)
+
+    def _adopt(self, folder: Folder) -> None:
+        """Watch what runs; a record that can't be read is left to `observe`, which says so."""
+        try:
+            settled, started = folder.read("spec.json"), folder.read("started")
+            ended = folder.has("exit.json")
+        except (OSError, ValueError):
+            return
+        if ended or settled is None:
+            return
+        if settled["port"]:
+            self._ports[folder.workload] = settled["port"]
+        if started and processes.alive(started):
+            self._watcher.watch_end(folder.workload, int(started["pid"]))
+
+    async def launch(self, spec: LaunchSpec) -> Handle:
+        """Start it; give its handle. Launching the same workload again gives the same handle and starts nothing.
+
+        Raises LaunchFailed, and Invalid (`bad_environment`, `bad_command`, `bad_mount`, `bad_workload`).
+        """
+        if self._program is None:
+            raise RuntimeError("ProcessRuntime.start() comes before launch()")
+        folder = Folder(self.workloads, spec.workload)
+        try:
+            if not (folder.has("started") or folder.has("exit.json") or self._watcher.watches(spec.workload)):
+                self.prepare(spec)
+                self._spawn(folder)
+        except OSError as error:
+            full = {"cause": "storage_full"} if error.errno in (errno.ENOSPC, errno.EDQUOT) else {}
+            raise LaunchFailed(f"{folder.path}: {error.strerror}. Nothing was started.", **full) from error
+        return self._handle(folder)
+
+    def prepare(self, spec: LaunchSpec) -> Path:
+        """Make the workload's folder with all that its supervisor needs, without starting it."""
+        folder = Folder(self.workloads, spec.workload)
+        settled = folder.read("spec.json")
+        if settled is None:
+            settled = folder.settle(self._settle(spec, folder))
+        if settled["port"]:
+            self._ports[spec.workload] = settled["port"]
+        folder.prepare(launch_words(settled))
+        return folder.path
+
+    def _settle(self, spec: LaunchSpec, folder: Folder) -> Settled:
+        uid = self._owners.uid(spec.owner) if self.capabilities.own_uid else 0
+        planner = Planner(spec, folder.path, self.volumes, uid)
+        planner.check()
+        port = free_port(self._ports.values()) if spec.port else None
+        nproc = spec.limits.pids if uid and not self._groups.has("pids") else 0
+        folder.path.mkdir(mode=0o711, exist_ok=True)
+        return planner.settle(port, self._groups.plan(spec.workload, spec.limits), nproc, self._grace)
+
+    def spawn_supervisor(self, folder: Path) -> tuple[int, int]:
+        """Start the supervisor of a prepared folder and nothing else: its pid, and a pipe that closes when the
+        workload runs. For measuring; `launch` is the way to start a workload."""
+        if self._program is None:
+            raise RuntimeError("ProcessRuntime.start() comes before spawn_supervisor()")
+        return spawn_supervisor(self._program, folder)
+
+    def _spawn(self, folder: Folder) -> None:
+        pid, pipe = self.spawn_supervisor(folder.path)
+        self._watcher.watch_end(folder.workload, pid)
+        self._watcher.watch_start(folder.workload, pipe)
+
+    def _handle(self, folder: Folder) -> Handle:
+        return {"runtime": "process", "workload": folder.workload, "dir": str(folder.path)}
+
+    def _folder(self, handle: Handle) -> Folder:
+        return Folder(self.workloads, str(handle["workload"]))
+
+    async def observe(self, handle: Handle) -> Observation:
+        """How it stands now, from its folder and /proc. A workload without a supervisor is killed and `lost`."""
+        folder = self._folder(handle)
+        seen = await self._observer.observe(folder)
+        if seen.state in (WorkloadState.EXITED, WorkloadState.LOST, WorkloadState.GONE):
+            self._ports.pop(folder.workload, None)
+        return seen
+
+    async def stop(self, handle: Handle, grace: float = 10.0) -> None:
+        """Ask it to end, and have what is left killed after `grace` seconds. Remembered, also before it started."""
+        folder = self._folder(handle)
+        if not folder.has("spec.json") or folder.has("exit.json"):
+            return
+        _request_stop(folder, grace)
+        started = folder.read("started")
+        if started:
+            processes.send(started, signal.SIGTERM)
+        elif not self._watcher.watches(folder.workload):
+            with folder.alone() as alone:
+                if alone and not folder.has("started"):
+                    folder.record("exit.json", ended("stopped", "it was stopped before it started"))
+
+    async def logs(self, handle: Handle, offset: int = 0) -> AsyncIterator[bytes]:
+        """What it has written from byte `offset` on; nothing where it is gone."""
+        try:
+            fd = os.open(self._folder(handle).file("log"), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return
+        async for chunk in outputs.chunks(fd, offset):
+            yield chunk
+
+    async def outputs(self, handle: Handle, mount: str) -> Sequence[Output]:
+        """The regular files in a scratch mount. Raises NotFound (`mount_not_found`) where it has no such mount."""
+        return await asyncio.to_thread(outputs.list_outputs, self._scratch(handle, mount))
+
+    async def read_output(self, handle: Handle, mount: str, path: str, offset: int = 0) -> AsyncIterator[bytes]:
+        """The bytes of one such file from `offset` on. Raises NotFound (`output_not_found`, `mount_not_found`)."""
+        fd = outputs.open_output(self._scratch(handle, mount), path)
+        async for chunk in outputs.chunks(fd, offset):
+            yield chunk
+
+    def _scratch(self, handle: Handle, mount: str) -> Path:
+        settled = self._folder(handle).read("spec.json") or {"mounts": {}}
+        found: dict[str, Any] | None = settled["mounts"].get(mount)
+        if found is None or found["kind"] != "scratch":
+            raise NotFound("mount_not_found", f"{handle['workload']} has no outputs called {mount!r}.")
+        return Path(found["path"])
+
+    async def remove(self, handle: Handle) -> None:
+        """Forget an ended workload and free its folder. Raises Conflict (`workload_running`)."""
+        folder = self._folder(handle)
+        seen = await self.observe(handle)
+        if seen.state is WorkloadState.GONE:
+            return
+        if seen.state not in (WorkloadState.EXITED, WorkloadState.LOST):
+            raise Conflict("workload_running", f"{folder.workload} is {seen.state}: stop it first.")
+        await asyncio.to_thread(_remove, folder)
+
+    async def handles(self) -> Sequence[Handle]:
+        """Every workload that has a folder here."""
+        return [self._handle(Folder(self.workloads, workload)) for workload in self._known()]
+
+    def on_change(self, wake: Callable[[str], None]) -> None:
+        """Call `wake(workload id)` in the event loop soon after a workload started or ended."""
+        self._watcher.on_change(wake)
+
+    async def close(self) -> None:
+        """Stop watching; workloads go on."""
+        self._watcher.close()
+
+
+def _request_stop(folder: Folder, grace: float) -> None:
+    """Leave the request where the supervisor finds it. On a full disk an earlier one, or its default, must do."""
+    try:
+        folder.record("stop", grace)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+
+
+def _remove(folder: Folder) -> None:
+    settled = folder.read("spec.json") or {"groups": []}
+    for group in settled["groups"]:
+        ending.drop_group(group)
+    hidden = folder.path.with_name(f".removed-{folder.workload}")
+    if hidden.exists():
+        _delete(hidden)
+    folder.path.rename(hidden)
+    _delete(hidden)
+
+
+def _delete(path: Path) -> None:
+    """Delete a folder, whatever permissions the workload left in it (links are not followed)."""
+
+    def allow(_: Any, name: str, why: Any) -> None:
+        if not isinstance(why[1], PermissionError):
+            raise why[1]
+        Path(name).parent.chmod(0o700)
+        if Path(name).is_dir():
+            Path(name).chmod(0o700)
+            shutil.rmtree(name)
+        else:
+            Path(name).unlink()
+
+    shutil.rmtree(path, onerror=allow)
