@@ -17,11 +17,11 @@ from typing import ParamSpec, TypeVar
 from common.disk import telling_when_full
 from common.files.draft import Draft, check_sum, sweep
 from common.files.keys import check_key, check_prefix
-from common.files.threads import to_the_end
 from common.files.tree import Child, Tree
 from common.files.uploads import StoredPart, Uploads, check_number
 from common.kernel.errors import Invalid
 from common.ports.files import Chunks, FileInfo, FilesCapabilities, Part
+from common.threads import to_the_end
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
