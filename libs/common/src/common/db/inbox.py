@@ -161,7 +161,7 @@ class Inbox:
                 at = (inbox.c.handler == name) & (inbox.c.event_id == event.id)
                 await connection.execute(update(inbox).where(at).values(values))
         log.warning(
-            "handler failed", handler=name, event=event.id, type=event.type, attempts=attempts, error=repr(error)
+            "handler failed", handler=name, event_id=event.id, type=event.type, attempts=attempts, error=repr(error)
         )
         self._wake.set()
 
