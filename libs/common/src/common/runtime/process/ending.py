@@ -13,7 +13,12 @@ import resource
 import signal
 import sys
 import time
-from typing import Any, NoReturn, Protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn, Protocol
+else:
+    Protocol = object  # typing itself takes longer to import than all this does at the end
 
 Plan = dict[str, list[str]]
 
@@ -109,7 +114,7 @@ def kill_rest(plan: Plan, child: int) -> bool:
     return bool(left)
 
 
-def finish(plan: Plan, child: int, cause: str, log: Log) -> NoReturn:
+def finish(plan: Plan, child: int, cause: str, log: Log) -> "NoReturn":
     """Kill what the ended child left, reap everything, and write down how it ended."""
     deadline = time.monotonic() + 5
     while kill_rest(plan, child) and time.monotonic() < deadline:
@@ -143,7 +148,7 @@ def reap() -> None:
         return
 
 
-def usage() -> dict[str, Any]:
+def usage() -> "dict[str, Any]":
     """CPU seconds of the whole tree and the peak memory, in bytes, of its largest process (getrusage(2))."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {"cpu_seconds": round(used.ru_utime + used.ru_stime, 6), "peak_memory": used.ru_maxrss * 1024}
@@ -169,7 +174,7 @@ def disk_full(plan: Plan) -> bool:
     return any(room.f_bavail * room.f_frsize < FULL for room in rooms)
 
 
-def end(plan: Plan, cause: str, detail: str, code: int | None = None) -> NoReturn:
+def end(plan: Plan, cause: str, detail: str, code: int | None = None) -> "NoReturn":
     """Give the control groups back, write `exit.json` into the room kept for it, and go."""
     for group in reversed(plan.get("cgroup", [])):
         drop_group(group)

@@ -1,0 +1,7 @@
+"""What code runs in: engines, which are Python environments built once and kept by the digest of what is in them."""
+
+from common.images.engines import LocalEngines
+from common.images.interpreters import choose_interpreter
+from common.images.requirements import EngineFailed, engine_digest
+
+__all__ = ["EngineFailed", "LocalEngines", "choose_interpreter", "engine_digest"]
