@@ -18,7 +18,8 @@ Clash = Callable[[str, str], None]
 class Tree:
     """Takes every path once. Of a file only a hash of its folded name is kept (8 bytes), of a folder its name.
 
-    `clash(path, other)` is called for each path that some file system would take for `other`.
+    `clash(path, other)` is called for each path that some file system would take for `other`. After `close`,
+    `wrapper` is the folder, with its `/`, in which all others lie and which says nothing; empty where there is none.
     """
 
     def __init__(self, clash: Clash) -> None:
@@ -29,6 +30,7 @@ class Tree:
         self._common: str | None = None
         self._nested = False
         self._named: list[str] = []
+        self.wrapper = ""
 
     def add_file(self, path: str) -> None:
         """Take a file."""
@@ -45,21 +47,8 @@ class Tree:
 
     def add_folder(self, path: str) -> None:
         """Take a folder that has an entry of its own."""
-        folder = f"{path}/"
-        self._add_above(folder)
-        self._shorten(folder)
-        self._nested = self._nested or len(folder) > len(self._common or "")
+        self._add_above(f"{path}/")
         self._named.append(path)
-
-    @property
-    def wrapper(self) -> str:
-        """The folder, with its `/`, in which all others lie and which says nothing; empty where there is none.
-
-        The innermost folder that holds everything wraps the rest if there are folders in it; else it is a class
-        itself and only what is above it wraps.
-        """
-        common = self._common or ""
-        return common if self._nested else common[: common.rfind("/", 0, -1) + 1]
 
     @property
     def folders(self) -> list[str]:
@@ -68,14 +57,18 @@ class Tree:
         return [path[cut:] for path in self._named if len(path) > cut]
 
     def close(self, folded: Callable[[], Iterator[tuple[str, str]]]) -> None:
-        """Report duplicates. `folded` gives (folded, path) of every file again; it is called only if there are any."""
+        """Say that all paths were given: find the wrapper and report duplicates.
+
+        `folded` gives (folded, path) of every file again; it is called only if there are duplicates.
+        """
+        self.wrapper = self._find_wrapper()
         suspects: set[int] = set()
         folders = {hash(path): path for path in self._above}
         for bucket in self._hashes:
             once = set(bucket)
             if len(once) < len(bucket):
                 suspects |= _repeated(bucket)
-        suspects.update(number for number in folders if number in self._hashes[number & _MASK])
+            suspects |= folders.keys() & once
         if not suspects:
             return
         seen = {folder: self._above[folder] for number, folder in folders.items() if number in suspects}
@@ -86,6 +79,16 @@ class Tree:
                 self._clash(path, seen[key])
             else:
                 seen[key] = path
+
+    def _find_wrapper(self) -> str:
+        """The innermost folder that holds everything wraps the rest if there are folders in it; else it is a class
+        itself and only what is above it wraps. An entry for a folder above says nothing."""
+        for folder in (f"{path}/" for path in self._named):
+            if not (self._common or "").startswith(folder):
+                self._shorten(folder)
+                self._nested = True
+        common = self._common or ""
+        return common if self._nested else common[: common.rfind("/", 0, -1) + 1]
 
     def _shorten(self, folder: str) -> None:
         """Bring the common folder down to what it shares with `folder`."""
@@ -100,8 +103,13 @@ class Tree:
         end = len(folder) - 1
         while end > 0:
             path = folder[:end]
-            other = self._above.setdefault(names.fold(path), path)
-            if other != path:
+            key = names.fold(path)
+            other = self._above.get(key)
+            if other == path:
+                return  # so is all above it
+            if other is None:
+                self._above[key] = path
+            else:
                 self._clash(path, other)
             end = path.rfind("/")
 
