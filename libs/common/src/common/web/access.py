@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Request
 from sqlalchemy import ColumnElement, Table, or_, true
 
 from common.db.aggregates import missing
@@ -84,11 +83,10 @@ def visible(who: Principal, table: Table) -> ColumnElement[bool]:
     return or_(table.c.owner == who.id, table.c.shared)
 
 
-PermissionOf = Callable[[Any], str | None]
-
-
-def declared_permission(route: Any) -> str | None:
-    """What a route declares, None where it declares nothing (a defect)."""
-    extra = getattr(route, "openapi_extra", None) or {}
-    value = extra.get("x-permission")
-    return str(value) if value is not None else None
+def declared_permissions(app: FastAPI) -> dict[tuple[str, str], str | None]:
+    """What each `(method, path)` of an app declares; None where it declares nothing, which is a defect."""
+    found: dict[tuple[str, str], str | None] = {}
+    for path, operations in app.openapi()["paths"].items():
+        for method, operation in operations.items():
+            found[method.upper(), path] = operation.get("x-permission")
+    return found

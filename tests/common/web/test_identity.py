@@ -1,0 +1,95 @@
+"""Tokens: whose, for how long, and who may speak for whom."""
+
+import stat
+
+import jwt
+import pytest
+
+from common.kernel.errors import Unauthenticated
+from common.web.identity import AUDIENCE, KeyRing, Principal, open_signer
+
+ALICE = Principal("user-1", "user", "alice", ("lab",))
+
+
+@pytest.fixture
+def keys(tmp_path):
+    return tmp_path / "private", tmp_path / "public"
+
+
+def test_what_the_gateway_signs_every_service_reads(keys):
+    signer = open_signer("gateway", *keys)
+    ring = KeyRing(keys[1])
+    token = signer.sign(ALICE)
+    assert ring.verify(token) == ALICE
+    assert ring.verify(token) == ALICE, "also from memory"
+
+
+def test_keys_are_private_and_stay_the_same(keys):
+    token = open_signer("gateway", *keys).sign(ALICE)
+    again = open_signer("gateway", *keys)
+    assert KeyRing(keys[1]).verify(token) == KeyRing(keys[1]).verify(again.sign(ALICE))
+    assert stat.S_IMODE((keys[0] / "gateway.pem").stat().st_mode) == 0o600
+    assert stat.S_IMODE(keys[0].stat().st_mode) == 0o700
+
+
+def test_a_service_speaks_for_itself_only(keys):
+    signer = open_signer("train-svc", *keys)
+    ring = KeyRing(keys[1])
+    assert ring.verify(signer.for_itself()).role == "service"
+    for principal in (ALICE, Principal("user-1", "admin"), Principal("serving-svc", "service")):
+        with pytest.raises(Unauthenticated):
+            ring.verify(signer.sign(principal))
+
+
+def forged(keys, **changes):
+    signer = open_signer("gateway", *keys)
+    claims = jwt.decode(signer.sign(ALICE), options={"verify_signature": False}) | changes
+    return jwt.encode(
+        {k: v for k, v in claims.items() if v is not None}, signer._key, "EdDSA", headers={"kid": "gateway"}
+    )
+
+
+@pytest.mark.parametrize(
+    "changes", [{"aud": "elsewhere"}, {"exp": 1}, {"exp": None}, {"iss": "train-svc"}, {"sub": None}], ids=str
+)
+def test_wrong_claims_are_refused(keys, changes):
+    with pytest.raises(Unauthenticated):
+        KeyRing(keys[1]).verify(forged(keys, **changes))
+
+
+def test_other_algorithms_and_unknown_keys_are_refused(keys, tmp_path):
+    open_signer("gateway", *keys)
+    public = (keys[1] / "gateway.pub").read_text()
+    claims = {"sub": "user-1", "role": "admin", "aud": AUDIENCE, "iss": "gateway", "exp": 9e9, "iat": 1}
+    ring = KeyRing(keys[1])
+    stranger = open_signer("gateway", tmp_path / "p2", tmp_path / "q2").sign(ALICE)
+    none = jwt.encode(claims, None, "none", headers={"kid": "gateway"})
+    outside = jwt.encode(claims, "k" * 40, "HS256", headers={"kid": "../private/gateway"})
+    for token in (stranger, none, outside, "", "a.b.c", public):
+        with pytest.raises(Unauthenticated):
+            ring.verify(token)
+
+
+def test_a_remembered_token_still_expires(keys, monkeypatch):
+    ring = KeyRing(keys[1])
+    token = open_signer("gateway", *keys).sign(ALICE, seconds=30)
+    ring.verify(token)
+    import time
+
+    later = time.time() + 120
+    monkeypatch.setattr("common.web.identity.time.time", lambda: later)
+    monkeypatch.setattr("jwt.api_jwt.datetime", _Later(later))
+    with pytest.raises(Unauthenticated):
+        ring.verify(token)
+
+
+class _Later:
+    """The library's clock, moved with ours."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def now(self, tz=None):
+        from datetime import datetime
+
+        return datetime.fromtimestamp(self._seconds, tz)
