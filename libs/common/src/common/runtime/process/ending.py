@@ -36,7 +36,6 @@ class Log(Protocol):
 
     def pump(self) -> None:
         """Keep what the child wrote last."""
-        ...
 
 
 def adopt_orphans() -> None:
