@@ -1,0 +1,222 @@
+"""The `file:` adapter where it is more than the port: links, leftovers, full disks, kills."""
+
+import asyncio
+import os
+import random
+import time
+
+import pytest
+
+from common.files import LocalFiles
+from common.kernel.errors import Conflict, NotFound, StorageFull
+
+
+@pytest.fixture
+async def files(tmp_path):
+    made = LocalFiles(tmp_path / "store", sync=False)
+    yield made
+    await made.close()
+
+
+async def keys(files, prefix=""):
+    return [info.key async for info in files.list(prefix)]
+
+
+def drafts(folder):
+    return sorted(path.name for path in (folder / "drafts").iterdir())
+
+
+async def test_links_lead_nowhere(files, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_bytes(b"secret")
+    objects = tmp_path / "store" / "objects"
+    (objects / "folder").symlink_to(outside)
+    (objects / "file").symlink_to(outside / "secret")
+    for key in ("folder/secret", "file"):
+        with pytest.raises(NotFound):
+            await files.read(key)
+        with pytest.raises(NotFound):
+            files.local_path(key)
+    with pytest.raises(Conflict):
+        await files.put("folder/new", b"x")
+    await files.delete("folder/secret")
+    await files.delete("file")
+    assert await keys(files) == []
+    assert sorted(path.name for path in outside.iterdir()) == ["secret"]
+    await files.put("file", b"now an object")
+    assert (outside / "secret").read_bytes() == b"secret"
+
+
+async def test_devices_and_pipes_are_no_objects(files, tmp_path):
+    os.mkfifo(tmp_path / "store" / "objects" / "pipe")
+    with pytest.raises(NotFound):
+        await files.read("pipe")
+    assert await keys(files) == []
+
+
+async def test_a_key_below_an_object_or_above_others_is_a_conflict(files):
+    await files.put("a/b", b"x")
+    for key in ("a", "a/b/c"):
+        with pytest.raises(Conflict) as refused:
+            await files.put(key, b"y")
+        assert refused.value.code == "key_conflict"
+    assert await keys(files) == ["a/b"]
+
+
+async def test_the_next_start_removes_drafts_of_the_dead_and_leaves_those_of_the_living(files, tmp_path):
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow():
+        yield b"x" * 2_000_000
+        begun.set()
+        await go_on.wait()
+
+    task = asyncio.create_task(files.put("slow", slow()))
+    await begun.wait()
+    folder = tmp_path / "store"
+    (folder / "drafts" / "dead").write_bytes(b"half")
+    (folder / "drafts" / "upload").mkdir()
+    for path in (folder / "drafts").iterdir():
+        os.utime(path, (time.time() - 3600,) * 2)
+    (folder / "drafts" / "young").write_bytes(b"half")
+    await LocalFiles(folder).close()
+    left = drafts(folder)
+    assert "young" in left
+    assert len(left) == 2
+    go_on.set()
+    await task
+    assert await files.read("slow") == b"x" * 2_000_000
+
+
+async def test_the_memory_of_completed_uploads_does_not_grow_for_ever(files, tmp_path):
+    upload = await files.begin_upload("x")
+    await files.put_part(upload, 1, b"x")
+    await files.complete_upload(upload)
+    done = tmp_path / "store" / "uploads" / upload / "done.json"
+    assert sorted(path.name for path in done.parent.iterdir()) == ["done.json", "meta.json"]
+    os.utime(done, (time.time() - 8 * 24 * 3600,) * 2)
+    await files.begin_upload("y")
+    assert not done.parent.exists()
+    assert await files.read("x") == b"x"
+
+
+async def test_a_full_disk_is_told_and_leaves_no_half_object(small_disk):
+    folder = small_disk(4 << 20)
+    files = LocalFiles(folder / "store")
+    await files.put("small", b"kept")
+
+    async def endless():
+        for _ in range(64):
+            yield b"x" * (1 << 20)
+
+    upload = await files.begin_upload("up")
+    for attempt in (
+        files.put("big", endless()),
+        files.put("big", b"x" * (8 << 20)),
+        files.put_part(upload, 1, endless()),
+    ):
+        with pytest.raises(StorageFull) as full:
+            await attempt
+        assert full.value.code == "storage_full"
+    assert await keys(files) == ["small"]
+    assert list(await files.parts(upload)) == []
+    assert drafts(folder / "store") == []
+    await files.put("after", b"y" * (1 << 20))
+    assert await files.read("small") == b"kept"
+    await files.close()
+
+
+async def test_an_upload_that_does_not_fit_twice_can_be_completed_when_there_is_room(small_disk):
+    folder = small_disk(4 << 20)
+    files = LocalFiles(folder / "store")
+    ballast = folder / "ballast"
+    ballast.write_bytes(b"b" * (3 << 20) if os.path.ismount(folder) else b"b" * 4096)
+    upload = await files.begin_upload("up")
+    size = 400_000 if os.path.ismount(folder) else 2_500_000
+    await files.put_part(upload, 1, b"1" * size)
+    await files.put_part(upload, 2, b"2" * size)
+    with pytest.raises(StorageFull):
+        await files.complete_upload(upload)
+    assert await keys(files) == []
+    assert drafts(folder / "store") == []
+    assert len(await files.parts(upload)) == 2
+    if os.path.ismount(folder):
+        ballast.unlink()
+        assert (await files.complete_upload(upload)).size == 2 * size
+    await files.close()
+
+
+PUTTING = """
+    import asyncio, sys
+    from pathlib import Path
+    from common.files import LocalFiles
+
+    async def main():
+        files = LocalFiles(Path(sys.argv[1]), sync=False)
+        async def slowly(byte):
+            for _ in range(40):
+                yield byte * 100_000
+        print("begun", flush=True)
+        for n in range(10_000):
+            await files.put(f"objects/{n % 7}", slowly(bytes([n % 7 + 1])))
+            upload = await files.begin_upload(f"uploaded/{n % 5}")
+            for part in (1, 2):
+                await files.put_part(upload, part, bytes([n % 5 + 1]) * 700_000)
+            await files.complete_upload(upload)
+    asyncio.run(main())
+"""
+
+
+async def test_a_kill_while_storing_leaves_only_whole_objects(tmp_path, child):
+    moments = random.Random(8)
+    for _ in range(5):
+        writer = child(PUTTING, tmp_path / "store")
+        assert writer.line() == "begun"
+        await asyncio.sleep(moments.uniform(0.01, 0.2))
+        writer.kill()
+        files = LocalFiles(tmp_path / "store")
+        for key in await keys(files):
+            content = await files.read(key)
+            assert len(content) == (4_000_000 if key.startswith("objects/") else 1_400_000)
+            assert content == content[:1] * len(content)
+        for upload in (tmp_path / "store" / "uploads").iterdir():
+            parts = await files.parts(upload.name)
+            assert all(part.size == 700_000 for part in parts)
+            if len(parts) == 2:
+                assert (await files.complete_upload(upload.name)).size == 1_400_000
+        for leftover in (tmp_path / "store" / "drafts").iterdir():
+            os.utime(leftover, (0, 0))
+        await files.close()
+        await LocalFiles(tmp_path / "store").close()
+        assert drafts(tmp_path / "store") == []
+
+
+async def test_reading_and_writing_take_memory_for_a_chunk_and_not_for_the_object(tmp_path, child):
+    measured = child(
+        """
+        import asyncio, resource, sys
+        from pathlib import Path
+        from common.files import LocalFiles
+
+        async def main():
+            files = LocalFiles(Path(sys.argv[1]), sync=False)
+            async def many():
+                for _ in range(200):
+                    yield b"x" * (1 << 20)
+            await files.put("warm", b"x" * (1 << 20))
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            await files.put("big", many())
+            size = 0
+            async for chunk in files.get("big"):
+                size += len(chunk)
+            after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            print(size, after - before, flush=True)
+            await files.close()
+        asyncio.run(main())
+        """,
+        tmp_path / "store",
+    )
+    size, grown = map(int, measured.line().split())
+    assert size == 200 << 20
+    assert grown < 24 * 1024, "kibibytes of growth for an object of 200 MiB"
