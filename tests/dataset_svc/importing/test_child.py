@@ -134,6 +134,17 @@ async def test_cancelling_kills_the_child(tmp_path: Path) -> None:
     assert not child.is_running()
 
 
+def watching(parent: int) -> list[psutil.Process]:
+    """The parent's children, once one of them has its watchman, a second thread."""
+    deadline = time.monotonic() + 20
+    while True:
+        found = psutil.Process(parent).children()
+        if any(child.num_threads() > 1 for child in found):
+            return found  # type: ignore[no-any-return]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_the_child_dies_with_its_parent(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     script = (
@@ -143,10 +154,7 @@ def test_the_child_dies_with_its_parent(tmp_path: Path) -> None:
     )
     parent = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)])
     try:
-        deadline = time.monotonic() + 20
-        while not any(child.num_threads() > 1 for child in (found := psutil.Process(parent.pid).children())):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        found = watching(parent.pid)
     finally:
         parent.kill()
         parent.wait()
