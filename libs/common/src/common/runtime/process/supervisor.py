@@ -249,8 +249,10 @@ class Supervisor:
             self._ask_to_end("time_limit", float(one(self.plan, "grace", "10")))
 
     def _ask_to_end(self, cause: str, grace: float) -> None:
-        self.cause = self.cause or cause
         self.kill_at = min(self.kill_at, time.monotonic() + grace)
+        if self.cause:
+            return  # it was told already; a second signal would hit it while it ends
+        self.cause = cause
         try:
             for number in (TERM, CONT):
                 os.killpg(self.child, number)

@@ -1,0 +1,124 @@
+"""The adapters that the runtime suite runs over, and the bench on which each is tried.
+
+A new adapter is one more entry in `ADAPTERS`; the tests stay as they are. What an adapter can't do it declares
+absent in its capabilities, and the test of that capability asserts the declaration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.images import choose_interpreter
+from common.kernel.ids import new_id
+from common.ports.runtime import Handle, LaunchSpec, Observation, Runtime, WorkloadState
+from common.runtime.process import ProcessRuntime
+
+ENDED = (WorkloadState.EXITED, WorkloadState.LOST, WorkloadState.GONE)
+DEADLINE = 20.0
+
+
+def process_runtime(home: Path) -> Runtime:
+    return ProcessRuntime(home, interpreter=choose_interpreter())
+
+
+ADAPTERS: dict[str, tuple[Callable[[Path], Runtime], str]] = {
+    "process": (process_runtime, str(choose_interpreter())),
+}
+"""name → (make one on a state folder, the Python that its workloads find)."""
+
+
+class Bench:
+    """One runtime under test, with what makes tests short."""
+
+    def __init__(self, make: Callable[[Path], Runtime], python: str, root: Path) -> None:
+        self.make, self.python, self.root = make, python, root
+        self.runtime = make(root / "state")
+        self.wakes: list[str] = []
+        self._woken = asyncio.Event()
+
+    async def open(self) -> None:
+        self.runtime.on_change(self._wake)
+        await self.runtime.start()
+
+    async def restart(self) -> None:
+        """As if the platform were stopped and started again."""
+        await self.runtime.close()
+        self.runtime = self.make(self.root / "state")
+        await self.open()
+
+    def _wake(self, workload: str) -> None:
+        self.wakes.append(workload)
+        self._woken.set()
+
+    def spec(self, *command: str, **fields: Any) -> LaunchSpec:
+        defaults: dict[str, Any] = {"workload": new_id("job"), "owner": "user-a"}
+        return LaunchSpec(command=command, **(defaults | fields))
+
+    def code(self, source: str, **fields: Any) -> LaunchSpec:
+        """A workload that runs this Python source."""
+        return self.spec(self.python, "-c", source, **fields)
+
+    async def until(self, handle: Handle, *states: WorkloadState) -> Observation:
+        """Observe until it is in one of these states; woken by changes, and by the hour where a hint is missed."""
+        async with asyncio.timeout(DEADLINE):
+            while (seen := await self.runtime.observe(handle)).state not in states:
+                self._woken.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), 0.1)
+        return seen
+
+    async def run(self, spec: LaunchSpec) -> tuple[Observation, str]:
+        """Launch it, wait for its end, and give that and the log."""
+        handle = await self.runtime.launch(spec)
+        seen = await self.until(handle, *ENDED)
+        return seen, await self.log(handle)
+
+    async def log(self, handle: Handle, offset: int = 0) -> str:
+        return b"".join([chunk async for chunk in self.runtime.logs(handle, offset)]).decode()
+
+    async def until_log(self, handle: Handle, text: str) -> str:
+        """Wait until the log holds this text."""
+        async with asyncio.timeout(DEADLINE):
+            while text not in (log := await self.log(handle)):
+                await asyncio.sleep(0.01)
+        return log
+
+    async def read(self, handle: Handle, mount: str, path: str, offset: int = 0) -> bytes:
+        return b"".join([chunk async for chunk in self.runtime.read_output(handle, mount, path, offset)])
+
+    def folder(self, name: str, **files: str) -> Path:
+        """A folder such as staging makes: readable by all."""
+        path = self.root / name
+        path.mkdir(mode=0o755)
+        for file, text in files.items():
+            (path / file).write_text(text)
+        return path
+
+    async def close(self) -> None:
+        for handle in await self.runtime.handles():
+            await self.runtime.stop(handle, grace=0)
+            await self.until(handle, *ENDED)
+            await self.runtime.remove(handle)
+        await self.runtime.close()
+
+
+@pytest.fixture(params=sorted(ADAPTERS))
+async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    make, python = ADAPTERS[request.param]
+    root = Path(tempfile.mkdtemp(prefix="yard-runtime-"))
+    root.chmod(0o711)
+    bench = Bench(make, python, root)
+    try:
+        await bench.open()
+        yield bench
+        await bench.close()
+    finally:
+        shutil.rmtree(root)
