@@ -1,0 +1,24 @@
+"""What runs where: nodes and allocations."""
+
+from __future__ import annotations
+
+from yard.api.group import Group
+from yard.http import Http
+from yard.shapes import Allocation, Node
+
+
+class Nodes:
+    """`/nodes`."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    def list(self) -> list[Node]:
+        """Every node, its devices and what of it is free."""
+        return list(self._http.pages("nodes"))
+
+
+class Allocations(Group[Allocation]):
+    """`/allocations`."""
+
+    collection, noun = "allocations", "allocation"

@@ -1,0 +1,159 @@
+"""Datasets: create, upload and import, online and offline, versions and samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, cast
+
+from yard import uploads
+from yard.api.group import Group
+from yard.errors import Fault, YardError
+from yard.shapes import Dataset, DatasetVersion, Import, Sample
+from yard.waiting import until
+
+Part = Literal["train", "test"]
+_FAULTS_TOLD = 20
+
+
+class Datasets(Group[Dataset]):
+    """`/datasets`."""
+
+    collection, noun = "datasets", "dataset"
+
+    def create(
+        self,
+        name: str,
+        *,
+        purpose: str,
+        description: str = "",
+        annotation: str = "class",
+        format: str = "dir",
+        test_mode: Literal["ratio", "independent"] = "ratio",
+        visibility: str = "private",
+        key: str | None = None,
+    ) -> Dataset:
+        """Make an empty dataset. `purpose` is like `image/classification`; `key` makes it once over several calls."""
+        body = {
+            "name": name,
+            "description": description,
+            "purpose": purpose,
+            "annotation": annotation,
+            "format": format,
+            "test_mode": test_mode,
+            "visibility": visibility,
+        }
+        return cast(Dataset, self._http.create(self.collection, body, key=key))
+
+    def edit(self, id: str, *, name: str | None = None, description: str | None = None) -> Dataset:
+        """Change the name or the description."""
+        return self._edit(id, {"name": name, "description": description})
+
+    def upload(
+        self, id: str, file: str | Path, *, part: Part = "train", progress: uploads.Sent | None = None
+    ) -> Import:
+        """Upload an archive and begin its import. An upload that broke off goes on where it stopped, even after this
+        program was started anew. `progress` is told bytes arrived and bytes in all."""
+        return uploads.upload(self._http, self._at(id), Path(file), part, progress)
+
+    def import_(
+        self,
+        id: str,
+        file: str | Path,
+        *,
+        part: Part = "train",
+        sent: uploads.Sent | None = None,
+        progress: Callable[[Import], None] | None = None,
+        timeout: float | None = None,
+    ) -> Import:
+        """Upload an archive and wait until it is imported. Raises YardError (`import_failed`) with the report."""
+        begun = self.upload(id, file, part=part, progress=sent)
+        return self.wait_import(id, begun["id"], progress=progress, timeout=timeout)
+
+    def imports(self, id: str) -> list[Import]:
+        """Every import of the dataset, newest first."""
+        return list(self._http.pages(self._at(id, "imports")))
+
+    def show_import(self, id: str, import_id: str) -> Import:
+        """One import with its progress."""
+        return cast(Import, self._http.get(self._at(id, "imports", import_id)))
+
+    def cancel_import(self, id: str, import_id: str) -> Import:
+        """Give an import up; the dataset stays as it was."""
+        return cast(Import, self._http.act(self._at(id, "imports", import_id, "cancel")))
+
+    def wait_import(
+        self,
+        id: str,
+        import_id: str,
+        *,
+        progress: Callable[[Import], None] | None = None,
+        timeout: float | None = None,
+    ) -> Import:
+        """Wait until it ended; `timeout` in seconds.
+
+        Raises YardError (`import_failed`, `import_cancelled`, `timeout`).
+        """
+        ended = until(
+            self._http.hour,
+            lambda: self.show_import(id, import_id),
+            lambda seen: seen["state"] in ("succeeded", "failed", "cancelled"),
+            progress=progress,
+            timeout=timeout,
+            what=f"import {import_id}",
+        )
+        if ended["state"] != "succeeded":
+            raise import_failure(ended)
+        return ended
+
+    def online(self, id: str) -> Dataset:
+        """Let jobs use it."""
+        return self._verb(id, "online")
+
+    def offline(self, id: str) -> Dataset:
+        """No new use of it; running jobs keep what they hold."""
+        return self._verb(id, "offline")
+
+    def visibility(self, id: str, visibility: str) -> Dataset:
+        """`private`, `public`, or (administrators) `preset`."""
+        return cast(Dataset, self._http.put(self._at(id, "visibility"), {"visibility": visibility}))
+
+    def versions(self, id: str) -> list[DatasetVersion]:
+        """Its versions, newest first."""
+        return list(self._http.pages(self._at(id, "versions")))
+
+    def version(self, id: str, number: int) -> DatasetVersion:
+        """What one version holds: files, bytes, classes."""
+        return cast(DatasetVersion, self._http.get(self._at(id, "versions", str(number))))
+
+    def samples(
+        self,
+        id: str,
+        *,
+        class_: str | None = None,
+        limit: int = 20,
+        version: int | None = None,
+        part: Part | None = None,
+    ) -> list[Sample]:
+        """Some of its files."""
+        query = {"class": class_, "limit": limit, "version": version, "part": part}
+        return cast("list[Sample]", self._http.get(self._at(id, "samples"), query)["items"])
+
+    def sample(self, id: str, path: str, *, version: int | None = None, part: Part | None = None) -> bytes:
+        """The content of one file."""
+        query = {"path": path, "version": version, "part": part}
+        return self._http.send("GET", self._at(id, "samples", "file"), params=query).content
+
+
+def import_failure(ended: Import) -> YardError:
+    """Why an import did not succeed, with the report's errors as faults."""
+    report = ended.get("report") or {}
+    errors = [fault for fault in report.get("faults", ()) if fault.get("severity") != "warning"]
+    faults = tuple(
+        Fault(":".join(str(fault[key]) for key in ("file", "line") if fault.get(key)), str(fault.get("reason", "")))
+        for fault in errors[:_FAULTS_TOLD]
+    )
+    count = report.get("totals", {}).get("errors", len(errors))
+    more = f" The first {_FAULTS_TOLD} of {count} faults:" if count > _FAULTS_TOLD else ""
+    what = "was cancelled" if ended["state"] == "cancelled" else "failed"
+    return YardError(f"import_{ended['state']}", f"The import {what}; the dataset is as it was before.{more}", faults)

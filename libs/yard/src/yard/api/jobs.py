@@ -1,0 +1,150 @@
+"""Jobs: run, follow log and curves live, stop, start again, results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from yard.api.group import Group
+from yard.downloads import Got, download
+from yard.errors import YardError
+from yard.shapes import Attempt, File, Job, LogPart, Metrics
+from yard.sse import follow
+from yard.waiting import until
+
+ENDED = frozenset({"succeeded", "failed", "stopped", "timed_out"})
+
+
+class Jobs(Group[Job]):
+    """`/jobs`."""
+
+    collection, noun = "jobs", "job"
+
+    def create(
+        self,
+        name: str,
+        *,
+        algorithm_id: str,
+        dataset_id: str,
+        description: str = "",
+        ratio: float | None = 0.8,
+        seed: int = 0,
+        parameters: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+        resources: Mapping[str, Any] | None = None,
+        time_limit_seconds: int | None = None,
+        priority: int | None = None,
+        start: bool = True,
+        dataset_after: int | None = None,
+        algorithm_after: int | None = None,
+        key: str | None = None,
+    ) -> Job:
+        """Make a job and, with `start`, queue it at once.
+
+        `ratio` is the share to train on (None: the dataset's own test set, or all of it); `resources` is
+        `{"spec": "small"}` or `{"cpu": cores, "memory": bytes, "accelerator": "gpu", "count": n}`. `dataset_after` and
+        `algorithm_after` are versions that a write answered, which the job must know of.
+        """
+        body = {
+            "name": name,
+            "description": description,
+            "algorithm_id": algorithm_id,
+            "dataset_id": dataset_id,
+            "dataset_after": dataset_after,
+            "algorithm_after": algorithm_after,
+            "split": None if ratio is None else {"ratio": ratio, "seed": seed},
+            "parameters": dict(parameters or {}),
+            "environment": dict(environment) if environment else None,
+            "resources": dict(resources or {"spec": "small"}),
+            "time_limit_seconds": time_limit_seconds,
+            "priority": priority,
+            "start": start,
+        }
+        sent = {name: value for name, value in body.items() if value is not None or name == "split"}
+        return cast(Job, self._http.create(self.collection, sent, key=key))
+
+    def edit(self, id: str, **changes: Any) -> Job:
+        """Change a draft wholly, any other job's name and description."""
+        return self._edit(id, changes)
+
+    def start(self, id: str) -> Job:
+        """Queue a draft, or an ended job again as a new attempt."""
+        return self._verb(id, "start", repeat=False)
+
+    def stop(self, id: str) -> Job:
+        """End it: devices are freed, what it wrote is kept."""
+        return self._verb(id, "stop")
+
+    def attempts(self, id: str) -> list[Attempt]:
+        """Every try at it, newest first."""
+        return list(self._http.pages(self._at(id, "attempts")))
+
+    def wait(self, id: str, *, progress: Callable[[Job], None] | None = None, timeout: float | None = None) -> Job:
+        """Wait until it ended, however it ended; `timeout` in seconds. Raises YardError (`timeout`)."""
+        return until(
+            self._http.hour,
+            lambda: self.show(id),
+            lambda seen: seen["state"] in ENDED,
+            progress=progress,
+            timeout=timeout,
+            what=f"job {id}",
+        )
+
+    def log(self, id: str, *, attempt: int | None = None, offset: int = 0) -> LogPart:
+        """The log from `offset` (bytes) to where it is now."""
+        answer = self._http.send("GET", self._at(id, "log"), params={"attempt": attempt, "offset": offset})
+        after = answer.headers.get("x-next-offset")
+        return {"text": answer.text, "next_offset": int(after) if after else offset + len(answer.content)}
+
+    def follow_log(self, id: str, *, attempt: int | None = None, offset: int = 0) -> Iterator[str]:
+        """Pieces of the log as they are written, until the attempt ends."""
+        query = {"attempt": attempt, "offset": offset}
+        for event in follow(self._http, self._at(id, "log", "stream"), query, cursor="offset"):
+            if event.event == "log":
+                yield str(json.loads(event.data)["text"])
+
+    def metrics(
+        self, id: str, *, attempt: int | None = None, name: str | None = None, points: int | None = None
+    ) -> Metrics:
+        """The curves of an attempt, thinned to at most `points` a curve."""
+        query = {"attempt": attempt, "name": name, "points": points}
+        return cast(Metrics, self._http.get(self._at(id, "metrics"), query))
+
+    def follow_metrics(self, id: str, *, attempt: int | None = None) -> Iterator[dict[str, Any]]:
+        """Points `{"step": …, name: value …}` as they are measured, until the attempt ends."""
+        for event in follow(self._http, self._at(id, "metrics", "stream"), {"attempt": attempt}):
+            if event.event == "metrics":
+                yield cast("dict[str, Any]", json.loads(event.data))
+
+    def results(self, id: str, *, attempt: int | None = None) -> list[File]:
+        """The files that it made."""
+        return list(self._http.pages(self._at(id, "results"), {"attempt": attempt}))
+
+    def download(
+        self,
+        id: str,
+        to: str | Path,
+        *,
+        path: str | None = None,
+        attempt: int | None = None,
+        progress: Got | None = None,
+    ) -> Path:
+        """Download one file of the results, or all of them as a zip, to the path `to`."""
+        if path is None:
+            return download(
+                self._http, self._at(id, "results.zip"), Path(to), params={"attempt": attempt}, progress=progress
+            )
+        digest = next((file.get("sha256") for file in self.results(id, attempt=attempt) if file["path"] == path), None)
+        query = {"path": path, "attempt": attempt}
+        at = self._at(id, "results", "file")
+        return download(self._http, at, Path(to), params=query, sha256=digest, progress=progress)
+
+
+def check_succeeded(job: Job) -> Job:
+    """The job itself where it succeeded. Raises YardError (`job_failed`, `job_stopped`, `job_timed_out`)."""
+    if job["state"] != "succeeded":
+        why = job.get("detail") or job.get("reason") or "no reason told"
+        raise YardError(f"job_{job['state']}", f"Job {job['name']!r} ended as {job['state']}: {why}")
+    return job

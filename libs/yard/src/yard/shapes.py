@@ -1,0 +1,265 @@
+"""What the platform answers, as the types of plain dictionaries: fields that later versions add simply are there.
+
+Sizes are bytes, memory is bytes, times are RFC 3339 in UTC, progress is 0 to 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+
+class Resource(TypedDict, total=False):
+    """What every resource has. `version` counts its changes and may be sent back as `after`."""
+
+    id: str
+    name: str
+    description: str
+    owner: str
+    state: str
+    visibility: str
+    version: int
+    created_at: str
+    updated_at: str
+
+
+class Import(TypedDict, total=False):
+    """An import of an uploaded archive: queued, running, then succeeded, failed or cancelled."""
+
+    id: str
+    dataset_id: str
+    part: str
+    state: str
+    phase: str
+    progress: float
+    bytes_done: int
+    bytes_total: int
+    files_done: int
+    rate: float
+    report: dict[str, Any] | None
+    version_number: int | None
+
+
+class DatasetVersion(TypedDict, total=False):
+    """An immutable import of a dataset, named by its content digest."""
+
+    number: int
+    digest: str
+    files: int
+    bytes: int
+    classes: dict[str, int]
+
+
+class Dataset(Resource, total=False):
+    """A dataset; only an online one can be used by jobs."""
+
+    online: bool
+    purpose: str
+    annotation: str
+    format: str
+    test_mode: str
+    current_version: DatasetVersion | None
+    imports: list[Import]
+
+
+class Upload(TypedDict, total=False):
+    """An upload in parts of `part_size` bytes; `parts` are the numbers that arrived, from 1."""
+
+    id: str
+    part_size: int
+    parts: list[int]
+    size: int
+    state: str
+    import_id: str | None
+
+
+class Sample(TypedDict, total=False):
+    """One file of a dataset."""
+
+    path: str
+    size: int
+    sha256: str
+    url: str
+
+
+class Algorithm(Resource, total=False):
+    """An algorithm: a training part and an inference part, with the parameters each takes."""
+
+    online: bool
+    purpose: str
+    formats: list[str]
+    training: dict[str, Any] | None
+    inference: dict[str, Any] | None
+    training_code: dict[str, Any] | None
+    inference_code: dict[str, Any] | None
+
+
+class Engine(TypedDict, total=False):
+    """A framework and version that runs code bringing no image: absent, building, ready or failed."""
+
+    name: str
+    framework: str
+    version: str
+    state: str
+    progress: float
+    detail: str
+    digest: str
+
+
+class Job(Resource, total=False):
+    """One piece of work to run; `reason` says why its last attempt ended."""
+
+    reason: str | None
+    detail: str
+    attempt: int
+    algorithm: dict[str, Any]
+    dataset: dict[str, Any]
+    split: dict[str, Any] | None
+    parameters: dict[str, Any]
+    resources: dict[str, Any]
+    time_limit_seconds: int | None
+    progress: float
+    note: str
+    metrics: dict[str, float]
+    evaluation: dict[str, Any] | None
+    model_id: str | None
+    started_at: str | None
+    ended_at: str | None
+
+
+class Attempt(TypedDict, total=False):
+    """One try at a job."""
+
+    number: int
+    state: str
+    reason: str | None
+    detail: str
+    exit_code: int | None
+    started_at: str | None
+    ended_at: str | None
+
+
+class File(TypedDict, total=False):
+    """One file of a job's results or of a model."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class Metrics(TypedDict, total=False):
+    """Curves of one attempt: name → [[step, value], …]."""
+
+    attempt: int
+    series: dict[str, list[list[float]]]
+
+
+class LogPart(TypedDict):
+    """A piece of a log; reading goes on at `next_offset` (bytes)."""
+
+    text: str
+    next_offset: int
+
+
+class Model(Resource, total=False):
+    """What a successful job made, with its lineage."""
+
+    purpose: str
+    files: int
+    bytes: int
+    digest: str
+    metrics: dict[str, float]
+    job_id: str | None
+    lineage: dict[str, Any] | None
+    services: list[str]
+
+
+class Published(TypedDict, total=False):
+    """The answer to publishing a model: the service of that id will come to be."""
+
+    model: Model
+    service_id: str
+
+
+class Service(Resource, total=False):
+    """An inference service; `replicas` are wanted, `ready` of them answer. Its `address` never changes."""
+
+    replicas: int
+    ready: int
+    address: str
+    interface: dict[str, Any] | None
+    model_id: str | None
+    job_id: str | None
+    detail: str
+
+
+class Replica(TypedDict, total=False):
+    """One running copy of a service."""
+
+    id: str
+    state: str
+    ready: bool
+    address: str | None
+    note: str
+    reason: str | None
+
+
+class TestAnswer(TypedDict, total=False):
+    """What the online test sent and got."""
+
+    status: int
+    latency_ms: float
+    request: dict[str, Any]
+    response: Any
+
+
+class User(TypedDict, total=False):
+    """A person who may log in; `role` is `user` or `admin`."""
+
+    id: str
+    name: str
+    display_name: str
+    role: str
+    state: str
+    created_at: str
+
+
+class Login(TypedDict):
+    """A token for later requests, until `expires_at`."""
+
+    token: str
+    expires_at: str
+    user: User
+
+
+class ApiKey(TypedDict, total=False):
+    """A key for programs; `key` itself is told once, when it is made."""
+
+    id: str
+    name: str
+    prefix: str
+    key: str
+    created_at: str
+    expires_at: str | None
+
+
+class Node(TypedDict, total=False):
+    """A machine of the cluster and what of it is free."""
+
+    name: str
+    cpu: float
+    memory: int
+    devices: list[dict[str, Any]]
+    cpu_free: float
+    memory_free: int
+
+
+class Allocation(TypedDict, total=False):
+    """The promise of certain devices to one workload: waiting, or granted with a placement."""
+
+    id: str
+    state: str
+    owner: str
+    workload: str
+    resources: dict[str, Any]
+    placement: list[dict[str, Any]]
+    detail: str

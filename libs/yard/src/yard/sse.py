@@ -1,0 +1,48 @@
+"""Server-sent events that go on after a lost connection where they stopped (WHATWG HTML §9.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx2
+
+from yard.errors import YardError
+from yard.http import Http, Patience
+
+SILENCE = 60.0
+"""Seconds without a sign of life after which the connection is taken for dead."""
+
+
+def follow(
+    http: Http,
+    path: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    cursor: str | None = None,
+    patience: float = 60.0,
+) -> Iterator[httpx2.ServerSentEvent]:
+    """Every event up to and with the one named `end`.
+
+    After a lost connection it goes on behind the last id, told as `Last-Event-ID` and, where `cursor` is given, as
+    that query parameter. Raises YardError (`stream_lost`) when that fails for `patience` seconds.
+    """
+    at = dict(params or {})
+    headers: dict[str, str] = {}
+    trying = Patience(patience, http.hour)
+    while True:
+        reason = "the connection was closed"
+        try:
+            with http.stream(path, at, headers, SILENCE) as response:
+                for event in httpx2.EventSource(response):
+                    trying.renew()
+                    if event.id:
+                        headers["Last-Event-ID"] = event.id
+                        at.update({cursor: event.id} if cursor else {})
+                    yield event
+                    if event.event == "end":
+                        return
+        except httpx2.TransportError as error:
+            reason = str(error) or type(error).__name__
+        if not trying.wait():
+            raise YardError("stream_lost", f"The live stream broke off and could not be taken up again: {reason}.")

@@ -1,0 +1,100 @@
+"""Uploads in parts that go on where they stopped: only what has not arrived is sent.
+
+Which upload a file belongs to is remembered by the platform, not here: the create carries an `Idempotency-Key` made
+from the file's path, size and time of change, so the same file finds its unfinished upload again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+from yard.errors import YardError
+from yard.http import Http, joined
+from yard.shapes import Import, Upload
+
+Sent = Callable[[int, int], None]
+"""Told the bytes that arrived, and the bytes in all."""
+
+PATIENCE = 60.0
+"""Seconds that one part is tried for when the connection is lost."""
+_TRIES = 100
+_FINISHED = frozenset({"completed", "complete", "aborted", "cancelled", "deleted", "expired", "failed"})
+
+
+def upload(http: Http, dataset: str, file: Path, part: str, progress: Sent | None = None) -> Import:
+    """Send a file and begin its import; `dataset` is the dataset's path in the API.
+
+    Raises YardError: `no_such_file`, `file_changed` where the file is written to meanwhile, or the platform's own.
+    """
+    size, uploads = _size_of(file), f"{dataset}/uploads"
+    found = _begin(http, uploads, file, size, part)
+    digest = _send_parts(http, f"{uploads}/{joined([found['id']])}", file, found, progress)
+    if _size_of(file) != size:
+        raise YardError("file_changed", f"{file} changed while it was sent. Upload it again when it is whole.")
+    return _complete(http, dataset, found["id"], digest)
+
+
+def _size_of(file: Path) -> int:
+    if not file.is_file():
+        raise YardError("no_such_file", f"There is no file {file}.")
+    return file.stat().st_size
+
+
+def _begin(http: Http, uploads: str, file: Path, size: int, part: str) -> Upload:
+    """The unfinished upload of this very file, or a new one."""
+    about = f"{uploads}\n{part}\n{file.resolve()}\n{size}\n{file.stat().st_mtime_ns}"
+    body = {"part": part, "filename": file.name, "size": size}
+    for number in range(_TRIES):
+        key = hashlib.sha256(f"{about}\n{number}".encode()).hexdigest()
+        made = cast(Upload, http.create(uploads, body, key=key))
+        now = _look(http, f"{uploads}/{joined([made['id']])}")
+        if now is not None and not now.get("import_id") and now.get("state") not in _FINISHED:
+            return now
+    raise YardError("too_many_uploads", f"{file} was uploaded {_TRIES} times before. Copy it and upload the copy.")
+
+
+def _look(http: Http, upload: str) -> Upload | None:
+    try:
+        return cast(Upload, http.get(upload))
+    except YardError as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+def _send_parts(http: Http, upload: str, file: Path, found: Upload, progress: Sent | None) -> str:
+    """Send what is missing; gives the digest of the whole file."""
+    arrived, total, done = set(found["parts"]), found["size"], 0
+    whole = hashlib.sha256()
+    for number, content in _parts_of(file, found["part_size"]):
+        whole.update(content)
+        if number not in arrived:
+            headers = {"X-Content-SHA256": hashlib.sha256(content).hexdigest()}
+            http.send("PUT", f"{upload}/parts/{number}", content=content, headers=headers, patience=PATIENCE)
+        done += len(content)
+        if progress is not None:
+            progress(done, total)
+    return whole.hexdigest()
+
+
+def _parts_of(file: Path, size: int) -> Iterator[tuple[int, bytes]]:
+    with file.open("rb") as stream:
+        number = 1
+        while content := stream.read(size):
+            yield number, content
+            number += 1
+
+
+def _complete(http: Http, dataset: str, upload_id: str, digest: str) -> Import:
+    """Begin the import; where that was asked before and the answer was lost, the import that it began."""
+    upload = f"{dataset}/uploads/{joined([upload_id])}"
+    try:
+        return cast(Import, http.act(f"{upload}/complete", {"sha256": digest}))
+    except YardError as error:
+        now = _look(http, upload) if error.status in (404, 409) else None
+        if now is None or not (begun := now.get("import_id")):
+            raise
+        return cast(Import, http.get(f"{dataset}/imports/{joined([begun])}"))
