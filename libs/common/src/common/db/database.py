@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, Float, event, text
 from sqlalchemy.engine import make_url
@@ -18,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.expression import literal_column
 
-BUSY_TIMEOUT_MS = 10_000
+from common.db.sqlite import connect
 
 
 class Database:
@@ -37,29 +35,15 @@ class Database:
         return self.dialect == "sqlite"
 
     def _sqlite(self) -> AsyncEngine:
-        if self.url.database:
-            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_async_engine(self.url, pool_size=4, max_overflow=12)
-        synchronous = "FULL" if self._durable else "NORMAL"
-
-        def connect(dbapi: Any, _record: Any) -> None:
-            dbapi.isolation_level = None  # the "begin" listener says BEGIN, not the driver
-            cursor = dbapi.cursor()
-            for pragma in (
-                "journal_mode=WAL",
-                f"synchronous={synchronous}",
-                f"busy_timeout={BUSY_TIMEOUT_MS}",
-                "foreign_keys=ON",
-                "cache_size=-2000",
-            ):
-                cursor.execute(f"PRAGMA {pragma}")
-            cursor.close()
+        path, durable = self.url.database or "", self._durable
+        engine = create_async_engine(
+            self.url, pool_size=4, max_overflow=12, async_creator=lambda: connect(path, durable=durable)
+        )
 
         def begin(connection: Connection) -> None:
             writing = connection.get_execution_options().get("writing", False)
             connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
-        event.listen(engine.sync_engine, "connect", connect)
         event.listen(engine.sync_engine, "begin", begin)
         return engine
 
