@@ -8,18 +8,22 @@ from dataclasses import dataclass, field
 
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from sqlalchemy import insert
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.db.database import Database
-from common.db.tables import outbox, sequences
+from common.db.tables import outbox
 from common.kernel.clock import Clock
 from common.kernel.events import CloudEvent, EventData
 from common.kernel.ids import new_id
 
 _PROPAGATOR = TraceContextTextMapPropagator()
+
+# as text, because both dialects read it alike and the built statement would be compiled for every event
+_NEXT = text(
+    "INSERT INTO sequences (subject, value) VALUES (:subject, 1)"
+    " ON CONFLICT (subject) DO UPDATE SET value = sequences.value + 1 RETURNING value"
+)
 
 
 def current_traceparent() -> str | None:
@@ -69,12 +73,7 @@ class UnitOfWork:
         return event
 
     async def _next(self, subject: str) -> int:
-        make = pg_insert if self.connection.dialect.name == "postgresql" else sqlite_insert
-        statement = make(sequences).values(subject=subject, value=1)
-        upsert = statement.on_conflict_do_update(
-            index_elements=["subject"], set_={"value": sequences.c.value + 1}
-        ).returning(sequences.c.value)
-        return int((await self.connection.execute(upsert)).scalar_one())
+        return int((await self.connection.execute(_NEXT, {"subject": subject})).scalar_one())
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Call this once the transaction has committed; never if it rolls back. It must not raise."""
