@@ -171,8 +171,10 @@ class LocalStaging:
         try:
             for side in ("train", "test"):
                 writer.make_folders(f"{side}/")
+            before = 0
             for ref, to in zip(refs, place, strict=True):
-                await self._link(writer, ref, to, progress)
+                await self._link(writer, ref, to, _after(progress, before, _bytes(request)))
+                before += ref.bytes
             await self._run(writer.settle)
         finally:
             writer.close()
@@ -269,6 +271,13 @@ def _learn(sides: Sides, entries: Sequence[Entry]) -> None:
 def _link_all(writer: FolderWriter, source: int, entries: Sequence[Entry], to: Callable[[str], str]) -> None:
     for entry in entries:
         writer.link(source, entry.path, to(entry.path))
+
+
+def _after(progress: Report | None, before: int, total: int) -> Report | None:
+    """Tells the progress of a part as that of the whole, of which `before` bytes were done earlier."""
+    if progress is None:
+        return None
+    return lambda part: progress(StageProgress(before + part.done, total))
 
 
 def _bytes(request: StageRequest) -> int:

@@ -1,0 +1,97 @@
+"""Splits (row D8): the ratio in every class, the same every time, and as stable under growth as that allows."""
+
+from collections import Counter
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.kernel.errors import Invalid
+from common.ports.staging import Split
+from common.staging import split
+
+RATIOS = st.floats(0.01, 0.99)
+PATHS = st.lists(
+    st.tuples(st.sampled_from(["cat", "dog", "猫", ""]), st.integers(0, 10_000)).map(
+        lambda pair: f"{pair[0]}/{pair[1]}.png" if pair[0] else f"{pair[1]}.png"
+    ),
+    unique=True,
+    max_size=120,
+)
+RULES = st.builds(Split, ratio=RATIOS, seed=st.integers(), stratify=st.sampled_from(["first_folder", "none"]))
+
+
+def class_of(path: str, rule: Split) -> str:
+    return path.split("/")[0] if "/" in path and rule.stratify == "first_folder" else ""
+
+
+@pytest.mark.row("D8")
+@given(PATHS, RULES, st.randoms())
+def test_every_file_has_one_side_whatever_the_order(paths, rule, order):
+    train, test = split(paths, rule)
+    assert sorted(train + test) == sorted(paths)
+    assert (train, test) == (sorted(train), sorted(test))
+    order.shuffle(paths)
+    assert split(paths, rule) == (train, test)
+
+
+@pytest.mark.row("D8")
+@given(PATHS, RULES)
+def test_in_every_class_the_ratio_holds_and_no_side_is_empty(paths, rule):
+    train, _ = split(paths, rule)
+    sizes = Counter(class_of(path, rule) for path in paths)
+    trained = Counter(class_of(path, rule) for path in train)
+    for name, size in sizes.items():
+        if size == 1:
+            assert trained[name] == 1
+            continue
+        assert 1 <= trained[name] <= size - 1
+        wanted = min(max(size * Fraction(repr(rule.ratio)), Fraction(1)), Fraction(size - 1))
+        assert abs(trained[name] - wanted) <= max(Fraction(1, 2), Fraction(size, 100))
+
+
+@pytest.mark.row("D8")
+@given(PATHS, st.integers(10_001, 99_999), RULES)
+def test_a_file_more_moves_at_most_one_other_and_only_in_its_class(paths, number, rule):
+    added = f"cat/{number}.png"
+    before = set(split(paths, rule)[1])
+    after = set(split([*paths, added], rule)[1]) - {added}
+    moved = before ^ after
+    assert len(moved) <= 1
+    assert all(class_of(path, rule) == class_of(added, rule) for path in moved)
+
+
+def test_a_large_class_whose_ratio_holds_by_itself_moves_nothing_as_it_grows():
+    rule = Split(0.8, seed=1)
+    paths = [f"c/{n}" for n in range(20_000)]
+    earlier = set(split(paths[:10_000], rule)[1])
+    later = set(split(paths, rule)[1])
+    assert earlier <= later
+
+
+@pytest.mark.parametrize(
+    ("count", "ratio", "expected"),
+    [(10, 0.9, 1), (100, 0.9, 10), (30, 0.9, 3), (10, 0.5, 5), (4, 0.75, 1), (2, 0.99, 1), (2, 0.01, 1), (50, 0.7, 15)],
+)
+def test_small_classes_have_the_ratio_to_the_file(count, ratio, expected):
+    _, test = split([f"c/{n}" for n in range(count)], Split(ratio))
+    assert abs(len(test) - expected) <= (1 if count == 100 else 0)
+
+
+def test_another_seed_is_another_split_and_the_same_seed_the_same_for_ever():
+    paths = [f"{name}/{n}" for name in ("a", "b") for n in range(20)]
+    one, two = split(paths, Split(0.8, seed=1))[1], split(paths, Split(0.8, seed=2))[1]
+    assert one != two
+    assert one == ["a/12", "a/15", "a/3", "a/7", "b/11", "b/16", "b/17", "b/9"]
+
+
+@pytest.mark.parametrize("ratio", [0, 1, 0.0, 1.0, 1.5, -0.1, float("nan"), float("inf")])
+def test_a_ratio_that_is_none_is_refused(ratio):
+    with pytest.raises(Invalid) as refused:
+        split(["a"], Split(ratio))
+    assert refused.value.code == "bad_ratio"
+
+
+def test_no_files_are_split_into_none():
+    assert split([], Split(0.9)) == ([], [])
