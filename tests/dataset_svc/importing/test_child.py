@@ -140,7 +140,7 @@ def watching(parent: int) -> list[psutil.Process]:
     while True:
         found = psutil.Process(parent).children()
         if any(child.num_threads() > 1 for child in found):
-            return found  # type: ignore[no-any-return]
+            return list(found)
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

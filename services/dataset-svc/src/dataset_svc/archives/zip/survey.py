@@ -26,6 +26,7 @@ _AES = 99
 _FAT_FOLDER = 0x10
 _UNIX, _MACOS = 3, 19
 _UNICODE_PATH = 0x7075
+_UNICODE_PATH_MARK = _UNICODE_PATH.to_bytes(2, "little")
 _LOCAL_HEADER = 30
 READ, PASSED_OVER = 0, 1
 
@@ -49,7 +50,7 @@ class Survey:
     def path(self, header: Header) -> str:
         """The member's path, NFC, with the wrapping folder. Raises UnicodeDecodeError."""
         raw = header.name
-        if raw.isascii() and not header.extra:
+        if raw.isascii() and _UNICODE_PATH_MARK not in header.extra:
             return raw.decode("ascii")
         return self._difficult_path(header)
 
