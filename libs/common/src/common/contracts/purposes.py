@@ -1,4 +1,7 @@
-"""What a dataset or an algorithm is for (用途), two levels: data, not code, so that more can be added (seed 002 §2.1.1)."""
+"""What a dataset or an algorithm is for (用途), two levels: data, not code, so that more can be added.
+
+Source: seed 002 §2.1.1.
+"""
 
 from __future__ import annotations
 
