@@ -41,7 +41,9 @@ def main() -> int:
     except Problem as problem:
         report.error(problem.code, "", problem.detail)
     except OSError as error:
-        report.error("archive_unreadable", "", f"The import could not begin: {error}. Upload the archive again.")
+        report.error("archive_unreadable", "", f"The archive can't be opened: {error.strerror}. Upload it again.")
+    except MemoryError:
+        report.error("out_of_memory", "", "There is too little memory to begin. Tell an administrator.")
     _say({"report": report.as_json(), "peak_memory": _peak_memory()})
     return 0
 

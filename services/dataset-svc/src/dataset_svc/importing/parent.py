@@ -50,9 +50,7 @@ async def _outcome(process: Process, request: ImportRequest, on_progress: Listen
     """What the child tells, or what its end tells."""
     try:
         async with asyncio.timeout(request.limits.seconds + _GRACE):
-            told, log, _ = await asyncio.gather(
-                _listen(process, on_progress), _tail(process), _ask(process, request), return_exceptions=False
-            )
+            told, log, _ = await asyncio.gather(_listen(process, on_progress), _tail(process), _ask(process, request))
             status = await process.wait()
     except TimeoutError:
         return _failed("time_limit", f"The import took longer than {request.limits.seconds:g} seconds.")
