@@ -14,11 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import structlog
-from sqlalchemy import insert, select, update
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import bindparam, insert, select, text, update
 
-from common.db.tables import inbox
+from common.db.tables import Instant, inbox
 from common.db.uow import Store, UnitOfWork
 from common.kernel.errors import NotFound
 from common.kernel.events import CloudEvent, EventData
@@ -32,6 +30,15 @@ POLL_SECONDS = 1.0
 log = structlog.get_logger("inbox")
 
 D = TypeVar("D", bound=EventData)
+
+# as text, because both dialects read it alike and the built statement would be compiled for every event
+_DONE = text(
+    "INSERT INTO inbox (handler, event_id, type, subject, state, attempts, received_at, done_at)"
+    " VALUES (:handler, :event_id, :type, :subject, 'done', 1, :now, :now)"
+    " ON CONFLICT (handler, event_id) DO UPDATE"
+    " SET state = 'done', done_at = excluded.done_at, payload = NULL, next_attempt_at = NULL"
+    " WHERE inbox.state <> 'done' RETURNING event_id"
+).bindparams(bindparam("now", type_=Instant))
 
 
 @dataclass(frozen=True)
@@ -121,24 +128,14 @@ class Inbox:
 
     async def _first_time(self, uow: UnitOfWork, name: str, event: CloudEvent) -> bool:
         """Note the event as done, unless it was before. A row waiting for its next try counts as not done."""
-        now = self._store.clock.now()
-        make = pg_insert if self._store.database.dialect == "postgresql" else sqlite_insert
-        row = make(inbox).values(
-            handler=name,
-            event_id=event.id,
-            type=event.type,
-            subject=event.subject,
-            state="done",
-            attempts=1,
-            received_at=now,
-            done_at=now,
-        )
-        upsert = row.on_conflict_do_update(
-            index_elements=["handler", "event_id"],
-            set_={"state": "done", "done_at": now, "payload": None, "next_attempt_at": None},
-            where=inbox.c.state != "done",
-        ).returning(inbox.c.event_id)
-        return (await uow.connection.execute(upsert)).first() is not None
+        row = {
+            "handler": name,
+            "event_id": event.id,
+            "type": event.type,
+            "subject": event.subject,
+            "now": self._store.clock.now(),
+        }
+        return (await uow.connection.execute(_DONE, row)).first() is not None
 
     async def _note_failure(self, name: str, event: CloudEvent, error: Exception) -> None:
         now = self._store.clock.now()
