@@ -146,8 +146,8 @@ async def test_what_does_not_fit_beside_what_is_held_is_refused(open_staging, fi
 
 
 async def test_a_disk_that_is_too_small_is_told_before_anything_is_written(open_staging, files, small_disk):
+    large = await store_bytes(files, {"small": b"1", "large": os.urandom(6_000_000)}, "large")
     disk = small_disk(2 << 20)
-    large = await store_bytes(files, {f"f{n}": os.urandom(300_000) for n in range(20)}, "large")
     staging = open_staging(disk / "cache")
     with pytest.raises(StorageFull) as full:
         await staging.stage(StageRequest(large), lambda _: pytest.fail("it began") if os.path.ismount(disk) else None)
@@ -156,8 +156,8 @@ async def test_a_disk_that_is_too_small_is_told_before_anything_is_written(open_
 
 
 async def test_a_disk_that_fills_up_meanwhile_leaves_nothing_half_staged(open_staging, files, small_disk):
+    large = await store_bytes(files, {"f": os.urandom(4_500_000)}, "large")
     disk = small_disk(4 << 20)
-    large = await store_bytes(files, {f"f{n}": os.urandom(4_500_000) for n in range(1)}, "large")
     ref = await store_bytes(files, {f"f{n}": os.urandom(9000) for n in range(200)}, "some")
     staging = open_staging(disk / "cache")
     ballast = disk / "ballast"
