@@ -21,7 +21,7 @@ from common.runtime.process import ProcessRuntime
 from common.service import Platform
 from common.staging.local import LocalStaging
 from common.web.calls import Calls
-from common.web.identity import KeyRing, open_signer
+from common.web.identity import KeyRing, Signer, open_signer
 from embedded.settings import Settings
 
 INSTANCE = "embedded"
@@ -49,9 +49,10 @@ async def open_platform(
     runtime = runtime or ProcessRuntime(home / "run", clock=clock)
     keyring = KeyRing(home / "keys" / "public")
 
-    def signer_of(service: str):  # type: ignore[no-untyped-def]
+    def signer_of(service: str) -> Signer:
         return open_signer(service, home / "keys" / "private", home / "keys" / "public")
 
+    staging = LocalStaging(files, home / "run" / "staging", limit_bytes=settings.staging_cache_bytes)
     platform = Platform(
         instance=INSTANCE,
         home=home,
@@ -61,7 +62,7 @@ async def open_platform(
         runtime=runtime,
         engines=engines or LocalEngines(settings.engines),
         inventory=inventory or LocalInventory(simulated=_simulated(settings.simulated_gpus), clock=clock),
-        staging=LocalStaging(files, home / "run" / "staging", limit_bytes=settings.staging_cache_bytes),
+        staging=staging,
         keyring=keyring,
         signer_of=signer_of,
         calls_of=lambda service: Calls(signer_of(service), clients),
@@ -72,6 +73,7 @@ async def open_platform(
         yield platform
     finally:
         await runtime.close()
+        await staging.close()
         await files.close()
 
 

@@ -43,10 +43,27 @@ class StageProgress:
 class Staging(Protocol):
     """Makes read-only folders from manifests, once a node, shared by all that ask for the same."""
 
-    async def stage(self, request: StageRequest, progress: Callable[[StageProgress], None] | None = None) -> Path:
-        """The folder. Digests are verified; raises Problem (`staging_failed`, `storage_full`)."""
+    async def stage(
+        self,
+        request: StageRequest,
+        progress: Callable[[StageProgress], None] | None = None,
+        *,
+        workload: str | None = None,
+    ) -> Path:
+        """The folder; with `workload` it is kept for it from the first moment until `release`.
+
+        Digests are verified; raises Problem (`staging_failed`), StorageFull (`storage_full`).
+        """
+        ...
+
+    async def release(self, workload: str) -> None:
+        """Let go of all that a workload holds; one that holds nothing is no error."""
         ...
 
     async def evict(self, keep_bytes: int) -> int:
-        """Drop what nothing uses until at most `keep_bytes` remain; gives the bytes freed."""
+        """Drop what nothing holds until at most `keep_bytes` remain; gives the bytes freed."""
+        ...
+
+    async def close(self) -> None:
+        """Wait for what is under way and end."""
         ...

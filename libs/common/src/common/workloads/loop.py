@@ -121,6 +121,8 @@ class Workloads:
             cancelled = AllocationCancelled(id=workload.allocation, workload=workload.id)
             await uow.emit(cancelled, subject=workload.allocation, owner=workload.owner)
         await self._change(uow, workload, asked)
+        if workload.phase == Phase.PREPARING:
+            uow.after_commit(lambda: self._interrupt(workload_id))
 
     # What it hears; a workload that is another service's is not here and left alone
 
@@ -148,6 +150,12 @@ class Workloads:
             return
         self._pauses.pop(workload_id, None)
         self._busy[workload_id] = asyncio.create_task(self._advance(workload_id), name=f"workload {workload_id}")
+
+    def _interrupt(self, workload_id: str) -> None:
+        """Don't finish staging or building an engine for one that is to end; what was staged is kept for others."""
+        if (task := self._busy.get(workload_id)) is not None:
+            task.cancel()
+            task.add_done_callback(lambda _: self.wake(workload_id))
 
     async def close(self) -> None:
         """Stop stepping; workloads go on by themselves."""

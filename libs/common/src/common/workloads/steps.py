@@ -81,19 +81,19 @@ class Steps:
         return status.path
 
     async def _mounts(self, workload: Workload, report: Report) -> list[Mount]:
-        staged = await asyncio.gather(*(self._stage(stage, report) for stage in workload.plan.stages))
+        staged = await asyncio.gather(*(self._stage(workload.id, stage, report) for stage in workload.plan.stages))
         folders = [
             Mount(f.name, "volume" if f.volume else "scratch", f.variable, volume=f.volume)
             for f in workload.plan.folders
         ]
         return [*staged, *folders]
 
-    async def _stage(self, stage: StagePlan, report: Report) -> Mount:
+    async def _stage(self, workload: str, stage: StagePlan, report: Report) -> Mount:
         def told(progress: StageProgress) -> None:
             report(progress.done / max(progress.total, 1), f"staging {stage.name}")
 
         request = StageRequest(stage.manifest, stage.split, stage.test)
-        source = await self._kit.platform.staging.stage(request, told)
+        source = await self._kit.platform.staging.stage(request, told, workload=workload)
         return Mount(stage.name, "staged", stage.variable, source=source)
 
     # running
@@ -142,6 +142,7 @@ class Steps:
             await runtime.stop(handle, 0)
             raise Unavailable("still_ending", "What is left of the workload is being stopped.")
         await runtime.remove(handle)
+        await self._kit.platform.staging.release(workload.id)
         for hold in workload.plan.holds:
             await self._drop_hold(f"{hold.path}/{workload.id}", hold.service)
         return workload.moved("release")
