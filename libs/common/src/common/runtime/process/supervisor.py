@@ -31,10 +31,9 @@ NEVER = float("inf")
 Plan = dict[str, list[str]]
 
 
-def read_plan() -> Plan:
+def parse_plan(content: bytes) -> Plan:
     """The launch file: key, value, key, value …, each ended by a NUL; a key may come again."""
-    with open("launch", "rb") as file:
-        words = [os.fsdecode(word) for word in file.read().split(b"\0")]
+    words = [os.fsdecode(word) for word in content.split(b"\0")]
     plan: Plan = {}
     for key, value in zip(words[0::2], words[1::2], strict=False):
         plan.setdefault(key, []).append(value)
@@ -79,8 +78,8 @@ def make_groups(plan: Plan) -> None:
     """Make the workload's control groups and write its limits into them."""
     for group in plan.get("cgroup", []):
         os.makedirs(group, exist_ok=True)
-    for path, value in (pair.split("=", 1) for pair in plan.get("set", [])):
-        put(path, value)
+    for pair in plan.get("set", []):
+        put(*pair.split("=", 1))
 
 
 def become(plan: Plan, log: int, fault: int) -> "NoReturn":
@@ -212,8 +211,9 @@ class Supervisor:
             poller.register(self.log.source, select.POLLIN)
         while not self._ended():
             source = self.log.source
-            poller.poll(self._patience())
-            self._clear_wake()
+            ready = poller.poll(self._patience())
+            if any(fd == self.wake for fd, _ in ready):
+                os.read(self.wake, ROOM)
             self.log.pump()
             if source >= 0 > self.log.source:
                 poller.unregister(source)
@@ -225,12 +225,6 @@ class Supervisor:
     def _patience(self) -> float | None:
         wait = min(self.limit_at, self.kill_at) - time.monotonic()
         return None if wait == NEVER else max(0.0, min(wait, 3600.0)) * 1000 + 1
-
-    def _clear_wake(self) -> None:
-        try:
-            os.read(self.wake, ROOM)
-        except BlockingIOError:
-            return
 
     def _ended(self) -> bool:
         """Take leave of adopted processes that ended; whether the child itself did."""
@@ -272,6 +266,7 @@ def stop_grace() -> float:
 def main(folder: str) -> None:
     """Run the workload of that folder, unless another supervisor did or does."""
     os.chdir(folder)
+    os.closerange(3, 1 << 20)  # what the platform's libraries may have let through
     lock = os.open("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -280,7 +275,8 @@ def main(folder: str) -> None:
     if os.path.exists("started") or os.path.exists("exit.json"):
         return
     note("started", identity(os.getpid()))
-    plan = read_plan()
+    with open("launch", "rb") as file:
+        plan = parse_plan(file.read())
     supervisor = Supervisor(plan)
     supervisor.listen()
     stopped = os.path.exists("stop")
