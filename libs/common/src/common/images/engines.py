@@ -160,7 +160,7 @@ class LocalEngines:
             flags += ["--offline", "--no-index"]
         if not self._from_source:
             flags.append("--no-build")
-        return ["pip", "install", *flags, "--", *sorted(spec.requirements)]
+        return ["pip", "install", *flags, "--", *(" ".join(text.split()) for text in spec.requirements)]
 
     def _python(self, wanted: str) -> Path:
         """The preferred interpreter where it fits, else any that does. Raises EngineFailed."""

@@ -128,7 +128,8 @@ def cpu_count() -> int:
 def memory_bytes(meminfo: Path = Path("/proc/meminfo"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
     """Bytes of memory that this process may use: the machine's, or its container's limit where that is less."""
     if meminfo.exists():
-        total = next(int(line.split()[1]) for line in meminfo.open() if line.startswith("MemTotal:")) * 1024
+        lines = meminfo.read_text().splitlines()
+        total = next(int(line.split()[1]) for line in lines if line.startswith("MemTotal:")) * 1024
     else:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for file in (cgroups / "memory.max", cgroups / "memory" / "memory.limit_in_bytes"):
