@@ -1,0 +1,1 @@
+"""What a base environment is. Pure: no I/O, no framework."""
