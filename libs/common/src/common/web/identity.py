@@ -55,6 +55,11 @@ class Signer:
         self.issuer = issuer
         self._key = key
 
+    @property
+    def key(self) -> Ed25519PrivateKey:
+        """The private key, for whoever signs another kind of token (another audience) as the same issuer."""
+        return self._key
+
     def sign(self, principal: Principal, seconds: int = TOKEN_SECONDS) -> str:
         """A token that says who acts, good for that many seconds."""
         now = int(time.time())

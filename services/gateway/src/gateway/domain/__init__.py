@@ -1,0 +1,1 @@
+"""The gateway's rules, pure: users and keys, login attempts, paths, balancing, who may see which event."""

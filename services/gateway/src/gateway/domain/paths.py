@@ -1,0 +1,17 @@
+"""Paths that nobody honest sends: they would mean one thing here and another behind us."""
+
+from __future__ import annotations
+
+_ESCAPED = (b"%2e", b"%2f", b"%5c", b"%00", b"%0a", b"%0d")
+
+
+def is_safe(raw: bytes) -> bool:
+    """Whether a raw (still escaped) path has no `.` or `..` segment, no empty segment and no disguised separator."""
+    if b"//" in raw or b"\\" in raw or b"\x00" in raw:
+        return False
+    if b"/." in raw and any(segment in (b".", b"..") for segment in raw.split(b"/")):
+        return False
+    if b"%" in raw:
+        lowered = raw.lower()
+        return not any(escaped in lowered for escaped in _ESCAPED)
+    return True

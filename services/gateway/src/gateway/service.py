@@ -1,0 +1,66 @@
+"""The gateway's front door."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from common.service import Platform, Service
+from common.web.app import create_app
+from gateway import api
+from gateway.context import Context
+from gateway.dataplane.serve import DataPlane
+from gateway.dataplane.table import RouteTable
+from gateway.domain.routing import GATEWAY
+from gateway.domain.throttle import Limit, Throttle
+from gateway.front import Front, GatewayApp
+from gateway.identity.authenticator import Authenticator
+from gateway.identity.passwords import Passwords
+from gateway.identity.tokens import LoginTokens
+from gateway.live import Live
+from gateway.reactions import reactions, recall_routes
+from gateway.settings import Settings
+from gateway.tracing import trace_of
+from gateway.upstreams import Remote, Upstream
+from gateway.usecases.login import make_first_admin
+
+
+def build(platform: Platform, settings: Settings, upstreams: Mapping[str, Upstream]) -> Service:
+    """The gateway before these services (name to ASGI app: the service's own, or a `Remote`)."""
+    context = _context(platform, settings, upstreams)
+    data_plane = DataPlane(context.routes, context.authenticator, settings, trace_of)
+    own = create_app(GATEWAY, "Modelyard", platform.keyring, *api.ROUTERS)
+    own.include_router(api.ROOT)
+    own.state.context = context
+    app = GatewayApp(own, Front(own, upstreams, context.authenticator, data_plane))
+    remotes = [upstream.close for upstream in upstreams.values() if isinstance(upstream, Remote)]
+    return Service(
+        context.kit,
+        app,
+        reactions(context),
+        migrations=Path(__file__).parent / "migrations" / "versions",
+        on_start=[partial(make_first_admin, context), partial(recall_routes, context), data_plane.open],
+        on_stop=[context.live.close, data_plane.close, *remotes],
+    )
+
+
+def _context(platform: Platform, settings: Settings, upstreams: Mapping[str, Upstream]) -> Context:
+    kit = platform.kit(GATEWAY)
+    window = settings.failed_login_window
+    tokens = LoginTokens(kit.signer.key, platform.clock, settings.login_hours)
+    authenticator = Authenticator(kit.store, tokens, kit.signer, settings.verified_seconds)
+    live = Live(buffer=settings.stream_buffer, ping_seconds=settings.stream_ping_seconds)
+    authenticator.on_forgotten_user.append(live.end_of)
+    return Context(
+        kit=kit,
+        settings=settings,
+        upstreams=upstreams,
+        passwords=Passwords(memory=settings.password_memory, rounds=settings.password_rounds),
+        tokens=tokens,
+        authenticator=authenticator,
+        by_name=Throttle(Limit(settings.failed_logins, window)),
+        by_address=Throttle(Limit(settings.failed_logins_address, window)),
+        routes=RouteTable(),
+        live=live,
+    )

@@ -1,0 +1,1 @@
+"""What can be done at the gateway: one async function a verb."""
