@@ -36,11 +36,11 @@ BEHIND: tuple[Build, ...] = (
 
 @dataclass(frozen=True)
 class House:
-    """The running platform: `front` is the gateway's ASGI application, the one address of all."""
+    """The running platform. The gateway's app is the one address of all."""
 
     platform: Platform
     services: tuple[Service, ...]
-    gateway: gateway.service.Gateway
+    gateway: Service
 
     def notes(self) -> list[str]:
         """What this machine can't enforce, said at start rather than found out later."""
@@ -59,9 +59,9 @@ async def running(settings: Settings) -> AsyncIterator[House]:
             transport = httpx2.ASGITransport(app=service.app, raise_app_exceptions=False)
             client = httpx2.AsyncClient(transport=transport, base_url=f"http://{service.name}")
             clients[service.name] = await stack.enter_async_context(client)
-        front = gateway.service.build(platform, upstreams={service.name: service.app for service in behind})
-        await stack.enter_async_context(run(platform, [*behind, front.service]))
-        yield House(platform, (*behind, front.service), front)
+        front = gateway.service.build(platform, None, {service.name: service.app for service in behind})
+        await stack.enter_async_context(run(platform, [*behind, front]))
+        yield House(platform, (*behind, front), front)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -86,7 +86,7 @@ async def serve(settings: Settings, ready: Callable[[str, House], None]) -> None
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         async with running(settings) as house:
             config = uvicorn.Config(
-                house.gateway.front, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5
+                house.gateway.app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5
             )
             say_running(settings.home, address)
             ready(address, house)
