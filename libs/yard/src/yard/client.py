@@ -55,8 +55,11 @@ class Client:
         return self.http.address
 
     def login(self, name: str, password: str) -> Login:
-        """A token for a name and a password; give it to `acting`."""
-        return login(self.http, name, password)
+        """Log in, and act as that user from now on. Raises YardError (status 401) where that name and password are not
+        known."""
+        answer = login(self.http, name, password)
+        self.http.identify(answer["token"])
+        return answer
 
     def acting(self, token: str | None = None, *, api_key: str | None = None) -> Client:
         """A client for the same platform with another identity."""

@@ -37,11 +37,6 @@ class YardError(Exception):
             [f"{self.detail} [{self.code}]", *(f"  {fault.where}: {fault.reason}" for fault in self.faults)]
         )
 
-    def as_json(self) -> dict[str, Any]:
-        """The error as `-o json` tells it."""
-        faults = [{"where": fault.where, "reason": fault.reason} for fault in self.faults]
-        return {"code": self.code, "detail": self.detail, "faults": faults, "status": self.status}
-
 
 _KNOWN = {"type", "title", "status", "code", "detail", "faults"}
 

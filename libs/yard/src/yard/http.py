@@ -100,8 +100,14 @@ class Http:
             timeout=httpx2.Timeout(timeout, connect=5.0),
             transport=transport,
             trust_env=not is_loopback(self.address),
-            headers={"User-Agent": "yard", **({"Authorization": f"Bearer {secret}"} if secret else {})},
+            headers={"User-Agent": "yard"},
         )
+        if secret:
+            self.identify(secret)
+
+    def identify(self, secret: str) -> None:
+        """Act from now on with that token or API key."""
+        self._client.headers["Authorization"] = f"Bearer {secret}"
 
     def close(self) -> None:
         """Give the connections back."""

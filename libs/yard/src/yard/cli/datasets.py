@@ -1,0 +1,235 @@
+"""`yard dataset …`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from yard import forms
+from yard.cli.options import Description, Limit, Name, Out, Query, Ref, State, Yes, noun
+from yard.cli.output import Column, Output, put_done, put_list, put_one
+from yard.cli.session import connected, sure
+from yard.progress import progress
+
+if TYPE_CHECKING:
+    from yard.client import Client
+    from yard.shapes import Import
+
+app = noun("Datasets: upload, put online, look inside.")
+
+LIST = (
+    Column("ID", "id"),
+    Column("NAME", "name"),
+    Column("PURPOSE", "purpose"),
+    Column("STATE", "state"),
+    Column("ONLINE", "online", forms.plain),
+    Column("VISIBILITY", "visibility"),
+    Column("FILES", "current_version.files"),
+    Column("SIZE", "current_version.bytes", forms.size),
+    Column("OWNER", "owner"),
+)
+ONE = (
+    Column("id", "id"),
+    Column("name", "name"),
+    Column("description", "description"),
+    Column("owner", "owner"),
+    Column("state", "state"),
+    Column("online", "online"),
+    Column("visibility", "visibility"),
+    Column("purpose", "purpose"),
+    Column("annotation", "annotation"),
+    Column("format", "format"),
+    Column("test set", "test_mode"),
+    Column("version", "current_version.number"),
+    Column("digest", "current_version.digest"),
+    Column("files", "current_version.files"),
+    Column("size", "current_version.bytes", forms.size),
+    Column("classes", "current_version.classes", forms.pairs),
+    Column("created", "created_at", forms.moment),
+    Column("changed", "updated_at", forms.moment),
+)
+VERSIONS = (
+    Column("VERSION", "number"),
+    Column("FILES", "files"),
+    Column("SIZE", "bytes", forms.size),
+    Column("CLASSES", "classes", lambda classes: str(len(classes)) if classes else ""),
+    Column("DIGEST", "digest"),
+    Column("CREATED", "created_at", forms.moment),
+)
+SAMPLES = (
+    Column("PATH", "path"),
+    Column("CLASS", "class"),
+    Column("SIZE", "size", forms.size),
+    Column("SHA-256", "sha256"),
+)
+IMPORTS = (
+    Column("ID", "id"),
+    Column("PART", "part"),
+    Column("STATE", "state"),
+    Column("PHASE", "phase"),
+    Column("PROGRESS", "progress", forms.percent),
+    Column("FILES", "files_done"),
+    Column("VERSION", "version_number"),
+    Column("CREATED", "created_at", forms.moment),
+)
+
+Archive = Annotated[Path, typer.Argument(help="A zip of the images or texts, a folder a class.", show_default=False)]
+PartOption = Annotated[Literal["train", "test"], typer.Option("--part", help="Which set the archive is.")]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="How to call it.", show_default=False)],
+    purpose: Annotated[str, typer.Option(help="What it is for, like image/classification.", show_default=False)],
+    description: Description = None,
+    annotation: Annotated[str, typer.Option(help="What is annotated.")] = "class",
+    format: Annotated[str, typer.Option(help="How the files are laid out.")] = "dir",
+    test_mode: Annotated[
+        Literal["ratio", "independent"], typer.Option(help="Split by ratio, or with a test set of its own.")
+    ] = "ratio",
+    output: Out = Output.TABLE,
+) -> None:
+    """Make an empty dataset."""
+    with connected() as yard:
+        made = yard.datasets.create(
+            name,
+            purpose=purpose,
+            description=description or "",
+            annotation=annotation,
+            format=format,
+            test_mode=test_mode,
+        )
+    put_one(made, ONE, output)
+
+
+@app.command()
+def upload(
+    dataset: Ref,
+    file: Archive,
+    part: PartOption = "train",
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is imported.")] = True,
+    output: Out = Output.TABLE,
+) -> None:
+    """Upload an archive and import it; an upload that broke off goes on where it stopped."""
+    with connected() as yard:
+        id = yard.datasets.id_of(dataset)
+        with progress(f"Uploading {file.name}", bytes=True) as advance:
+            begun = yard.datasets.upload(id, file, part=part, progress=lambda done, total: advance(done, total, ""))
+        put_one(_awaited(yard, id, begun) if wait else begun, _IMPORT, output)
+
+
+_IMPORT = (
+    Column("import", "id"),
+    Column("state", "state"),
+    Column("files", "files_done"),
+    Column("version", "version_number"),
+    Column("warnings", "report.totals.warnings", lambda count: str(count or "")),
+)
+
+
+def _awaited(yard: Client, id: str, begun: Import) -> Import:
+    with progress("Importing") as advance:
+        return yard.datasets.wait_import(
+            id,
+            begun["id"],
+            progress=lambda seen: advance(seen.get("progress") or 0.0, 1.0, seen.get("phase") or ""),
+        )
+
+
+@app.command("list")
+def list_(
+    query: Query = None,
+    state: State = None,
+    purpose: Annotated[str | None, typer.Option(help="Only those for this.", show_default=False)] = None,
+    visibility: Annotated[str | None, typer.Option(help="Only private, public or preset ones.")] = None,
+    limit: Limit = 50,
+    output: Out = Output.TABLE,
+) -> None:
+    """Your datasets, and others' that are shared."""
+    with connected() as yard:
+        found = yard.datasets.list(limit, q=query, state=state, purpose=purpose, visibility=visibility)
+    put_list(found, LIST, output, noun="dataset")
+
+
+@app.command()
+def show(dataset: Ref, output: Out = Output.TABLE) -> None:
+    """Everything about one."""
+    with connected() as yard:
+        put_one(yard.datasets.show(yard.datasets.id_of(dataset)), ONE, output)
+
+
+@app.command()
+def edit(dataset: Ref, name: Name = None, description: Description = None, output: Out = Output.TABLE) -> None:
+    """Change the name or the description."""
+    with connected() as yard:
+        put_one(yard.datasets.edit(yard.datasets.id_of(dataset), name=name, description=description), ONE, output)
+
+
+@app.command()
+def delete(dataset: Ref, yes: Yes = False, output: Out = Output.TABLE) -> None:
+    """Delete an offline dataset; what was made from it keeps its lineage."""
+    sure(f"Delete dataset {dataset}?", yes)
+    with connected() as yard:
+        id = yard.datasets.id_of(dataset)
+        yard.datasets.delete(id)
+    put_done(f"Dataset {dataset} is deleted.", output, {"id": id, "deleted": True})
+
+
+@app.command()
+def online(dataset: Ref, output: Out = Output.TABLE) -> None:
+    """Let jobs use it."""
+    with connected() as yard:
+        changed = yard.datasets.online(yard.datasets.id_of(dataset))
+    put_done(f"Dataset {dataset} is online.", output, changed)
+
+
+@app.command()
+def offline(dataset: Ref, output: Out = Output.TABLE) -> None:
+    """No new use of it; running jobs keep what they hold."""
+    with connected() as yard:
+        changed = yard.datasets.offline(yard.datasets.id_of(dataset))
+    put_done(f"Dataset {dataset} is offline.", output, changed)
+
+
+@app.command()
+def visibility(
+    dataset: Ref,
+    visibility: Annotated[Literal["private", "public", "preset"], typer.Argument(help="Who may see and use it.")],
+    output: Out = Output.TABLE,
+) -> None:
+    """Share it, or stop sharing it. Only an administrator sets preset."""
+    with connected() as yard:
+        changed = yard.datasets.visibility(yard.datasets.id_of(dataset), visibility)
+    put_done(f"Dataset {dataset} is {visibility}.", output, changed)
+
+
+@app.command()
+def versions(dataset: Ref, output: Out = Output.TABLE) -> None:
+    """Its imports that became versions, newest first."""
+    with connected() as yard:
+        put_list(yard.datasets.versions(yard.datasets.id_of(dataset)), VERSIONS, output, noun="version")
+
+
+@app.command()
+def imports(dataset: Ref, output: Out = Output.TABLE) -> None:
+    """Every import with its progress, newest first."""
+    with connected() as yard:
+        put_list(yard.datasets.imports(yard.datasets.id_of(dataset)), IMPORTS, output, noun="import")
+
+
+@app.command()
+def samples(
+    dataset: Ref,
+    class_: Annotated[str | None, typer.Option("--class", help="Only this class.", show_default=False)] = None,
+    version: Annotated[int | None, typer.Option(help="An earlier version.", show_default=False)] = None,
+    part: Annotated[Literal["train", "test"] | None, typer.Option(help="Which set.", show_default=False)] = None,
+    limit: Limit = 20,
+    output: Out = Output.TABLE,
+) -> None:
+    """Some of its files."""
+    with connected() as yard:
+        id = yard.datasets.id_of(dataset)
+        found = yard.datasets.samples(id, class_=class_, limit=limit, version=version, part=part)
+    put_list(found, SAMPLES, output, noun="sample")

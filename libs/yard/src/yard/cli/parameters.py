@@ -1,0 +1,65 @@
+"""What people type after `-p`, `--memory` and `--time-limit`, as what the platform takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from yard.cli.services import split
+from yard.errors import YardError
+
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+
+
+def typed(given: list[str] | None, declared: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """`NAME=VALUE` texts with the types that the algorithm declares; what can't be read is left for the platform to
+    refuse, which knows best. Raises YardError (`bad_option`)."""
+    types = {str(one["name"]): str(one.get("type", "string")) for one in declared}
+    return {name: _value(text, types.get(name, "string")) for name, text in split(given)}
+
+
+def _value(text: str, type: str) -> Any:
+    try:
+        if type == "integer":
+            return int(text)
+        if type == "number":
+            return float(text)
+    except ValueError:
+        return text
+    if type == "boolean" and text.lower() in _TRUE | _FALSE:
+        return text.lower() in _TRUE
+    return text
+
+
+def resources_of(spec: str | None, cpu: float | None, memory: str | None, gpu: int, npu: int) -> dict[str, Any]:
+    """The resource request. Raises YardError (`bad_option`)."""
+    if gpu and npu:
+        raise YardError("bad_option", "Ask for --gpu or for --npu, not for both.")
+    given = {"cpu": cpu, "memory": size(memory) if memory else None}
+    asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if gpu or npu:
+        asked |= {"accelerator": "gpu" if gpu else "npu", "count": gpu or npu}
+    if spec and asked:
+        raise YardError("bad_option", "Give --spec, or --cpu, --memory, --gpu and --npu, not both.")
+    return asked or {"spec": spec or "small"}
+
+
+def size(text: str) -> int:
+    """Bytes: `512M`, `2GiB` (powers of 1024), `2GB` (powers of 1000). Raises YardError (`bad_option`)."""
+    if (told := _MEMORY.fullmatch(text.strip())) is None:
+        raise YardError("bad_option", f"{text!r} is no amount of memory. Write it like 512MiB or 2GiB.")
+    amount, unit, binary = told.groups()
+    decimal = text.strip().lower().endswith("b") and not binary and unit
+    return int(float(amount) * (1000 if decimal else 1024) ** _POWERS[unit.lower()])
+
+
+def seconds(text: str) -> int:
+    """Seconds: `90`, `90s`, `30m`, `12h`, `3d`. Raises YardError (`bad_option`)."""
+    if (told := _SPAN.fullmatch(text.strip().lower())) is None:
+        raise YardError("bad_option", f"{text!r} is no time. Write it like 90s, 30m, 12h or 3d.")
+    return round(float(told[1]) * _SECONDS[told[2]])

@@ -1,0 +1,86 @@
+"""How single values look to people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_COLOURS = {
+    "green": {"online", "ready", "running", "succeeded", "active", "granted", "yes"},
+    "red": {"failed", "timed_out", "refused", "lost"},
+    "yellow": {"queued", "waiting", "preparing", "starting", "building", "stopping", "allocated", "scaling"},
+    "bright_black": {"draft", "empty", "stopped", "offline", "absent", "cancelled", "released", "no"},
+}
+
+
+def plain(value: Any) -> str:
+    """As it is; nothing for None, `yes` and `no` for booleans."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def size(value: Any) -> str:
+    """Bytes in powers of 1024."""
+    if value is None:
+        return ""
+    number, unit = float(value), 0
+    while number >= 1024 and unit < len(_UNITS) - 1:
+        number, unit = number / 1024, unit + 1
+    return f"{number:.0f} B" if unit == 0 else f"{number:.1f} {_UNITS[unit]}"
+
+
+def percent(value: Any) -> str:
+    """A share from 0 to 1."""
+    return "" if value is None else f"{float(value) * 100:.0f} %"
+
+
+def moment(value: Any) -> str:
+    """A time in the zone of this machine, to the second."""
+    if not value:
+        return ""
+    try:
+        told = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+    except ValueError:
+        return str(value)
+    return (told if told.tzinfo else told.replace(tzinfo=UTC)).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def pairs(value: Any) -> str:
+    """A mapping as `name=value …`; a list as its items."""
+    if isinstance(value, Mapping):
+        return "  ".join(f"{name}={plain(one)}" for name, one in value.items() if one is not None)
+    if isinstance(value, list | tuple):
+        return ", ".join(pairs(one) for one in value)
+    return plain(value)
+
+
+def name_of(value: Any) -> str:
+    """The name of a resource that another one mentions."""
+    if isinstance(value, Mapping):
+        return plain(value.get("name") or value.get("id"))
+    return plain(value)
+
+
+def lines(value: Any) -> str:
+    """A mapping, one pair a line."""
+    if not isinstance(value, Mapping):
+        return plain(value)
+    return "\n".join(f"{name}: {pairs(one)}" for name, one in value.items())
+
+
+def duration(seconds: float) -> str:
+    """A time span: `0.4 s`, `12 s`, `3 min 20 s`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
+def colour(word: str) -> str:
+    """The style in which a state is shown, empty for any other word."""
+    return next((style for style, words in _COLOURS.items() if word in words), "")
