@@ -126,7 +126,8 @@ class Loop:
 
     async def _pause(self) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), self.every)
+            async with asyncio.timeout(self.every):  # wait_for of Python 3.11 can swallow a cancellation
+                await self._wake.wait()
         except TimeoutError:
             return
 

@@ -181,7 +181,8 @@ class Inbox:
             if tried:
                 continue
             try:
-                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS):  # wait_for of Python 3.11 can swallow a cancellation
+                    await self._wake.wait()
                 await self._store.clock.sleep(FIRST_PAUSE_SECONDS)
             except TimeoutError:
                 continue

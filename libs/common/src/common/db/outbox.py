@@ -43,7 +43,8 @@ class Relay:
                 await self._store.clock.sleep(POLL_SECONDS)
                 continue
             try:
-                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS):  # wait_for of Python 3.11 can swallow a cancellation
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 
