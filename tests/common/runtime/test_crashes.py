@@ -304,6 +304,35 @@ async def test_the_supervisor_is_by_itself(yard):
         os.close(writer)
 
 
+async def test_signals_mean_to_a_workload_what_they_mean_anywhere(yard):
+    code = (
+        "import signal as s; print([s.getsignal(n) for n in (s.SIGINT, s.SIGHUP, s.SIGTERM)], s.pthread_sigmask(0, []))"
+    )
+    handle = await yard.runtime.launch(yard.spec(code))
+    await yard.until(handle, EXITED)
+    log = (yard.folder() / "log").read_text()
+    assert "default_int_handler" in log
+    assert log.count("SIG_DFL") == 2
+    assert log.endswith("set()\n")
+
+
+async def test_an_id_may_be_used_again_after_its_removal(yard):
+    for round_ in range(5):
+        handle = await yard.runtime.launch(yard.spec(f"print({round_})"))
+        assert (await yard.until(handle, EXITED)).exit_code == 0
+        assert (yard.folder() / "log").read_text() == f"{round_}\n"
+        await yard.runtime.remove(handle)
+
+
+async def test_a_hundred_at_once(yard):
+    specs = [yard.spec(f"print({i})", f"job-{i}", port=True) for i in range(100)]
+    handles = [await yard.runtime.launch(spec) for spec in specs]
+    seen = [await yard.until(handle, EXITED) for handle in handles]
+    assert all(one.exit_code == 0 for one in seen)
+    assert len({one.address for one in seen}) == 100
+    assert [(yard.folder(f"job-{i}") / "log").read_text() for i in range(100)] == [f"{i}\n" for i in range(100)]
+
+
 async def test_installing_again_gives_the_same_program(yard):
     first = spawn.install(yard.home)
     changed = first.stat().st_mtime_ns

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common.kernel.errors import Invalid, Problem, Unavailable
+from common.ports.runtime import WorkloadState
 from common.runtime.environment import check_environment
 from common.runtime.process import outputs, ports, supervisor
 from common.runtime.process.folder import Folder, check_id
 from common.runtime.process.plan import device_variables, launch_words
+
+from .conftest import Yard
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True)
 WORDS = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=40)
@@ -164,3 +169,23 @@ def test_a_record_takes_the_room_that_was_kept_for_it(tmp_path):
     assert folder.read("exit.json") == {"cause": "exit"}
     folder.prepare(b"")
     assert not folder.has("exit.json.tmp")
+
+
+def test_it_runs_in_the_event_loop_of_the_server(home):
+    """uvloop watches pipes and pidfds as asyncio does: the start and the end wake, without waiting for a timer."""
+
+    async def run() -> list[str]:
+        yard = Yard(home)
+        await yard.runtime.start()
+        woken: list[str] = []
+        yard.runtime.on_change(woken.append)
+        handle = await yard.runtime.launch(yard.spec("pass"))
+        await yard.until(handle, WorkloadState.EXITED)
+        async with asyncio.timeout(10):
+            while len(woken) < 2:
+                await asyncio.sleep(0.005)
+        await yard.close()
+        return woken
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(run()) == ["job-1", "job-1"]

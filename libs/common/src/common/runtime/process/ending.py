@@ -61,11 +61,11 @@ def processes() -> dict[int, tuple[int, bytes]]:
 
 
 def environment(pid: str) -> bytes:
-    """A process's environment, empty where it is another user's."""
+    """A process's environment, empty where it can't be read: it is another user's, or just ended."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             return file.read()
-    except PermissionError:
+    except OSError:
         return b""
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from common.kernel.clock import Clock, SystemClock
-from common.kernel.errors import Conflict, NotFound, Unavailable
+from common.kernel.errors import Conflict, NotFound, Problem, Unavailable
 from common.ports.runtime import Handle, LaunchSpec, Observation, Output, RuntimeCapabilities, WorkloadState
 from common.runtime.process import cgroups, ending, outputs, processes
 from common.runtime.process.cgroups import ControlGroups
@@ -121,13 +121,23 @@ class ProcessRuntime:
             raise RuntimeError("ProcessRuntime.start() comes before launch()")
         folder = Folder(self.workloads, spec.workload)
         try:
-            if not (folder.has("started") or folder.has("exit.json") or self._watcher.watches(spec.workload)):
+            if not self._is_launched(folder):
                 self.prepare(spec)
                 self._spawn(folder)
         except OSError as error:
+            _undo(folder)
             full = {"cause": "storage_full"} if error.errno in (errno.ENOSPC, errno.EDQUOT) else {}
             raise LaunchFailed(f"{folder.path}: {error.strerror}. Nothing was started.", **full) from error
+        except Problem:
+            _undo(folder)
+            raise
         return self._handle(folder)
+
+    def _is_launched(self, folder: Folder) -> bool:
+        """Whether a supervisor has it, or had: then nothing more is to be done, and nothing may be."""
+        if not folder.has("spec.json"):
+            return False
+        return folder.has("started") or folder.has("exit.json") or self._watcher.watches(folder.workload)
 
     def prepare(self, spec: LaunchSpec) -> Path:
         """Make the workload's folder with all that its supervisor needs, without starting it."""
@@ -247,6 +257,12 @@ def _request_stop(folder: Folder, grace: float) -> None:
             raise
 
 
+def _undo(folder: Folder) -> None:
+    """Leave nothing of a launch that failed before its supervisor started."""
+    if folder.path.exists() and not folder.has("started"):
+        _delete(folder.path)
+
+
 def _remove(folder: Folder) -> None:
     settled = folder.read("spec.json") or {"groups": []}
     for group in settled["groups"]:
@@ -260,15 +276,11 @@ def _remove(folder: Folder) -> None:
 
 def _delete(path: Path) -> None:
     """Delete a folder, whatever permissions the workload left in it (links are not followed)."""
-
-    def allow(_: Any, name: str, why: Any) -> None:
-        if not isinstance(why[1], PermissionError):
-            raise why[1]
-        Path(name).parent.chmod(0o700)
-        if Path(name).is_dir():
-            Path(name).chmod(0o700)
-            shutil.rmtree(name)
-        else:
-            Path(name).unlink()
-
-    shutil.rmtree(path, onerror=allow)
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        for folder, names, _ in os.walk(path):
+            for name in names:
+                if not (inner := Path(folder, name)).is_symlink():
+                    inner.chmod(0o700)
+        shutil.rmtree(path)

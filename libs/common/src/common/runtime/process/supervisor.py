@@ -94,7 +94,7 @@ def become(plan: Plan, log: int, fault: int) -> "NoReturn":
         change_user(int(one(plan, "uid")), int(one(plan, "nproc")))
         os.chdir(one(plan, "cwd"))
         os.umask(0o022)
-        for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
+        for number in (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT, _signal.SIGHUP):
             _signal.signal(number, _signal.SIG_DFL)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
         os.execve(one(plan, "exe"), plan["arg"], dict(pair.split("=", 1) for pair in plan.get("env", [])))
