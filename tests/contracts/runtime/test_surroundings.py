@@ -19,7 +19,10 @@ OUT = (Mount("results", "scratch", "RESULT_DIR"),)
 async def test_mounts_are_told_by_variable_and_placeholder(bench):
     data = bench.folder("data", **{"a.txt": "hello"})
     mounts = (Mount("dataset", "staged", "DATA_DIR", source=data), *OUT)
-    code = "import os, sys; print(os.environ['DATA_DIR'] == sys.argv[1], os.environ['WHERE'], open(sys.argv[1] + '/a.txt').read())"
+    code = (
+        "import os, sys\n"
+        "print(os.environ['DATA_DIR'] == sys.argv[1], os.environ['WHERE'], open(sys.argv[1] + '/a.txt').read())"
+    )
     spec = bench.spec(
         bench.python, "-c", code, "{dataset}", '{"json": 1}',
         mounts=mounts, environment={"WHERE": "{dataset}/x {unknown}"},
@@ -43,7 +46,10 @@ async def test_the_working_mount_is_where_it_starts(bench):
 
 async def test_staged_mounts_are_read_only_where_that_is_declared(bench):
     data = bench.folder("data", **{"a.txt": "hello"})
-    code = "import os\ntry: open(os.environ['DATA_DIR'] + '/a.txt', 'w')\nexcept OSError: print('refused')\nelse: print('written')"
+    code = (
+        "import os\ntry: open(os.environ['DATA_DIR'] + '/a.txt', 'w')\n"
+        "except OSError: print('refused')\nelse: print('written')"
+    )
     _, log = await bench.run(bench.code(code, mounts=(Mount("dataset", "staged", "DATA_DIR", source=data),)))
     assert log == ("refused\n" if bench.runtime.capabilities.read_only_mounts else "written\n")
 
@@ -64,7 +70,10 @@ async def test_outputs_are_listed_and_read(bench):
 
 
 async def test_outputs_are_read_while_it_runs(bench):
-    code = "import os, time; open(os.environ['RESULT_DIR'] + '/m', 'w').write('1'); print('up', flush=True); time.sleep(600)"
+    code = (
+        "import os, time; open(os.environ['RESULT_DIR'] + '/m', 'w').write('1')\n"
+        "print('up', flush=True); time.sleep(600)"
+    )
     handle = await bench.runtime.launch(bench.code(code, mounts=OUT))
     await bench.until_log(handle, "up")
     assert await bench.read(handle, "results", "m") == b"1"
@@ -73,7 +82,8 @@ async def test_outputs_are_read_while_it_runs(bench):
 async def test_links_and_odd_names_lead_nowhere(bench):
     secret = bench.folder("secret", key="hidden")
     code = (
-        f"import os; os.chdir(os.environ['RESULT_DIR']); os.symlink('{secret}/key', 'file'); os.symlink('{secret}', 'dir')\n"
+        f"import os; os.chdir(os.environ['RESULT_DIR'])\n"
+        f"os.symlink('{secret}/key', 'file'); os.symlink('{secret}', 'dir')\n"
         "os.mkfifo('pipe'); open('real', 'w').write('ok')"
     )
     handle = await bench.runtime.launch(bench.code(code, mounts=OUT))
@@ -145,7 +155,7 @@ async def test_variables_that_steer_the_platform_are_refused(bench, name):
     ("devices", "cuda", "ascend"), [((), "", ""), (("gpu-2", "gpu-0"), "2,0", ""), (("npu-7",), "", "7")]
 )
 async def test_exactly_the_allocated_devices_are_shown(bench, devices, cuda, ascend):
-    seen, log = await bench.run(bench.code(SHOW, devices=devices, environment={"CUDA_VISIBLE_DEVICES": "9"}))
+    _, log = await bench.run(bench.code(SHOW, devices=devices, environment={"CUDA_VISIBLE_DEVICES": "9"}))
     found = json.loads(log)
     assert (found["CUDA_VISIBLE_DEVICES"], found["ASCEND_VISIBLE_DEVICES"]) == (cuda, ascend)
 
@@ -161,7 +171,8 @@ async def test_a_port_is_given_and_answers(bench):
         "import http.server, os\n"
         "class H(http.server.BaseHTTPRequestHandler):\n"
         "    def do_GET(self): self.send_response(200); self.end_headers(); self.wfile.write(b'ready')\n"
-        "s = http.server.HTTPServer((os.environ['HOST'], int(os.environ['PORT'])), H); print('up', flush=True); s.serve_forever()"
+        "s = http.server.HTTPServer((os.environ['HOST'], int(os.environ['PORT'])), H)\n"
+        "print('up', flush=True); s.serve_forever()"
     )
     handles = [await bench.runtime.launch(bench.code(code, port=True)) for _ in range(2)]
     for handle in handles:
