@@ -334,6 +334,15 @@ async def test_completing_twice_is_completing_once(store):
     assert await files.read("x") == b"content"
 
 
+async def test_a_part_is_held_against_its_checksum(files):
+    upload = await files.begin_upload("k")
+    first = await files.put_part(upload, 1, b"right", sha256=hashlib.sha256(b"right").hexdigest().upper())
+    with pytest.raises(Invalid) as refused:
+        await files.put_part(upload, 1, b"wrong", sha256=hashlib.sha256(b"right").hexdigest())
+    assert refused.value.code == "checksum_mismatch"
+    assert list(await files.parts(upload)) == [first]
+
+
 async def test_an_upload_with_a_gap_or_without_parts_is_not_complete(files):
     upload = await files.begin_upload("x")
     with pytest.raises(Conflict) as empty:

@@ -189,15 +189,15 @@ class LocalFiles:
         check_key(key)
         return await self._run(self._uploads.begin, key)
 
-    async def put_part(self, upload: str, number: int, content: bytes | Chunks) -> Part:
+    async def put_part(self, upload: str, number: int, content: bytes | Chunks, *, sha256: str | None = None) -> Part:
         """Store one part; see the port. Raises Invalid (`bad_part_number`)."""
         check_number(number)
         key = await self._run(self._uploads.key, upload)
         draft = Draft(self._drafts, f"part {number} of {key}")
         try:
-            sha256 = await self._fill(draft, _chunks(content) if isinstance(content, bytes) else content, None)
-            await self._run(self._uploads.keep, upload, number, draft.path, sha256)
-            return Part(number, draft.size, sha256)
+            found = await self._fill(draft, _chunks(content) if isinstance(content, bytes) else content, sha256)
+            await self._run(self._uploads.keep, upload, number, draft.path, found)
+            return Part(number, draft.size, found)
         finally:
             await self._run(draft.discard)
 

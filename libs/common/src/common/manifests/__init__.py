@@ -8,7 +8,7 @@ digest is the same whatever archive, order or packing the files came in.
 from common.manifests.index import FORMAT, Entry, Header
 from common.manifests.pack import Packed, PackWriter
 from common.manifests.paths import check_path
-from common.manifests.read import batches, delete, find, header, open_entry, read
+from common.manifests.read import batches, delete, entries_from, find, header, open_entry, read
 from common.manifests.store import store, store_bytes, store_folder, store_stream
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "batches",
     "check_path",
     "delete",
+    "entries_from",
     "find",
     "header",
     "open_entry",

@@ -67,6 +67,30 @@ async def read(files: Files, ref: ManifestRef) -> AsyncIterator[Entry]:
 
 async def find(files: Files, ref: ManifestRef, path: str) -> Entry:
     """The entry of one path, by binary search over the index. Raises NotFound (`file_not_found`)."""
+    low, high = await _around(files, ref, path)
+    for line in (await files.read(ref.address, low, high)).splitlines():
+        entry = Entry.parse(line)
+        if entry.path == path:
+            return entry
+    raise NotFound("file_not_found", f"There is no file {path!r} in {ref.address}.")
+
+
+async def entries_from(files: Files, ref: ManifestRef, path: str) -> AsyncIterator[Entry]:
+    """The entries in the order of paths from `path` on (itself included), found by binary search: a page of a list
+    of millions. What is before it is not read, so the whole is not held against the digest."""
+    low, _ = await _around(files, ref, path)
+    rest = b""
+    async for chunk in files.get(ref.address, low):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            entry = Entry.parse(line)
+            if entry.path >= path:
+                yield entry
+
+
+async def _around(files: Files, ref: ManifestRef, path: str) -> tuple[int, int]:
+    """A short range of the index that the entry of that path begins in, if there is one; the first later entry begins
+    in it or right behind it."""
     low = (await _head(files, ref.address))[1]
     high = (await files.stat(ref.address)).size
     while high - low > 2 * _PROBE:
@@ -76,11 +100,7 @@ async def find(files: Files, ref: ManifestRef, path: str) -> Entry:
             low = start
         else:
             high = start
-    for line in (await files.read(ref.address, low, high)).splitlines():
-        entry = Entry.parse(line)
-        if entry.path == path:
-            return entry
-    raise NotFound("file_not_found", f"There is no file {path!r} in {ref.address}.")
+    return low, high
 
 
 async def _line_after(files: Files, address: str, position: int) -> tuple[int, bytes]:

@@ -87,8 +87,9 @@ class Files(Protocol):
         """Begin an upload in parts; gives its id, which survives a restart."""
         ...
 
-    async def put_part(self, upload: str, number: int, content: bytes | Chunks) -> Part:
-        """Store one part whole or not at all; sending it again replaces it. Raises NotFound (`upload_not_found`)."""
+    async def put_part(self, upload: str, number: int, content: bytes | Chunks, *, sha256: str | None = None) -> Part:
+        """Store one part whole or not at all; sending it again replaces it. Raises NotFound (`upload_not_found`),
+        Invalid (`checksum_mismatch`) where the content isn't `sha256`: the part is then as it was."""
         ...
 
     async def parts(self, upload: str) -> Sequence[Part]:

@@ -1,0 +1,33 @@
+"""Lists that begin anywhere: what a page of samples is read with."""
+
+import bisect
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.files import LocalFiles
+from common.manifests import entries_from, store_bytes
+
+PATHS = sorted(
+    f"class-{label:02d}/{'x' * (number % 90)}{number:05d}.png" for label in range(10) for number in range(400)
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("files")
+
+
+@pytest.mark.row("D5")
+@settings(max_examples=60, deadline=None)
+@given(start=st.one_of(st.sampled_from(PATHS), st.text(max_size=20), st.just("class-05/"), st.just("class-05/x")))
+async def test_a_list_begins_at_the_first_path_that_is_not_before(folder, start):
+    files = LocalFiles(folder, sync=False)
+    try:
+        ref = await store_bytes(files, dict.fromkeys(PATHS, b"x"), "many")
+        assert (await files.stat(ref.address)).size > 3 * (1 << 16), "large enough for a search"
+        found = [entry.path async for entry in entries_from(files, ref, start)]
+        assert found == PATHS[bisect.bisect_left(PATHS, start) :]
+    finally:
+        await files.close()
