@@ -26,8 +26,12 @@ from gateway.upstreams import Remote, Upstream
 from gateway.usecases.login import make_first_admin
 
 
-def build(platform: Platform, settings: Settings, upstreams: Mapping[str, Upstream]) -> Service:
-    """The gateway before these services (name to ASGI app: the service's own, or a `Remote`)."""
+def build(platform: Platform, settings: Settings | None, upstreams: Mapping[str, Upstream]) -> Service:
+    """The gateway before these services (name to ASGI app: the service's own, or a `Remote`).
+
+    Settings come from the environment unless given.
+    """
+    settings = settings or Settings()
     context = _context(platform, settings, upstreams)
     data_plane = DataPlane(context.routes, context.authenticator, settings, trace_of)
     own = create_app(GATEWAY, "Modelyard", platform.keyring, *api.ROUTERS)
