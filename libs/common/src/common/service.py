@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from common.db.database import Database
 from common.db.inbox import Inbox, Reactions
+from common.db.janitor import sweep
 from common.db.leases import Lease, LeaseLost, Leases
 from common.db.migrate import upgrade
 from common.db.outbox import Relay
@@ -34,6 +35,7 @@ from common.web.identity import KeyRing, Signer
 log = structlog.get_logger("service")
 
 LEASE_SECONDS = 15.0
+SWEEP_SECONDS = 3600.0
 PAUSE_AFTER_FAILURE_SECONDS = 1.0
 
 
@@ -156,14 +158,18 @@ class Service:
         """The service's name, such as `train-svc`."""
         return self.kit.service
 
+    async def _sweep(self, _lease: Lease | None) -> None:
+        await sweep(self.kit.store)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Relay, retries and loops, as long as the block lasts. The bus must have been started."""
         leases, clock = self.kit.leases, self.kit.store.clock
+        loops = [*self.loops, Loop("janitor", self._sweep, every=SWEEP_SECONDS)]
         tasks = [
             asyncio.create_task(self.relay.run(), name=f"{self.name} relay"),
             asyncio.create_task(self.inbox.run(), name=f"{self.name} inbox"),
-            *(asyncio.create_task(loop.run(leases, clock), name=f"{self.name} {loop.name}") for loop in self.loops),
+            *(asyncio.create_task(loop.run(leases, clock), name=f"{self.name} {loop.name}") for loop in loops),
         ]
         try:
             yield
