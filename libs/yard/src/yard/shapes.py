@@ -34,6 +34,10 @@ class Import(TypedDict, total=False):
     bytes_done: int
     bytes_total: int
     files_done: int
+    files_total: int
+    code: str
+    reason: str
+    unchanged: bool
     rate: float
     report: dict[str, Any] | None
     version_number: int | None
@@ -61,12 +65,20 @@ class Dataset(Resource, total=False):
     imports: list[Import]
 
 
+class Part(TypedDict):
+    """One part of an upload that arrived; `number` counts from 1."""
+
+    number: int
+    size: int
+    sha256: str
+
+
 class Upload(TypedDict, total=False):
-    """An upload in parts of `part_size` bytes; `parts` are the numbers that arrived, from 1."""
+    """An upload in parts of `part_size` bytes: open, completed or aborted. `arrived` are the parts that came."""
 
     id: str
     part_size: int
-    parts: list[int]
+    arrived: list[Part]
     size: int
     state: str
     import_id: str | None
@@ -213,13 +225,14 @@ class TestAnswer(TypedDict, total=False):
 
 
 class User(TypedDict, total=False):
-    """A person who may log in; `role` is `user` or `admin`."""
+    """A person who may log in; `role` is `user` or `admin`. `password` is told once, where the platform made it."""
 
     id: str
     name: str
-    display_name: str
     role: str
     state: str
+    groups: list[str]
+    password: str | None
     created_at: str
 
 
@@ -236,8 +249,9 @@ class ApiKey(TypedDict, total=False):
 
     id: str
     name: str
+    state: str
     prefix: str
-    key: str
+    key: str | None
     created_at: str
     expires_at: str | None
 

@@ -21,7 +21,6 @@ Sent = Callable[[int, int], None]
 PATIENCE = 60.0
 """Seconds that one part is tried for when the connection is lost."""
 _TRIES = 100
-_FINISHED = frozenset({"completed", "complete", "aborted", "cancelled", "deleted", "expired", "failed"})
 
 
 def upload(http: Http, dataset: str, file: Path, part: str, progress: Sent | None = None) -> Import:
@@ -51,7 +50,7 @@ def _begin(http: Http, uploads: str, file: Path, size: int, part: str) -> Upload
         key = hashlib.sha256(f"{about}\n{number}".encode()).hexdigest()
         made = cast(Upload, http.create(uploads, body, key=key))
         now = _look(http, f"{uploads}/{joined([made['id']])}")
-        if now is not None and not now.get("import_id") and now.get("state") not in _FINISHED:
+        if now is not None and now["state"] == "open":
             return now
     raise YardError("too_many_uploads", f"{file} was uploaded {_TRIES} times before. Copy it and upload the copy.")
 
@@ -66,13 +65,14 @@ def _look(http: Http, upload: str) -> Upload | None:
 
 
 def _send_parts(http: Http, upload: str, file: Path, found: Upload, progress: Sent | None) -> str:
-    """Send what is missing; gives the digest of the whole file."""
-    arrived, total, done = set(found["parts"]), found["size"], 0
+    """Send what is missing or is not what the file holds now; gives the digest of the whole file."""
+    arrived = {part["number"]: part["sha256"] for part in found.get("arrived", ())}
+    total, done = found["size"], 0
     whole = hashlib.sha256()
     for number, content in _parts_of(file, found["part_size"]):
         whole.update(content)
-        if number not in arrived:
-            headers = {"X-Content-SHA256": hashlib.sha256(content).hexdigest()}
+        if arrived.get(number) != (digest := hashlib.sha256(content).hexdigest()):
+            headers = {"X-Content-SHA256": digest}
             http.send("PUT", f"{upload}/parts/{number}", content=content, headers=headers, patience=PATIENCE)
         done += len(content)
         if progress is not None:

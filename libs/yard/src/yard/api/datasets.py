@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from yard import uploads
 from yard.api.group import Group
@@ -45,9 +45,9 @@ class Datasets(Group[Dataset]):
         }
         return cast(Dataset, self._http.create(self.collection, body, key=key))
 
-    def edit(self, id: str, *, name: str | None = None, description: str | None = None) -> Dataset:
-        """Change the name or the description."""
-        return self._edit(id, {"name": name, "description": description})
+    def edit(self, id: str, **changes: Any) -> Dataset:
+        """Change the name or the description; before the first import also purpose, annotation, format, test_mode."""
+        return self._edit(id, changes)
 
     def upload(
         self, id: str, file: str | Path, *, part: Part = "train", progress: uploads.Sent | None = None
@@ -156,4 +156,7 @@ def import_failure(ended: Import) -> YardError:
     count = report.get("totals", {}).get("errors", len(errors))
     more = f" The first {_FAULTS_TOLD} of {count} faults:" if count > _FAULTS_TOLD else ""
     what = "was cancelled" if ended["state"] == "cancelled" else "failed"
-    return YardError(f"import_{ended['state']}", f"The import {what}; the dataset is as it was before.{more}", faults)
+    why = f": {reason.rstrip('.')}" if (reason := ended.get("reason")) else ""
+    return YardError(
+        f"import_{ended['state']}", f"The import {what}{why}. The dataset is as it was before.{more}", faults
+    )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+import secrets
+from typing import cast
 
 from yard.api.group import Group
+from yard.errors import YardError
 from yard.http import Http
 from yard.shapes import ApiKey, Login, User
+
+_PASSWORD_BYTES = 15
 
 
 class Users(Group[User]):
@@ -14,24 +18,40 @@ class Users(Group[User]):
 
     collection, noun = "users", "user"
 
-    def create(self, name: str, password: str, *, role: str = "user", display_name: str = "") -> User:
-        """Make a user (administrators); `role` is `user` or `admin`."""
-        body = {"name": name, "password": password, "role": role}
-        return cast(
-            User, self._http.create(self.collection, body | ({"display_name": display_name} if display_name else {}))
-        )
-
-    def edit(self, id: str, **changes: Any) -> User:
-        """Change fields of a user (administrators)."""
-        return self._edit(id, changes)
+    def create(self, name: str, password: str | None = None, *, role: str = "user") -> User:
+        """Make a user (administrators); `role` is `user` or `admin`. Without a password one is made here, and is in
+        the answer: nobody knows it later."""
+        given = password if password is not None else secrets.token_urlsafe(_PASSWORD_BYTES)
+        made = cast(User, self._http.create(self.collection, {"name": name, "password": given, "role": role}))
+        return made if password is not None else {**made, "password": given}
 
     def me(self) -> User:
         """Who one is logged in as."""
         return self.show("me")
 
-    def password(self, current: str, new: str) -> None:
-        """Change one's own password."""
-        self._http.act(self._at("me", "password"), {"current": current, "new": new}, repeat=False)
+    def role(self, id: str, role: str) -> User:
+        """Make somebody an administrator (`admin`), or not (`user`)."""
+        return cast(User, self._http.put(self._at(id, "role"), {"role": role}))
+
+    def enable(self, id: str) -> User:
+        """Let them log in again."""
+        return self._verb(id, "enable")
+
+    def disable(self, id: str) -> User:
+        """No login and no API key of theirs opens anything; what they own stays."""
+        return self._verb(id, "disable")
+
+    def password(self, current: str, new: str) -> User:
+        """Change one's own password; all logins end, API keys stay."""
+        return cast(User, self._http.put(self._at("me", "password"), {"current": current, "new": new}))
+
+    def reset_password(self, id: str, new: str) -> User:
+        """Set somebody's password (administrators); their logins end."""
+        return cast(User, self._http.put(self._at(id, "password"), {"password": new}))
+
+    def delete(self, id: str) -> None:
+        """Users stay, for what they own and did. Raises YardError (`users_stay`): disable them."""
+        raise YardError("users_stay", f"Users are not deleted: what they own and did names them. Disable {id} instead.")
 
 
 class ApiKeys(Group[ApiKey]):
@@ -39,9 +59,14 @@ class ApiKeys(Group[ApiKey]):
 
     collection, noun = "api-keys", "API key"
 
-    def create(self, name: str) -> ApiKey:
-        """Make a key; `key` in the answer is told this once."""
-        return cast(ApiKey, self._http.create(self.collection, {"name": name}))
+    def create(self, name: str, *, expires_at: str | None = None) -> ApiKey:
+        """Make a key with one's own rights; `key` in the answer is told this once. `expires_at` is RFC 3339."""
+        body = {"name": name, **({"expires_at": expires_at} if expires_at else {})}
+        made = cast(ApiKey, self._http.create(self.collection, body))
+        if made.get("key"):
+            return made
+        self.delete(made["id"])  # the answer that told it was lost on the way: nobody knows it, so another is made
+        return cast(ApiKey, self._http.create(self.collection, body))
 
 
 def login(http: Http, name: str, password: str) -> Login:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from yard import forms
-from yard.cli.options import Limit, Out, Query, Ref, Yes, noun
+from yard.cli.options import Limit, Out, Query, Ref, State, Yes, noun
 from yard.cli.output import Column, Output, put_done, put_list, put_one
 from yard.cli.session import connected, patience, sure
 from yard.config import Known, config_path, identity, read, write
@@ -104,17 +104,17 @@ def create_user(
     password_file: PasswordFile = None,
     output: Out = Output.TABLE,
 ) -> None:
-    """Make a user."""
-    password = _password(password_file)
+    """Make a user. Without --password-file a password is made, and shown this once."""
+    password = None if password_file is None else _password(password_file)
     with connected() as yard:
-        put_one(yard.users.create(name, password, role=role), USER, output)
+        put_one(yard.users.create(name, password, role=role), (*USER, Column("password", "password")), output)
 
 
 @users.command("list")
-def list_users(query: Query = None, limit: Limit = 50, output: Out = Output.TABLE) -> None:
+def list_users(query: Query = None, state: State = None, limit: Limit = 50, output: Out = Output.TABLE) -> None:
     """Every user."""
     with connected() as yard:
-        put_list(yard.users.list(limit, q=query), USERS, output, noun="user")
+        put_list(yard.users.list(limit, q=query, state=state), USERS, output, noun="user")
 
 
 @users.command("show")
@@ -124,40 +124,46 @@ def show_user(user: Ref, output: Out = Output.TABLE) -> None:
         put_one(yard.users.show(yard.users.id_of(user)), USER, output)
 
 
-@users.command("edit")
-def edit_user(
+@users.command("role")
+def set_role(
     user: Ref,
-    role: Annotated[Literal["user", "admin"] | None, typer.Option(help="What they may do.", show_default=False)] = None,
-    active: Annotated[bool | None, typer.Option("--enable/--disable", help="Whether they may log in.")] = None,
+    role: Annotated[Literal["user", "admin"], typer.Argument(help="What they may do.", show_default=False)],
     output: Out = Output.TABLE,
 ) -> None:
-    """Change what a user may do, or shut them out."""
-    changes = {name: value for name, value in {"role": role, "active": active}.items() if value is not None}
+    """Make somebody an administrator, or not."""
     with connected() as yard:
-        put_one(yard.users.edit(yard.users.id_of(user), **changes), USER, output)
+        put_one(yard.users.role(yard.users.id_of(user), role), USER, output)
 
 
-@users.command("delete")
-def delete_user(user: Ref, yes: Yes = False, output: Out = Output.TABLE) -> None:
-    """Delete a user; what they made stays."""
-    sure(f"Delete user {user}?", yes)
+@users.command("disable")
+def disable_user(user: Ref, output: Out = Output.TABLE) -> None:
+    """Shut somebody out, at once; what they own stays."""
     with connected() as yard:
-        id = yard.users.id_of(user)
-        yard.users.delete(id)
-    put_done(f"User {user} is deleted.", output, {"id": id, "deleted": True})
+        changed = yard.users.disable(yard.users.id_of(user))
+    put_done(f"User {user} is shut out.", output, changed)
+
+
+@users.command("enable")
+def enable_user(user: Ref, output: Out = Output.TABLE) -> None:
+    """Let somebody in again."""
+    with connected() as yard:
+        changed = yard.users.enable(yard.users.id_of(user))
+    put_done(f"User {user} may log in again.", output, changed)
 
 
 @users.command("password")
-def password(
+def change_password(
+    user: Annotated[str | None, typer.Argument(help="Somebody else (administrators).", show_default=False)] = None,
     current_file: PasswordFile = None,
     new_file: PasswordFile = None,
     output: Out = Output.TABLE,
 ) -> None:
-    """Change your own password."""
-    current, new = _password(current_file, "Present password"), _password(new_file, "New password")
+    """Change your own password, or set somebody's. Logins end, API keys stay."""
+    current = "" if user else _password(current_file, "Present password")
+    new = _password(new_file, "New password")
     with connected() as yard:
-        yard.users.password(current, new)
-    put_done("The password is changed.", output, {"changed": True})
+        changed = yard.users.reset_password(yard.users.id_of(user), new) if user else yard.users.password(current, new)
+    put_done("The password is changed. Log in again.", output, changed)
 
 
 @keys.command("create")
