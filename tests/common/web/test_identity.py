@@ -63,7 +63,7 @@ def test_other_algorithms_and_unknown_keys_are_refused(keys, tmp_path):
     claims = {"sub": "user-1", "role": "admin", "aud": AUDIENCE, "iss": "gateway", "exp": 9e9, "iat": 1}
     ring = KeyRing(keys[1])
     stranger = open_signer("gateway", tmp_path / "p2", tmp_path / "q2").sign(ALICE)
-    none = jwt.encode(claims, None, "none", headers={"kid": "gateway"})
+    none = jwt.encode(claims, "", "none", headers={"kid": "gateway"})
     outside = jwt.encode(claims, "k" * 40, "HS256", headers={"kid": "../private/gateway"})
     for token in (stranger, none, outside, "", "a.b.c", public):
         with pytest.raises(Unauthenticated):
