@@ -55,6 +55,12 @@ async def test_a_full_disk_loses_no_ending(small_disk):
     await yard.close()
 
 
+async def until_up(yard: Yard) -> None:
+    async with asyncio.timeout(10):
+        while (yard.folder() / "log").read_text() != "up\n":
+            await asyncio.sleep(0.005)
+
+
 def fill_up(path: Path) -> None:
     with path.open("wb", buffering=0) as file:
         try:
@@ -68,6 +74,7 @@ async def test_stop_works_on_a_full_disk(small_disk):
     yard = Yard(small_disk)
     await yard.runtime.start()
     handle = await yard.running(yard.spec("import signal, time; signal.signal(15, signal.SIG_IGN)\n" + WAIT))
+    await until_up(yard)  # or its own word would find no room, and it would end by itself
     if small_disk.is_mount():
         fill_up(small_disk / "filler")
     for grace in (600, 300, 0):
@@ -290,7 +297,5 @@ async def test_a_log_limit_on_exactly_the_last_byte_cuts_nothing(yard):
 
 async def test_a_limited_log_is_there_while_it_runs(yard):
     handle = await yard.runtime.launch(yard.spec(limits=Limits(log_bytes=1000)))
-    async with asyncio.timeout(10):
-        while (yard.folder() / "log").read_text() != "up\n":
-            await asyncio.sleep(0.005)
+    await until_up(yard)
     assert (await yard.runtime.observe(handle)).state is RUNNING
