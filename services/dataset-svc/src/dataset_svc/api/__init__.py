@@ -1,0 +1,9 @@
+"""HTTP in and out of dataset-svc, nothing else."""
+
+from fastapi import APIRouter
+
+from dataset_svc.api import contents, datasets, imports, uploads
+
+routers: tuple[APIRouter, ...] = (datasets.router, uploads.router, imports.router, contents.router)
+
+__all__ = ["routers"]

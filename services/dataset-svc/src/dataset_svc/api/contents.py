@@ -1,0 +1,85 @@
+"""What is in a dataset: its versions, their samples, and the bytes of a file."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+
+from common.web.access import Permission, permits
+from common.web.identity import Caller
+from common.web.paging import PageOf
+from dataset_svc import usecases
+from dataset_svc.context import Ctx
+from dataset_svc.domain.taxonomy import Part
+from dataset_svc.schemas import SampleOut, VersionOut
+
+router = APIRouter(prefix="/datasets/{dataset_id}", tags=["contents"])
+
+_SHOWN = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".bmp": "image/bmp",
+    ".webp": "image/webp",
+    ".txt": "text/plain",
+}
+"""What a browser may be told of a file that a stranger uploaded; everything else is just bytes."""
+
+VersionNumber = Annotated[int | None, Query(ge=1, description="The current one where it is left out")]
+
+
+@router.get("/versions", **permits(Permission.SEE))
+async def list_versions(dataset_id: str, context: Ctx, who: Caller) -> PageOf[VersionOut]:
+    """All versions, the newest first."""
+    found = await usecases.find_versions(context, who, dataset_id)
+    return PageOf(items=[VersionOut.of(version) for version in found])
+
+
+@router.get("/versions/{number}", **permits(Permission.SEE))
+async def get_version(dataset_id: str, number: int, context: Ctx, who: Caller) -> VersionOut:
+    """One version: counts, bytes, class distribution, figures of the content, a preview."""
+    [version] = await usecases.find_versions(context, who, dataset_id, number)
+    return VersionOut.of(version)
+
+
+@router.get("/samples", **permits(Permission.SEE))
+async def list_samples(
+    dataset_id: str,
+    context: Ctx,
+    who: Caller,
+    label: Annotated[str | None, Query(alias="class", description="One class alone")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: str | None = None,
+    version: VersionNumber = None,
+    part: Part = Part.TRAIN,
+) -> PageOf[SampleOut]:
+    """The files of a version in the order of their paths."""
+    page = await usecases.list_samples(
+        context, who, dataset_id, label=label, limit=limit, cursor=cursor, number=version, part=part
+    )
+    items = [SampleOut.of(sample, dataset_id, page.version, page.part) for sample in page.items]
+    return PageOf(items=items, next_cursor=page.next_cursor)
+
+
+@router.get("/samples/file", response_class=StreamingResponse, **permits(Permission.SEE))
+async def get_sample(
+    dataset_id: str, path: str, context: Ctx, who: Caller, version: VersionNumber = None, part: Part = Part.TRAIN
+) -> StreamingResponse:
+    """The bytes of one file."""
+    entry, chunks = await usecases.open_sample(context, who, dataset_id, path, number=version, part=part)
+    name = PurePosixPath(entry.path)
+    headers = {
+        "Content-Length": str(entry.size),
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name.name, safe='')}",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "ETag": f'"{entry.sha256}"',
+        "Cache-Control": "private, max-age=3600",
+    }
+    media_type = _SHOWN.get(name.suffix.lower(), "application/octet-stream")
+    return StreamingResponse(chunks, headers=headers, media_type=media_type)

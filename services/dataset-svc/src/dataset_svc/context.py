@@ -1,0 +1,58 @@
+"""What dataset-svc's rooms share: its part of the platform, its settings, and what this process knows of imports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from common.db.uow import Store
+from common.ports.files import Files
+from common.service import Kit
+from dataset_svc.importing import Progress
+from dataset_svc.settings import Settings
+
+
+def _nobody() -> None:
+    """Nobody listens yet."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """`progress` is that of the imports which this very process works at, by id."""
+
+    kit: Kit
+    settings: Settings
+    progress: dict[str, Progress] = field(default_factory=dict)
+    bells: dict[str, Callable[[], None]] = field(default_factory=dict)
+
+    @property
+    def store(self) -> Store:
+        """The service's database."""
+        return self.kit.store
+
+    @property
+    def files(self) -> Files:
+        """The platform's file store."""
+        return self.kit.platform.files
+
+    @property
+    def scratch(self) -> Path:
+        """The folder in which archives are unpacked."""
+        return self.settings.scratch or self.kit.platform.home / "scratch" / self.kit.service
+
+    def ring(self) -> None:
+        """There is work for the loop: don't wait for the timer."""
+        self.bells.get("imports", _nobody)()
+
+
+def context_of(request: Request) -> Context:
+    """FastAPI dependency: the context that the app carries."""
+    context: Context = request.app.state.context
+    return context
+
+
+Ctx = Annotated[Context, Depends(context_of)]

@@ -1,0 +1,1 @@
+"""The rules of datasets, versions, imports and uploads: pure, readable aloud, no I/O."""

@@ -1,0 +1,51 @@
+"""The front door of dataset-svc."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from common.db.aggregates import missing
+from common.db.leases import Lease
+from common.db.uow import UnitOfWork
+from common.service import Loop, Platform, Service
+from common.web.app import create_app
+from common.web.holds import hold_routes
+from dataset_svc import storage
+from dataset_svc.api import routers
+from dataset_svc.context import Context
+from dataset_svc.reactions import reactions
+from dataset_svc.reconcile import Imports, Tidy
+from dataset_svc.settings import Settings
+
+NAME = "dataset-svc"
+
+
+def build(platform: Platform, settings: Settings | None = None) -> Service:
+    """The service on a platform; settings come from the environment where none are given."""
+    context = Context(platform.kit(NAME), settings or Settings())
+    imports = Imports(context)
+    tidy = Tidy(context, lambda: imports.at_work)
+
+    async def body(lease: Lease | None) -> None:
+        await imports.round(lease)
+        await tidy.round(lease)
+
+    loop = Loop("imports", body)
+    context.bells["imports"] = loop.wake
+    holds = hold_routes(lambda: context.store, "datasets", _can_be_held)
+    app = create_app(NAME, "Datasets and their versions", platform.keyring, *routers, holds)
+    app.state.context = context
+    return Service(
+        kit=context.kit,
+        app=app,
+        reactions=reactions(),
+        loops=[loop],
+        migrations=Path(__file__).parent / "migrations" / "versions",
+        on_stop=[imports.stop],
+    )
+
+
+async def _can_be_held(uow: UnitOfWork, dataset_id: str) -> None:
+    """Raises NotFound (`dataset_not_found`) where there are no files any more, or they are being removed."""
+    if await storage.files_state(uow.connection, dataset_id) != storage.KEPT:
+        raise missing("dataset", dataset_id)

@@ -1,0 +1,48 @@
+"""What can be set for dataset-svc, by environment (`DATASET_…`). Sizes in bytes, times in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_MIB = 1 << 20
+_GIB = 1 << 30
+
+
+class Settings(BaseSettings):
+    """dataset-svc's settings."""
+
+    model_config = SettingsConfigDict(env_prefix="DATASET_", extra="ignore")
+
+    part_bytes: int = Field(default=16 * _MIB, ge=1)
+    """Bytes of one part of an upload, where the whole is not so large that it needs larger ones."""
+    upload_bytes: int = Field(default=512 * _GIB, ge=1)
+    """Bytes that an uploaded archive may have."""
+    upload_ttl: float = Field(default=7 * 24 * 3600.0, gt=0)
+    """Seconds after its last part when an upload that nobody completed is given up."""
+    imports_at_once: int = Field(default=2, ge=1)
+    """How many imports may run at the same time; of one dataset it is always one."""
+    import_seconds: float = Field(default=4 * 3600.0, gt=0)
+    """Seconds that an import may take."""
+    import_memory: int = Field(default=2 * _GIB, ge=64 * _MIB)
+    """Bytes of address space of the process that unpacks an archive."""
+    import_uid: int | None = 65534
+    """The user that this process becomes where the platform runs as root; none: it stays root."""
+    scratch: Path | None = None
+    """Where archives are unpacked; best on the disk of the file store. None: below the platform's state folder."""
+    entries: int = Field(default=2_000_000, ge=1)
+    """Files and folders that an archive may have."""
+    unpacked_bytes: int = Field(default=512 * _GIB, ge=1)
+    """Bytes that an archive may have when it is unpacked."""
+    file_bytes: int = Field(default=32 * _GIB, ge=1)
+    """Bytes that one file in an archive may have."""
+    pack_bytes: int = Field(default=256 * _MIB, ge=1)
+    """Bytes of the objects that many small files are packed into."""
+    min_classes: int = Field(default=2, ge=1)
+    """Class folders that a dataset in format `dir` must have."""
+    tidy_seconds: float = Field(default=30.0, gt=0)
+    """How often uploads that are too old, and files that nobody needs, are looked for."""
+    more_purposes: tuple[str, ...] = ()
+    """Purposes besides the known ones, such as `audio/classification`."""

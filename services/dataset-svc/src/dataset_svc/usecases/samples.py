@@ -1,0 +1,101 @@
+"""Looking into a version: its files page by page and class by class, and the bytes of one (row D5)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from common import manifests
+from common.contracts.shared import ManifestRef
+from common.kernel.errors import BadRequest, NotFound
+from common.manifests import Entry
+from common.web.identity import Principal
+from dataset_svc import storage
+from dataset_svc.context import Context
+from dataset_svc.domain.errors import DatasetEmpty
+from dataset_svc.domain.taxonomy import Part
+from dataset_svc.domain.versions import Sample, Version
+from dataset_svc.usecases.access import to_see
+
+
+@dataclass(frozen=True)
+class SamplePage:
+    """Some samples of one part of one version; `next_cursor` is None at the end."""
+
+    version: int
+    part: Part
+    items: Sequence[Sample]
+    next_cursor: str | None
+
+
+async def list_samples(
+    context: Context,
+    who: Principal,
+    dataset_id: str,
+    *,
+    label: str | None,
+    limit: int,
+    cursor: str | None,
+    number: int | None,
+    part: Part,
+) -> SamplePage:
+    """Samples in the order of their paths, of one class or of all. Raises NotFound, Conflict (`dataset_empty`)."""
+    version = await _version(context, who, dataset_id, number)
+    manifest = _manifest(version, part)
+    prefix = f"{label}/" if label is not None else ""
+    found: list[Entry] = []
+    async for entry in manifests.entries_from(context.files, manifest, max(prefix, _decode(cursor))):
+        if not entry.path.startswith(prefix) or len(found) > limit:
+            break
+        found.append(entry)
+    more = len(found) > limit
+    samples = [sample_of(entry) for entry in found[:limit]]
+    return SamplePage(version.number, part, samples, _encode(found[limit].path) if more else None)
+
+
+async def open_sample(
+    context: Context, who: Principal, dataset_id: str, path: str, *, number: int | None, part: Part
+) -> tuple[Entry, AsyncIterator[bytes]]:
+    """One file and its bytes. Raises NotFound (`file_not_found`, `version_not_found`), Conflict (`dataset_empty`)."""
+    manifest = _manifest(await _version(context, who, dataset_id, number), part)
+    entry = await manifests.find(context.files, manifest, path)
+    return entry, manifests.open_entry(context.files, manifest, entry)
+
+
+def sample_of(entry: Entry) -> Sample:
+    """The entry as people know it; the class is the first folder of its path."""
+    label, slash, _ = entry.path.partition("/")
+    return Sample(entry.path, label if slash else "", entry.size, entry.sha256)
+
+
+async def _version(context: Context, who: Principal, dataset_id: str, number: int | None) -> Version:
+    async with context.store.reading() as connection:
+        dataset = await to_see(connection, who, dataset_id)
+        if number is not None:
+            return await storage.version_numbered(connection, dataset_id, number)
+    if dataset.current is None:
+        raise DatasetEmpty(dataset_id, [str(part) for part in dataset.missing_parts()])
+    return dataset.current
+
+
+def _manifest(version: Version, part: Part) -> ManifestRef:
+    content = version.train if part == Part.TRAIN else version.test
+    if content is None:
+        raise NotFound("part_not_found", f"Version {version.number} has no independent test set.")
+    return content.manifest
+
+
+def _encode(path: str) -> str:
+    return base64.urlsafe_b64encode(path.encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str | None) -> str:
+    """The path at which a page begins. Raises BadRequest (`bad_cursor`)."""
+    if cursor is None:
+        return ""
+    try:
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError) as error:
+        raise BadRequest("bad_cursor", "The cursor is not one that a list gave. Start without it.") from error
