@@ -63,7 +63,19 @@ def home() -> Iterator[Path]:
     root = Path(tempfile.mkdtemp(prefix="yard-process-"))
     root.chmod(0o711)
     yield root / "runtime"
+    end_all(root)
     shutil.rmtree(root)
+
+
+def end_all(root: Path) -> None:
+    """Kill what a failed test left of the workloads beneath `root` (supervisors name it, workloads carry it)."""
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (path / "cmdline").read_bytes() + (path / "environ").read_bytes()
+        except OSError:
+            continue  # ended meanwhile, or another user's
+        if os.fsencode(str(root)) in words and int(path.name) != os.getpid():
+            os.kill(int(path.name), signal.SIGKILL)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from common.runtime.process import LaunchFailed, ProcessRuntime, cgroups
 from common.runtime.process.cgroups import ControlGroups, Controller, find_controllers
 from common.runtime.process.owners import BASE_UID, Owners, unreachable, why_no_own_uid
 
-from .conftest import PYTHON, WAIT, Yard
+from .conftest import PYTHON, WAIT, Yard, end_all
 
 EXITED, RUNNING = WorkloadState.EXITED, WorkloadState.RUNNING
 ROOT = os.geteuid() == 0
@@ -32,8 +32,9 @@ def small_disk(home: Path) -> Iterator[Path]:
     home.mkdir(mode=0o711)
     mounted = ROOT and not subprocess.call(["mount", "-t", "tmpfs", "-o", "size=2m,mode=711", "tmpfs", str(home)])
     yield home
+    end_all(home)
     if mounted:
-        subprocess.check_call(["umount", str(home)])
+        subprocess.check_call(["umount", "--lazy", str(home)])
 
 
 async def test_a_full_disk_loses_no_ending(small_disk):

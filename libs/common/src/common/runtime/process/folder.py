@@ -100,6 +100,14 @@ class Folder:
             os.close(fd)
         self.file(f"{name}.tmp").rename(self.file(name))
 
+    def amend(self, name: str, content: dict[str, Any] | float) -> None:
+        """Write a record anew in the very place of the old one, for which a full disk still has room."""
+        fd = os.open(self.file(name), os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.pwrite(fd, json.dumps(content).encode().ljust(ROOM), 0)
+        finally:
+            os.close(fd)
+
     @contextlib.contextmanager
     def alone(self) -> Iterator[bool]:
         """Hold the supervisor's lock; False where a supervisor is alive and holds it."""

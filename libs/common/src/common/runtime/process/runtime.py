@@ -249,12 +249,11 @@ class ProcessRuntime:
 
 
 def _request_stop(folder: Folder, grace: float) -> None:
-    """Leave the request where the supervisor finds it. On a full disk an earlier one, or its default, must do."""
-    try:
+    """Leave the request where the supervisor finds it; a later one stands in the place of the first."""
+    if folder.has("stop"):
+        folder.amend("stop", grace)
+    else:
         folder.record("stop", grace)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
 
 
 def _undo(folder: Folder) -> None:
