@@ -33,7 +33,15 @@ def endless(tmp_path: Path) -> ImportRequest:
 
 
 def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "dataset_svc.importing.child" in child.cmdline()]
+    """Ours among all children of this process; one that ended and was not waited for yet is none."""
+    return [child for child in psutil.Process().children() if "dataset_svc.importing.child" in command(child)]
+
+
+def command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 async def until_there_is_a_child() -> psutil.Process:
