@@ -11,7 +11,7 @@ import httpx2
 from common.bus.memory import MemoryBus
 from common.db.database import Database
 from common.files.local import LocalFiles
-from common.images.engines import LocalEngines
+from common.images import LocalEngines, choose_interpreter
 from common.inventory.local import LocalInventory, parse_simulated
 from common.kernel.clock import Clock, SystemClock
 from common.ports.images import Engines
@@ -46,7 +46,7 @@ async def open_platform(
     home.mkdir(parents=True, exist_ok=True)
     clock = clock or SystemClock()
     files = LocalFiles(home / "files")
-    runtime = runtime or ProcessRuntime(home / "run", clock=clock)
+    runtime = runtime or ProcessRuntime(home / "run", clock=clock, interpreter=choose_interpreter())
     keyring = KeyRing(home / "keys" / "public")
 
     def signer_of(service: str) -> Signer:

@@ -49,5 +49,5 @@ def set_up(level: str = "INFO", form: Literal["json", "text"] = "json", stream: 
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for noisy in ("uvicorn.access", "aiosqlite", "alembic"):
+    for noisy in ("uvicorn.access", "aiosqlite", "alembic", "httpx2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -96,6 +96,7 @@ def stop(settings: Settings, *, quietly: bool = False) -> None:
 async def end_workloads(home: Path) -> int:
     """End every workload of a state folder whose platform is not running; gives how many ran."""
     runtime = ProcessRuntime(home.absolute() / "run", clock=SystemClock())
+    await runtime.start()
     ended = 0
     for handle in await runtime.handles():
         if (await runtime.observe(handle)).state in (WorkloadState.STARTING, WorkloadState.RUNNING):
