@@ -139,13 +139,15 @@ class Job(Resource, total=False):
 
 
 class Attempt(TypedDict, total=False):
-    """One try at a job."""
+    """One try at a job; `cpu_seconds` and `peak_memory` (bytes) are what it used."""
 
     number: int
-    state: str
+    phase: str
     reason: str | None
     detail: str
     exit_code: int | None
+    cpu_seconds: float
+    peak_memory: int
     started_at: str | None
     ended_at: str | None
 
@@ -185,10 +187,9 @@ class Model(Resource, total=False):
     services: list[str]
 
 
-class Published(TypedDict, total=False):
-    """The answer to publishing a model: the service of that id will come to be."""
+class Published(Model, total=False):
+    """The model, and the id of the service that will come to be."""
 
-    model: Model
     service_id: str
 
 
@@ -268,12 +269,15 @@ class Node(TypedDict, total=False):
 
 
 class Allocation(TypedDict, total=False):
-    """The promise of certain devices to one workload: waiting, or granted with a placement."""
+    """The promise of certain devices to one workload: waiting (`position` from 1), or granted with placements."""
 
     id: str
+    name: str
     state: str
     owner: str
     workload: str
+    kind: str
     resources: dict[str, Any]
-    placement: list[dict[str, Any]]
+    placements: list[dict[str, Any]]
+    position: int | None
     detail: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from yard.api.group import Group
+from yard.api.group import Shown
 from yard.http import Http
 from yard.shapes import Allocation, Node
 
@@ -18,7 +18,7 @@ class Nodes:
         return list(self._http.pages("nodes"))
 
 
-class Allocations(Group[Allocation]):
+class Allocations(Shown[Allocation]):
     """`/allocations`."""
 
     collection, noun = "allocations", "allocation"

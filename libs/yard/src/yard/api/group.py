@@ -1,4 +1,4 @@
-"""What every collection can do: list, show, edit, delete, and find by name."""
+"""What collections can do: list, find by name, show, edit, delete."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _ULID = re.compile(r"[a-z]+-[0-9a-hjkmnp-tv-z]{26}")
 _PAGE = 200
 
 
-class Group(Generic[R]):
-    """A collection under `/api/v1`. Every method raises YardError."""
+class Listing(Generic[R]):
+    """A collection under `/api/v1` that can be listed. Every method raises YardError."""
 
     collection = ""
     noun = ""
@@ -40,19 +40,6 @@ class Group(Generic[R]):
             found.append(one)
         return found
 
-    def show(self, id: str) -> R:
-        """One of them."""
-        return cast(R, self._http.get(self._at(id)))
-
-    def delete(self, id: str) -> None:
-        """Remove it for good."""
-        self._http.delete(self._at(id))
-
-    def _edit(self, id: str, changes: Mapping[str, Any]) -> R:
-        """Set what is given; None leaves a field as it is."""
-        given = {name: value for name, value in changes.items() if value is not None}
-        return cast(R, self._http.change(self._at(id), given))
-
     def _verb(self, id: str, verb: str, body: Mapping[str, Any] | None = None, *, repeat: bool = True) -> R:
         return cast(R, self._http.act(self._at(id, verb), body, repeat=repeat))
 
@@ -73,6 +60,27 @@ class Group(Generic[R]):
     def _named(self, name: str) -> Sequence[Mapping[str, Any]]:
         every = cast(Iterator[Mapping[str, Any]], self.each(q=name))
         return [one for one in every if name in (one.get("name"), one.get("id"))]
+
+
+class Shown(Listing[R]):
+    """A collection whose members can be looked at one by one."""
+
+    def show(self, id: str) -> R:
+        """One of them."""
+        return cast(R, self._http.get(self._at(id)))
+
+
+class Group(Shown[R]):
+    """A collection whose members can be edited and deleted as well."""
+
+    def delete(self, id: str) -> None:
+        """Remove it for good."""
+        self._http.delete(self._at(id))
+
+    def _edit(self, id: str, changes: Mapping[str, Any]) -> R:
+        """Set what is given; None leaves a field as it is."""
+        given = {name: value for name, value in changes.items() if value is not None}
+        return cast(R, self._http.change(self._at(id), given))
 
 
 def _told_apart(one: Mapping[str, Any]) -> str:

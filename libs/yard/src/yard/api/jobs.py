@@ -34,7 +34,7 @@ class Jobs(Group[Job]):
         parameters: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
         resources: Mapping[str, Any] | None = None,
-        time_limit_seconds: int | None = None,
+        time_limit_seconds: float | None = None,
         priority: int | None = None,
         start: bool = True,
         dataset_after: int | None = None,
@@ -78,7 +78,7 @@ class Jobs(Group[Job]):
         return self._verb(id, "stop")
 
     def attempts(self, id: str) -> list[Attempt]:
-        """Every try at it, newest first."""
+        """Every try at it, oldest first."""
         return list(self._http.pages(self._at(id, "attempts")))
 
     def wait(self, id: str, *, progress: Callable[[Job], None] | None = None, timeout: float | None = None) -> Job:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import secrets
 from typing import cast
 
-from yard.api.group import Group
-from yard.errors import YardError
+from yard.api.group import Listing, Shown
 from yard.http import Http
 from yard.shapes import ApiKey, Login, User
 
 _PASSWORD_BYTES = 15
 
 
-class Users(Group[User]):
+class Users(Shown[User]):
     """`/users`."""
 
     collection, noun = "users", "user"
@@ -49,12 +48,8 @@ class Users(Group[User]):
         """Set somebody's password (administrators); their logins end."""
         return cast(User, self._http.put(self._at(id, "password"), {"password": new}))
 
-    def delete(self, id: str) -> None:
-        """Users stay, for what they own and did. Raises YardError (`users_stay`): disable them."""
-        raise YardError("users_stay", f"Users are not deleted: what they own and did names them. Disable {id} instead.")
 
-
-class ApiKeys(Group[ApiKey]):
+class ApiKeys(Listing[ApiKey]):
     """`/api-keys`."""
 
     collection, noun = "api-keys", "API key"
@@ -67,6 +62,10 @@ class ApiKeys(Group[ApiKey]):
             return made
         self.delete(made["id"])  # the answer that told it was lost on the way: nobody knows it, so another is made
         return cast(ApiKey, self._http.create(self.collection, body))
+
+    def delete(self, id: str) -> None:
+        """Revoke it, at once and for ever."""
+        self._http.delete(self._at(id))
 
 
 def login(http: Http, name: str, password: str) -> Login:

@@ -19,7 +19,7 @@ def _devices(devices: Any) -> str:
     told = []
     for kind in kinds:
         these = [one for one in devices if one.get("kind") == kind]
-        free = sum(not one.get("allocation") for one in these)
+        free = sum(not one.get("busy") for one in these)
         simulated = " (simulated)" if any(one.get("simulated") for one in these) else ""
         told.append(f"{kind} {free} of {len(these)} free{simulated}")
     return ", ".join(told)
@@ -36,9 +36,11 @@ NODES = (
 ALLOCATIONS = (
     Column("ID", "id"),
     Column("STATE", "state"),
+    Column("PLACE", "position"),
+    Column("KIND", "kind"),
     Column("WORKLOAD", "workload"),
     Column("RESOURCES", "resources", forms.pairs),
-    Column("PLACEMENT", "placement", forms.pairs),
+    Column("PLACEMENTS", "placements", forms.pairs),
     Column("OWNER", "owner"),
 )
 ALLOCATION = (
