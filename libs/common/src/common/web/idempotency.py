@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from fastapi import Header, Response
 from pydantic import BaseModel
 from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.db.tables import idempotency
 from common.db.uow import Store, UnitOfWork
@@ -22,6 +23,17 @@ IdempotencyKey = Annotated[
     str | None,
     Header(alias="Idempotency-Key", min_length=1, max_length=200, description="Sent again, it is done once"),
 ]
+
+
+async def answered_before(store: Store, who: Principal, key: str | None, request: BaseModel | None) -> Response | None:
+    """What was answered to that key, None where it is new: for creates that ask others before their transaction.
+
+    Raises as `create_once`, which must still be called: two requests with one key may come at the same time.
+    """
+    if key is None:
+        return None
+    async with store.reading() as connection:
+        return await _known(connection, who, key, _digest(request))
 
 
 async def create_once(
@@ -39,7 +51,7 @@ async def create_once(
     """
     digest = _digest(request)
     async with store.work(actor=who.id) as uow:
-        if key is not None and (before := await _known(uow, who, key, digest)) is not None:
+        if key is not None and (before := await _known(uow.connection, who, key, digest)) is not None:
             return before
         body = (await work(uow)).model_dump_json()
         if key is not None:
@@ -53,9 +65,9 @@ def _digest(request: BaseModel | None) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-async def _known(uow: UnitOfWork, who: Principal, key: str, digest: str) -> Response | None:
+async def _known(connection: AsyncConnection, who: Principal, key: str, digest: str) -> Response | None:
     at = select(idempotency).where(idempotency.c.owner == who.id, idempotency.c.key == key)
-    row = (await uow.connection.execute(at)).first()
+    row = (await connection.execute(at)).first()
     if row is None:
         return None
     if row.request != digest:

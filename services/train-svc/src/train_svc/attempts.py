@@ -1,0 +1,158 @@
+"""What happens to a job at the turns of its attempt's life: the hooks that `common.workloads` calls."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from common.contracts.job import (
+    EndReason,
+    JobFailed,
+    JobQueued,
+    JobStarted,
+    JobStopped,
+    JobSucceeded,
+    JobTimedOut,
+)
+from common.contracts.model import ModelCreated
+from common.contracts.shared import ManifestRef
+from common.db.uow import UnitOfWork
+from common.service import Kit
+from common.workloads.workload import Outcome, Phase, Workload
+from train_svc import collecting, following
+from train_svc.domain.job import ENDED, Job, JobState, ending_verb
+from train_svc.domain.model import Model, model_of
+from train_svc.ledger import Ledger
+from train_svc.metrics import Metrics
+from train_svc.settings import Settings
+from train_svc.storage import jobs, models
+
+_ENDINGS = {
+    JobState.FAILED: JobFailed,
+    JobState.STOPPED: JobStopped,
+    JobState.TIMED_OUT: JobTimedOut,
+}
+
+
+class Attempts:
+    """The hooks of train-svc."""
+
+    def __init__(self, kit: Kit, settings: Settings, ledger: Ledger, metrics: Metrics) -> None:
+        self._kit = kit
+        self._settings = settings
+        self._ledger = ledger
+        self._metrics = metrics
+
+    async def changed(self, uow: UnitOfWork, before: Workload | None, after: Workload) -> None:
+        """Move the job and tell the others, in the transaction of the change; free the devices of one that ended."""
+        job = await jobs.get(uow.connection, after.subject)
+        if job.attempts[-1] == after.id:
+            await self._follow(uow, job, before, after)
+        if after.phase == Phase.ENDED:
+            await self._ledger.free(uow, after.allocation, after.id, "job", after.owner)
+
+    async def _follow(self, uow: UnitOfWork, job: Job, before: Workload | None, after: Workload) -> None:
+        if before is None:
+            await uow.emit(JobQueued(**_facts(job)), subject=job.id, owner=job.owner)
+            return
+        moved = job
+        if before.phase == Phase.WAITING and after.phase == Phase.PREPARING:
+            moved = moved.moved("grant")
+        if started := before.started_at is None and after.started_at is not None:
+            moved = _started(moved, after)
+        if before.stop is None and after.stop is not None and moved.state in (JobState.PREPARING, JobState.RUNNING):
+            moved = moved.moved("stop")
+        if moved is not job:
+            job = await jobs.save(uow.connection, moved, now=uow.clock.now())
+        if started:
+            await uow.emit(JobStarted(**_facts(job)), subject=job.id, owner=job.owner)
+        if _is_over(before, after) and job.state not in ENDED:
+            await self._end(uow, job, after)
+
+    async def _end(self, uow: UnitOfWork, job: Job, attempt: Workload) -> None:
+        """The job's end, its event, and its model where it succeeded: one commit."""
+        outcome = attempt.outcome or Outcome(EndReason.LOST)
+        ended = job.moved(
+            ending_verb(outcome.reason),
+            reason=outcome.reason,
+            detail=outcome.detail,
+            exit_code=outcome.exit_code,
+            ended_at=attempt.ended_at or uow.clock.now(),
+            evaluation=attempt.result.get("evaluation"),
+            notes=tuple(attempt.result.get("notes", ())),
+        )
+        model = _model(ended, attempt, uow) if ended.state == JobState.SUCCEEDED else None
+        if model is not None:
+            ended = replace(ended, model_id=model.id)
+        saved = await jobs.save(uow.connection, ended, now=uow.clock.now())
+        await self._tell_end(uow, saved, outcome)
+        if model is not None:
+            await models.add(uow.connection, model)
+            created = ModelCreated(**facts_of(model))
+            await uow.emit(created, subject=model.id, owner=model.owner)
+
+    async def _tell_end(self, uow: UnitOfWork, job: Job, outcome: Outcome) -> None:
+        how: dict[str, Any] = {"reason": outcome.reason, "detail": outcome.detail, "exit_code": outcome.exit_code}
+        event = (
+            JobSucceeded(**_facts(job), **how, model_id=job.model_id)
+            if job.state == JobState.SUCCEEDED
+            else _ENDINGS[job.state](**_facts(job), **how)
+        )
+        await uow.emit(event, subject=job.id, owner=job.owner)
+
+    async def observed(self, workload: Workload) -> None:
+        """Read on in its metrics file."""
+        await following.read_on(self._kit.platform.runtime, self._metrics, workload)
+
+    async def collect(self, workload: Workload) -> dict[str, Any]:
+        """Keep its metrics, log and results. Idempotent: a second time stores nothing anew."""
+        await following.read_on(self._kit.platform.runtime, self._metrics, workload, to_the_end=True)
+        result = await collecting.collect(self._kit.platform, self._settings, workload)
+        result["metrics"] = (await self._metrics.latest([workload.id])).get(workload.id, {})
+        if skipped := await self._metrics.skipped(workload.id):
+            result["notes"].append(f"{skipped} value(s) of its metrics file were no finite numbers and left out.")
+        return result
+
+
+def _is_over(before: Workload, after: Workload) -> bool:
+    """Nothing of it runs any more: its results are kept, or it was given up and confirmed gone."""
+    return after.phase == Phase.ENDED or (before.phase == Phase.COLLECTING and after.phase == Phase.RELEASING)
+
+
+def _started(job: Job, attempt: Workload) -> Job:
+    if job.state == JobState.PREPARING:
+        return job.moved("run", started_at=attempt.started_at)
+    return replace(job, started_at=attempt.started_at)
+
+
+def _facts(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "name": job.name,
+        "owner": job.owner,
+        "attempt": job.attempt,
+        "algorithm_id": job.terms.algorithm.id,
+        "dataset_id": job.terms.dataset.id,
+    }
+
+
+def _model(job: Job, attempt: Workload, uow: UnitOfWork) -> Model | None:
+    results = attempt.result.get("results")
+    if results is None:
+        return None
+    manifest = ManifestRef.model_validate(results)
+    model_id = f"model-{attempt.id.partition('-')[2]}"
+    return model_of(model_id, job, job.terms, manifest, attempt.result.get("metrics", {}), uow.clock.now())
+
+
+def facts_of(model: Model) -> dict[str, Any]:
+    """What every event of a model carries."""
+    return {
+        "id": model.id,
+        "name": model.name,
+        "owner": model.owner,
+        "visibility": model.visibility,
+        "purpose": model.purpose,
+        "manifest": model.manifest,
+        "lineage": model.lineage,
+    }

@@ -1,0 +1,292 @@
+"""Writing and reading curves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.db.database import Database
+from common.db.migrate import upgrade
+from common.kernel.errors import Invalid
+from train_svc.domain.points import Column, Columns, Point, Points, unpacked
+from train_svc.metrics.tables import chunks, series, tails
+
+MIGRATIONS = Path(__file__).parent / "migrations" / "versions"
+BRANCH = "train_metrics@head"
+MERGE_BELOW = 256
+"""A last chunk of fewer points is filled up rather than followed by another."""
+LONGEST_CHUNK = 8192
+
+
+class TooManySeries(Invalid):
+    """422 (`too_many_series`): an attempt has a limited number of metrics."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__("too_many_series", f"An attempt has at most {most} metrics; report fewer names.")
+
+
+@dataclass(frozen=True)
+class _Series:
+    """A row of `series`."""
+
+    id: int
+    chunks: int = 0
+    tail: int = 0
+    last_step: int = -1
+    last_value: float = 0.0
+
+
+@dataclass
+class _Changes:
+    """What one commit does to the tables."""
+
+    filled: list[dict[str, Any]]
+    added: list[dict[str, Any]]
+    series: list[dict[str, Any]]
+
+
+class Metrics:
+    """The curves of all attempts."""
+
+    def __init__(self, database: Database, most_series: int = 200) -> None:
+        self.database = database
+        self._most = most_series
+
+    async def start(self) -> None:
+        """Bring the database up to date."""
+        await upgrade(self.database, MIGRATIONS, BRANCH)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self.database.close()
+
+    async def add(self, points: Mapping[str, Columns]) -> None:
+        """Add the columns of some attempts in one commit. Raises TooManySeries, with nothing added."""
+        async with self.database.writing() as connection:
+            for attempt, columns in points.items():
+                await self._add(connection, attempt, columns, strict=True)
+
+    async def follow(self, attempt: str, start: int, end: int, points: Points) -> bool:
+        """Add what was read of its metrics file from byte `start` to `end`, and note `end`, in one commit.
+
+        False, and nothing added, where somebody else has read on from `start` meanwhile. Names beyond the limit are
+        left out: a job is not stopped for them.
+        """
+        async with self.database.writing() as connection:
+            if not await self._read_on(connection, attempt, start, end, points.wrong):
+                return False
+            await self._add(connection, attempt, points.columns, strict=False)
+        return True
+
+    async def _read_on(self, connection: AsyncConnection, attempt: str, start: int, end: int, wrong: int) -> bool:
+        if start == 0:
+            make = sqlite_insert if self.database.is_sqlite else pg_insert
+            row = make(tails).values(attempt=attempt, offset=0, skipped=0)
+            await connection.execute(row.on_conflict_do_nothing())
+        moved = update(tails).where(tails.c.attempt == attempt, tails.c.offset == start)
+        values = {"offset": end, "skipped": tails.c.skipped + wrong}
+        return bool((await connection.execute(moved.values(values))).rowcount)
+
+    async def offset(self, attempt: str) -> int:
+        """How far its metrics file was read, in bytes."""
+        async with self.database.reading() as connection:
+            found = select(tails.c.offset).where(tails.c.attempt == attempt)
+            return int((await connection.execute(found)).scalar_one_or_none() or 0)
+
+    async def skipped(self, attempt: str) -> int:
+        """How much of its metrics file could not be read as points."""
+        async with self.database.reading() as connection:
+            found = select(tails.c.skipped).where(tails.c.attempt == attempt)
+            return int((await connection.execute(found)).scalar_one_or_none() or 0)
+
+    async def _add(self, connection: AsyncConnection, attempt: str, columns: Columns, *, strict: bool) -> None:
+        known = await self._series(connection, attempt, columns, strict=strict)
+        changes = _Changes([], [], [])
+        filling = {known[name].id: known[name].chunks for name in columns if name in known and _fills(known[name])}
+        tail = await _tails(connection, filling)
+        for name, column in columns.items():
+            if name in known and column.steps:
+                _append(changes, known[name], column, tail.get(known[name].id))
+        await _write(connection, changes)
+
+    async def _series(
+        self, connection: AsyncConnection, attempt: str, columns: Columns, *, strict: bool
+    ) -> dict[str, _Series]:
+        """The attempt's series by name, locked where the database locks rows; those that are new are made."""
+        known = await _known(connection, attempt)
+        new = [name for name in columns if name not in known]
+        if not new:
+            return known
+        if len(known) + len(new) > self._most:
+            if strict:
+                raise TooManySeries(self._most)
+            new = new[: max(self._most - len(known), 0)]
+        rows = [
+            {"attempt": attempt, "name": name, "chunks": 0, "tail": 0, "last_step": -1, "last_value": 0.0}
+            for name in new
+        ]
+        if rows:
+            make = sqlite_insert if self.database.is_sqlite else pg_insert
+            await connection.execute(make(series).on_conflict_do_nothing(), rows)
+        return await _known(connection, attempt)
+
+    async def names(self, attempt: str) -> list[str]:
+        """The metrics it has, by name."""
+        async with self.database.reading() as connection:
+            found = select(series.c.name).where(series.c.attempt == attempt).order_by(series.c.name)
+            return list((await connection.execute(found)).scalars())
+
+    async def latest(self, attempts: Sequence[str]) -> dict[str, dict[str, float]]:
+        """The latest value of every metric, by attempt."""
+        found = select(series.c.attempt, series.c.name, series.c.last_value).where(series.c.attempt.in_(attempts))
+        latest: dict[str, dict[str, float]] = {}
+        async with self.database.reading() as connection:
+            for row in (await connection.execute(found.order_by(series.c.name))).all():
+                latest.setdefault(row.attempt, {})[row.name] = row.last_value
+        return latest
+
+    async def curves(
+        self, attempt: str, names: Sequence[str] | None = None, after: int | None = None
+    ) -> dict[str, list[Point]]:
+        """Whole curves by metric, in the order of steps; with `after`, only later steps."""
+        wanted = [series.c.attempt == attempt, *([series.c.name.in_(names)] if names else [])]
+        if after is not None:
+            wanted.append(series.c.last_step > after)
+        rows = (
+            select(series.c.name, chunks.c.steps, chunks.c["values"])
+            .join(chunks, chunks.c.series == series.c.id)
+            .where(*wanted)
+            .order_by(series.c.name, chunks.c.number)
+        )
+        async with self.database.reading() as connection:
+            found = (await connection.execute(rows)).all()
+        read = _curves if len(found) < MERGE_BELOW else _curves_in_thread
+        curves = await read([(row[0], row[1], row[2]) for row in found])
+        if after is None:
+            return curves
+        return {name: [point for point in points if point[0] > after] for name, points in curves.items()}
+
+    async def forget(self, attempt: str) -> None:
+        """Remove everything of an attempt."""
+        mine = select(series.c.id).where(series.c.attempt == attempt)
+        async with self.database.writing() as connection:
+            await connection.execute(delete(chunks).where(chunks.c.series.in_(mine)))
+            await connection.execute(delete(series).where(series.c.attempt == attempt))
+            await connection.execute(delete(tails).where(tails.c.attempt == attempt))
+
+
+_KNOWN = select(
+    series.c.name, series.c.id, series.c.chunks, series.c.tail, series.c.last_step, series.c.last_value
+).where(series.c.attempt == bindparam("attempt"))
+_FILL = (
+    update(chunks)
+    .where(chunks.c.series == bindparam("at_series"), chunks.c.number == bindparam("at_number"))
+    .values({"steps": bindparam("new_steps"), "values": bindparam("new_values")})
+)
+_GROW = (
+    update(series)
+    .where(series.c.id == bindparam("at_id"))
+    .values(
+        chunks=bindparam("new_chunks"),
+        tail=bindparam("new_tail"),
+        last_step=bindparam("new_step"),
+        last_value=bindparam("new_value"),
+    )
+)
+
+
+async def _known(connection: AsyncConnection, attempt: str) -> dict[str, _Series]:
+    rows = await connection.execute(_KNOWN.with_for_update(), {"attempt": attempt})
+    return {row[0]: _Series(*row[1:]) for row in rows.all()}
+
+
+def _fills(one: _Series) -> bool:
+    return one.chunks > 0 and one.tail < MERGE_BELOW
+
+
+async def _tails(connection: AsyncConnection, filling: Mapping[int, int]) -> dict[int, Column]:
+    """The last chunks that are to be filled up, by series."""
+    tail: dict[int, Column] = {}
+    for series_id, number in filling.items():
+        at = select(chunks.c.steps, chunks.c["values"]).where(
+            chunks.c.series == series_id, chunks.c.number == number - 1
+        )
+        row = (await connection.execute(at)).one()
+        tail[series_id] = unpacked(row[0], row[1])
+    return tail
+
+
+def _append(changes: _Changes, known: _Series, column: Column, tail: Column | None) -> None:
+    """Put a column behind what a series has: into its last chunk while that is short, then into new ones."""
+    steps, values = column.steps, column.values
+    count, size = known.chunks, known.tail
+    if tail is not None and steps[0] > tail.steps[-1]:
+        room = LONGEST_CHUNK - len(tail.steps)
+        filled = Column(tail.steps + steps[:room], tail.values + values[:room])
+        changes.filled.append(
+            _at(known.id, count - 1) | dict(zip(("new_steps", "new_values"), filled.packed(), strict=True))
+        )
+        size, steps, values = len(filled.steps), steps[room:], values[room:]
+    for start in range(0, len(steps), LONGEST_CHUNK):
+        part = Column(steps[start : start + LONGEST_CHUNK], values[start : start + LONGEST_CHUNK])
+        packed = dict(zip(("steps", "values"), part.packed(), strict=True))
+        changes.added.append({"series": known.id, "number": count, **packed})
+        count, size = count + 1, len(part.steps)
+    newest = column.steps[-1] >= known.last_step
+    changes.series.append(
+        {
+            "at_id": known.id,
+            "new_chunks": count,
+            "new_tail": size,
+            "new_step": column.steps[-1] if newest else known.last_step,
+            "new_value": column.values[-1] if newest else known.last_value,
+        }
+    )
+
+
+def _at(series_id: int, number: int) -> dict[str, Any]:
+    return {"at_series": series_id, "at_number": number}
+
+
+async def _write(connection: AsyncConnection, changes: _Changes) -> None:
+    if changes.filled:
+        await connection.execute(_FILL, changes.filled)
+    if changes.added:
+        await connection.execute(insert(chunks), changes.added)
+    if changes.series:
+        await connection.execute(_GROW, changes.series)
+
+
+Rows = Iterable[tuple[str, bytes, bytes]]
+
+
+async def _curves_in_thread(rows: Rows) -> dict[str, list[Point]]:
+    return await asyncio.to_thread(_joined, rows)
+
+
+async def _curves(rows: Rows) -> dict[str, list[Point]]:
+    return _joined(rows)
+
+
+def _joined(rows: Rows) -> dict[str, list[Point]]:
+    """Curves from chunks in the order they were written: of two values for one step the later counts."""
+    parts: dict[str, list[Column]] = {}
+    for name, steps, values in rows:
+        parts.setdefault(name, []).append(unpacked(steps, values))
+    return {name: _curve(columns) for name, columns in parts.items()}
+
+
+def _curve(columns: list[Column]) -> list[Point]:
+    whole = Column([s for c in columns for s in c.steps], [v for c in columns for v in c.values])
+    if any(left.steps[-1] >= right.steps[0] for left, right in pairwise(columns)):
+        whole.settle()
+    return list(zip(whole.steps, whole.values, strict=True))

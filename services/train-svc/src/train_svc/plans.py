@@ -1,0 +1,93 @@
+"""From a job's terms to the plan of an attempt: what is held, staged, mounted and passed (design §4, Workloads)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from common.kernel.errors import Fault, Invalid
+from common.ports.staging import Split
+from common.runtime.environment import check_environment
+from common.workloads.plan import FolderPlan, HoldPlan, Plan, StagePlan
+from train_svc.domain.job import Job, Terms
+from train_svc.domain.parameters import as_text
+from train_svc.settings import Settings
+
+METRICS_MOUNT = "metrics"
+METRICS_FILE = "metrics.jsonl"
+RESULTS_MOUNT = "results"
+EVALUATION = "evaluation.json"
+
+_OWN = frozenset({"DATA_DIR", "RESULT_DIR", "CKPT_DIR", "PRETRAINED_DIR", "PATH", "HOME", "TMPDIR", "VIRTUAL_ENV"})
+"""Variables that the platform sets itself."""
+
+
+def environment_faults(environment: Mapping[str, str]) -> list[Fault]:
+    """What is wrong with the variables that a person gives a job."""
+    faults = [
+        Fault(f"environment.{name}", "The platform sets this one itself; choose another name.")
+        for name in environment
+        if name in _OWN or name.startswith("YARD_")
+    ]
+    try:
+        check_environment(environment)
+    except Invalid as refused:
+        faults += refused.faults
+    return faults
+
+
+def plan_of(job: Job, settings: Settings) -> Plan:
+    """The plan of the job's next attempt."""
+    terms = job.terms
+    training = terms.algorithm.training
+    code = [StagePlan(name="code", variable="YARD_CODE_DIR", manifest=training.code)] if training.code else []
+    return Plan(
+        resources=terms.resources,
+        holds=(
+            HoldPlan(service="dataset-svc", path=f"/api/v1/datasets/{terms.dataset.id}/holds"),
+            HoldPlan(service="algo-svc", path=f"/api/v1/algorithms/{terms.algorithm.id}/holds"),
+        ),
+        stages=(*code, _dataset(terms)),
+        folders=(
+            FolderPlan(name=RESULTS_MOUNT, variable="RESULT_DIR"),
+            FolderPlan(name="ckpt", variable="CKPT_DIR", volume=f"ckpt/{job.id}"),
+            FolderPlan(name=METRICS_MOUNT, variable=""),
+        ),
+        engine=training.engine,
+        image=training.image,
+        command=(*training.command, *training.arguments, *_words(terms)),
+        environment=_environment(job),
+        working_mount="code" if code else None,
+        seconds=terms.time_limit_seconds,
+        pids=settings.pids,
+        log_bytes=settings.log_bytes,
+    )
+
+
+def _dataset(terms: Terms) -> StagePlan:
+    version = terms.dataset.version
+    assert version is not None
+    split = Split(terms.split.ratio, terms.split.seed) if terms.split is not None else None
+    test = version.test if split is None else None
+    return StagePlan(name="dataset", variable="DATA_DIR", manifest=version.train, split=split, test=test)
+
+
+def _words(terms: Terms) -> list[str]:
+    """Every parameter as `--name value` (seed 004)."""
+    return [word for name, value in terms.parameters.items() for word in (f"--{name}", as_text(value))]
+
+
+def _environment(job: Job) -> dict[str, str]:
+    """The algorithm's variables, every parameter (as declared, and in upper case), the job's, and the platform's own.
+
+    A parameter whose name is none that a variable may have is passed as an argument only.
+    """
+    parameters = {name: as_text(value) for name, value in job.terms.parameters.items()}
+    parameters |= {name.upper(): value for name, value in parameters.items()}
+    allowed = {name: value for name, value in parameters.items() if not environment_faults({name: value})}
+    return {
+        **job.terms.algorithm.training.environment,
+        **allowed,
+        **job.request.environment,
+        "YARD_JOB_ID": job.id,
+        "YARD_METRICS": f"{{{METRICS_MOUNT}}}/{METRICS_FILE}",
+    }

@@ -1,0 +1,53 @@
+"""Everything that train-svc hears, on one screen."""
+
+from __future__ import annotations
+
+from common.contracts.algorithm import AlgorithmChanged, AlgorithmDeleted, AlgorithmOffline, AlgorithmOnline
+from common.contracts.algorithm import AlgorithmSnapshot as AnyAlgorithm
+from common.contracts.allocation import AllocationCancelled, AllocationReleased, AllocationRequested, AllocationRevoked
+from common.contracts.dataset import DatasetChanged, DatasetDeleted, DatasetOffline, DatasetOnline
+from common.contracts.dataset import DatasetSnapshot as AnyDataset
+from common.db.inbox import Heard, Reactions
+from common.db.readmodels import forget, remember
+from common.db.uow import UnitOfWork
+from train_svc.catalogue import ALGORITHM, DATASET
+from train_svc.context import Context
+
+
+def reactions(context: Context) -> Reactions:
+    """What it does about what others tell."""
+    ledger = context.ledger
+
+    async def on_dataset_known(uow: UnitOfWork, heard: Heard[AnyDataset]) -> None:
+        await remember(uow, DATASET, heard.envelope, heard.data)
+
+    async def on_dataset_gone(uow: UnitOfWork, heard: Heard[DatasetOffline]) -> None:
+        await forget(uow, DATASET, heard.envelope)
+
+    async def on_algorithm_known(uow: UnitOfWork, heard: Heard[AnyAlgorithm]) -> None:
+        await remember(uow, ALGORITHM, heard.envelope, heard.data)
+
+    async def on_algorithm_gone(uow: UnitOfWork, heard: Heard[AlgorithmOffline]) -> None:
+        await forget(uow, ALGORITHM, heard.envelope)
+
+    async def on_capacity_wanted(uow: UnitOfWork, heard: Heard[AllocationRequested]) -> None:
+        if heard.data.kind != "job":  # a job's request was taken in the transaction that made it
+            await ledger.submit(uow, heard.data)
+
+    async def on_capacity_free(uow: UnitOfWork, heard: Heard[AllocationReleased]) -> None:
+        await ledger.free(uow, heard.data.id, heard.data.workload, "replica", heard.envelope.owner or "")
+
+    return {
+        DatasetOnline: [on_dataset_known],
+        DatasetChanged: [on_dataset_known],
+        DatasetOffline: [on_dataset_gone],
+        DatasetDeleted: [on_dataset_gone],
+        AlgorithmOnline: [on_algorithm_known],
+        AlgorithmChanged: [on_algorithm_known],
+        AlgorithmOffline: [on_algorithm_gone],
+        AlgorithmDeleted: [on_algorithm_gone],
+        AllocationRequested: [on_capacity_wanted],
+        AllocationCancelled: [on_capacity_free],
+        AllocationReleased: [on_capacity_free],
+        AllocationRevoked: [context.workloads.on_allocation_revoked],
+    }

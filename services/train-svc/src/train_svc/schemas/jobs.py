@@ -1,0 +1,269 @@
+"""Jobs over HTTP."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, Field
+
+from common.contracts.job import EndReason
+from common.contracts.shared import Placement, Visibility
+from common.kernel.quantities import parse_bytes
+from common.workloads.workload import Phase, Workload
+from train_svc.domain.job import Job, JobRequest, JobState, ResourceRequest, SplitRequest
+from train_svc.schemas.shared import Asked, ResourcesOut
+
+Memory = Annotated[int, BeforeValidator(parse_bytes), Field(ge=0, description="Bytes, or such as 512Mi, 2Gi")]
+
+
+class SplitIn(Asked):
+    """The part that trains, above 0 and below 1, and the seed that picks it."""
+
+    ratio: float = 0.8
+    seed: int = Field(default=0, ge=0, lt=2**31)
+
+    def asked(self) -> SplitRequest:
+        """As the domain has it."""
+        return SplitRequest(self.ratio, self.seed)
+
+
+class ResourcesIn(Asked):
+    """A named spec (`small`, `medium`, `large` …), or amounts a node."""
+
+    spec: str | None = Field(default=None, max_length=40)
+    cpu: float | None = Field(default=None, allow_inf_nan=False)
+    memory: Memory = 0
+    accelerator: str | None = Field(default=None, max_length=20)
+    model: str | None = Field(default=None, max_length=100)
+    count: int | None = Field(default=None, le=1_000_000)
+    nodes: int = Field(default=1, le=1_000_000)
+
+    def asked(self) -> ResourceRequest:
+        """As the domain has it."""
+        return ResourceRequest(**self.model_dump())
+
+
+Value = bool | int | float | str | None
+
+
+class JobIn(Asked):
+    """A job to make. With `start` false it stays a draft."""
+
+    name: str
+    description: str = ""
+    algorithm_id: str = Field(max_length=80)
+    dataset_id: str = Field(max_length=80)
+    dataset_after: int | None = Field(default=None, description="The dataset's version that was seen last")
+    algorithm_after: int | None = Field(default=None, description="The algorithm's version that was seen last")
+    split: SplitIn | None = None
+    parameters: dict[str, Value] = Field(default_factory=dict, max_length=200)
+    environment: dict[str, str] = Field(default_factory=dict, max_length=200)
+    resources: ResourcesIn = Field(default_factory=ResourcesIn)
+    time_limit_seconds: float | None = None
+    priority: int = Field(default=0, ge=-1000, le=1000)
+    start: bool = True
+
+    def asked(self) -> JobRequest:
+        """As the domain has it."""
+        return JobRequest(
+            name=self.name,
+            algorithm_id=self.algorithm_id,
+            dataset_id=self.dataset_id,
+            description=self.description,
+            split=self.split.asked() if self.split else None,
+            parameters=dict(self.parameters),
+            environment=dict(self.environment),
+            resources=self.resources.asked(),
+            time_limit_seconds=self.time_limit_seconds,
+            priority=self.priority,
+        )
+
+
+class JobPatch(Asked):
+    """What to change: anything of a draft, name and description of any job. What is left out stays."""
+
+    name: str | None = None
+    description: str | None = None
+    algorithm_id: str | None = Field(default=None, max_length=80)
+    dataset_id: str | None = Field(default=None, max_length=80)
+    dataset_after: int | None = None
+    algorithm_after: int | None = None
+    split: SplitIn | None = None
+    parameters: dict[str, Value] | None = Field(default=None, max_length=200)
+    environment: dict[str, str] | None = Field(default=None, max_length=200)
+    resources: ResourcesIn | None = None
+    time_limit_seconds: float | None = None
+    priority: int | None = Field(default=None, ge=-1000, le=1000)
+
+    def changes(self) -> dict[str, Any]:
+        """The fields to change, as the domain has them. Null takes away a split or a time limit."""
+        given = self.model_fields_set - {"dataset_after", "algorithm_after"}
+        nullable = {"split", "time_limit_seconds"}
+        values = {name: getattr(self, name) for name in given}
+        return {
+            name: value.asked() if isinstance(value, SplitIn | ResourcesIn) else value
+            for name, value in values.items()
+            if value is not None or name in nullable
+        }
+
+
+class AlgorithmNamed(BaseModel):
+    """The algorithm that a job runs, by revision."""
+
+    id: str
+    name: str
+    revision: int
+
+
+class DatasetNamed(BaseModel):
+    """The dataset version that a job uses."""
+
+    id: str
+    name: str
+    version: int | None
+    digest: str | None
+
+
+class SplitOut(BaseModel):
+    """How the dataset is split."""
+
+    ratio: float
+    seed: int
+
+
+class JobOut(BaseModel):
+    """A job, with everything that it was started with. `progress` (0 to 1) is that of being prepared."""
+
+    id: str
+    name: str
+    description: str
+    owner: str
+    state: JobState
+    version: int
+    visibility: Visibility = Visibility.PRIVATE
+    purpose: str
+    reason: EndReason | None
+    detail: str
+    exit_code: int | None
+    attempt: int
+    algorithm: AlgorithmNamed
+    dataset: DatasetNamed
+    split: SplitOut | None
+    parameters: dict[str, Any]
+    environment: dict[str, str]
+    resources: ResourcesOut
+    time_limit_seconds: float
+    priority: int
+    progress: float | None
+    note: str
+    metrics: dict[str, float]
+    evaluation: dict[str, Any] | None
+    model_id: str | None
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @classmethod
+    def of(
+        cls, job: Job, metrics: dict[str, float] | None = None, progress: float | None = None, note: str = ""
+    ) -> Self:
+        """As it is told, with what is known of it at this moment."""
+        terms, request = job.terms, job.request
+        version = terms.dataset.version
+        return cls(
+            id=job.id,
+            name=job.name,
+            description=request.description,
+            owner=job.owner,
+            state=job.state,
+            version=job.version,
+            purpose=terms.algorithm.purpose,
+            reason=job.reason,
+            detail=job.detail,
+            exit_code=job.exit_code,
+            attempt=job.attempt,
+            algorithm=AlgorithmNamed(
+                id=terms.algorithm.id, name=terms.algorithm.name, revision=terms.algorithm.revision
+            ),
+            dataset=DatasetNamed(
+                id=terms.dataset.id,
+                name=terms.dataset.name,
+                version=version.number if version else None,
+                digest=version.digest if version else None,
+            ),
+            split=SplitOut(ratio=terms.split.ratio, seed=terms.split.seed) if terms.split else None,
+            parameters=terms.parameters,
+            environment=request.environment,
+            resources=ResourcesOut(spec=request.resources.spec, **terms.resources.model_dump()),
+            time_limit_seconds=terms.time_limit_seconds,
+            priority=request.priority,
+            progress=progress,
+            note=" ".join((*terms.notes, *job.notes, *([note] if note else []))),
+            metrics=metrics or {},
+            evaluation=job.evaluation,
+            model_id=job.model_id,
+            created_at=job.created_at,
+            updated_at=job.updated_at,
+            started_at=job.started_at,
+            ended_at=job.ended_at,
+        )
+
+
+class AttemptOut(BaseModel):
+    """One try at a job. CPU in seconds, memory in bytes."""
+
+    id: str
+    number: int
+    phase: Phase
+    reason: EndReason | None
+    detail: str
+    exit_code: int | None
+    placements: list[Placement]
+    cpu_seconds: float
+    peak_memory: int
+    metrics: dict[str, float]
+    evaluation: dict[str, Any] | None
+    notes: list[str]
+    log_bytes: int | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, number: int, attempt: Workload) -> Self:
+        """As it is told."""
+        outcome, result = attempt.outcome, attempt.result
+        return cls(
+            id=attempt.id,
+            number=number,
+            phase=attempt.phase,
+            reason=outcome.reason if outcome else None,
+            detail=outcome.detail if outcome else "",
+            exit_code=outcome.exit_code if outcome else None,
+            placements=list(attempt.placements),
+            cpu_seconds=attempt.cpu_seconds,
+            peak_memory=attempt.peak_memory,
+            metrics=result.get("metrics", {}),
+            evaluation=result.get("evaluation"),
+            notes=result.get("notes", []),
+            log_bytes=result["log"]["size"] if "log" in result else None,
+            created_at=attempt.created_at,
+            started_at=attempt.started_at,
+            ended_at=attempt.ended_at,
+        )
+
+
+class FileOut(BaseModel):
+    """One file of results or of a model. `size` in bytes."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class AcceptedPoints(BaseModel):
+    """How many values were taken."""
+
+    accepted: int

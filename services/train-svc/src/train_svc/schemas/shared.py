@@ -1,0 +1,23 @@
+"""What bodies of several kinds have in common."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Asked(BaseModel):
+    """A body that somebody sends: a field that is not known is a fault and not a silent loss."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ResourcesOut(BaseModel):
+    """What each node of it gets: `spec` where one was named. CPU in cores, memory in bytes."""
+
+    spec: str | None
+    cpu: float
+    memory: int
+    accelerator: str | None
+    model: str | None
+    count: int
+    nodes: int

@@ -1,0 +1,85 @@
+"""The tables of train-svc and the repositories over them."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table
+
+from common.db.aggregates import Aggregates, aggregate_table
+from train_svc.domain.allocation import Allocation
+from train_svc.domain.job import Job
+from train_svc.domain.model import Model, ModelState
+
+METADATA = MetaData()
+
+jobs_table = aggregate_table(
+    "jobs",
+    METADATA,
+    Column("purpose", String(64), nullable=False, index=True),
+    Column("algorithm_id", String(48), nullable=False, index=True),
+    Column("dataset_id", String(48), nullable=False, index=True),
+    Column("deleted", Boolean, nullable=False),
+)
+
+models_table = aggregate_table(
+    "models",
+    METADATA,
+    Column("purpose", String(64), nullable=False, index=True),
+    Column("job_id", String(48), nullable=False, index=True),
+    Column("deleted", Boolean, nullable=False),
+)
+
+allocations_table = aggregate_table(
+    "allocations",
+    METADATA,
+    Column("number", Integer, nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+)
+
+granted_devices = Table(
+    "granted_devices",
+    METADATA,
+    Column("node", String(255), primary_key=True),
+    Column("device", String(64), primary_key=True),
+    Column("allocation", String(48), nullable=False),
+)
+"""A row a device that is promised: its key makes a double promise impossible, whatever the code does."""
+Index("granted_devices_allocation", granted_devices.c.allocation)
+
+ledgers = Table(
+    "ledgers",
+    METADATA,
+    Column("name", String(40), primary_key=True),
+    Column("number", Integer, nullable=False),
+)
+"""One row a queue. Whoever plans counts it up first, so that only one plans at a time; the count numbers requests."""
+
+jobs: Aggregates[Job] = Aggregates(
+    "job",
+    jobs_table,
+    Job,
+    columns=lambda job: {
+        "purpose": job.terms.algorithm.purpose,
+        "algorithm_id": job.terms.algorithm.id,
+        "dataset_id": job.terms.dataset.id,
+        "deleted": job.deleted,
+    },
+)
+
+models: Aggregates[Model] = Aggregates(
+    "model",
+    models_table,
+    Model,
+    shared=lambda model: model.shared,
+    columns=lambda model: {
+        "purpose": model.purpose,
+        "job_id": model.lineage.job_id,
+        "deleted": model.state == ModelState.DELETED,
+    },
+)
+
+allocations: Aggregates[Allocation] = Aggregates(
+    "allocation",
+    allocations_table,
+    Allocation,
+    columns=lambda allocation: {"number": allocation.number, "kind": allocation.kind},
+)

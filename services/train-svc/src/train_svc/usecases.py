@@ -1,0 +1,149 @@
+"""What one can do with a job: one function a verb. Writing ones work inside the caller's transaction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from common.contracts.allocation import AllocationRequested
+from common.contracts.job import JobDeleted
+from common.db.aggregates import missing
+from common.db.uow import UnitOfWork
+from common.kernel.ids import new_id
+from common.kernel.names import description_faults, name_faults, raise_faults
+from common.web.access import require_change, require_see
+from common.web.identity import Principal
+from train_svc.catalogue import algorithm_for, dataset_for
+from train_svc.context import Context
+from train_svc.domain import scheduling
+from train_svc.domain.allocation import AllocationState
+from train_svc.domain.errors import NeverFits, NotADraft
+from train_svc.domain.job import Job, JobRequest, JobState, Terms
+from train_svc.domain.request import terms_of
+from train_svc.plans import environment_faults, plan_of
+from train_svc.storage import jobs
+
+_EDITABLE = frozenset({"name", "description"})
+"""What can be changed of a job that was started."""
+
+
+async def agree(
+    context: Context,
+    who: Principal,
+    request: JobRequest,
+    dataset_after: int | None = None,
+    algorithm_after: int | None = None,
+) -> Terms:
+    """What the request comes to, before anything is written: asks others, so never inside a transaction.
+
+    Raises Invalid (`invalid_job`, all faults at once), NeverFits (`never_fits`), and as `catalogue`.
+    """
+    algorithm = await algorithm_for(context.kit, who, request.algorithm_id, algorithm_after)
+    dataset = await dataset_for(context.kit, who, request.dataset_id, dataset_after)
+    raise_faults("job", environment_faults(request.environment))
+    return terms_of(request, algorithm, dataset, context.house)
+
+
+async def create(
+    context: Context, uow: UnitOfWork, who: Principal, request: JobRequest, terms: Terms, *, start: bool
+) -> Job:
+    """A new job: a draft, or started at once (row T3)."""
+    now = uow.clock.now()
+    job = Job(new_id("job"), who.id, request, terms, now, now)
+    await jobs.add(uow.connection, job)
+    return await begin(context, uow, job, terms) if start else job
+
+
+async def begin(context: Context, uow: UnitOfWork, job: Job, terms: Terms) -> Job:
+    """A new attempt: asks the ledger, which may grant it in this very transaction.
+
+    Raises Conflict (`illegal_state`), NeverFits (`never_fits`).
+    """
+    attempt = new_id("att")
+    begun = await jobs.save(uow.connection, job.begun(attempt, terms), now=uow.clock.now())
+    plan = plan_of(begun, context.settings)
+    priority = begun.request.priority
+    workload = await context.workloads.request(uow, attempt, "job", begun.id, begun.owner, plan, priority)
+    ask = AllocationRequested(
+        id=workload.allocation,
+        workload=attempt,
+        kind="job",
+        owner=begun.owner,
+        resources=terms.resources,
+        priority=priority,
+    )
+    if (await context.ledger.submit(uow, ask)).state == AllocationState.REFUSED:
+        raise NeverFits(terms.resources, scheduling.largest(terms.resources, context.ledger.nodes))
+    return await jobs.get(uow.connection, begun.id)
+
+
+async def agree_again(context: Context, who: Principal, job: Job) -> Terms:
+    """The terms of a job's next attempt: a draft's are made afresh, one that ran before runs with the same.
+
+    Raises as `agree`; what it uses must still be online.
+    """
+    if job.state == JobState.DRAFT:
+        return await agree(context, who, job.request)
+    await algorithm_for(context.kit, who, job.request.algorithm_id)
+    await dataset_for(context.kit, who, job.request.dataset_id)
+    if not scheduling.ever_fits(job.terms.resources, context.ledger.nodes):
+        raise NeverFits(job.terms.resources, scheduling.largest(job.terms.resources, context.ledger.nodes))
+    return job.terms
+
+
+async def stop(context: Context, uow: UnitOfWork, who: Principal, job_id: str) -> Job:
+    """Let it end (row T13). Stopping twice is stopping once. Raises Conflict (`illegal_state`) where it runs not."""
+    job = await owned(uow, who, job_id)
+    if job.state == JobState.STOPPING:
+        return job
+    if job.state != JobState.QUEUED:
+        job.moved("stop")
+    await context.workloads.ask_stop(uow, job.attempt_id(), grace=context.settings.stop_grace_seconds)
+    return await jobs.get(uow.connection, job_id)
+
+
+def edited(job: Job, changes: dict[str, object]) -> JobRequest:
+    """The request with these fields changed. Raises NotADraft, Invalid (`invalid_job`) for a name or description."""
+    if job.state != JobState.DRAFT and (fixed := sorted(set(changes) - _EDITABLE)):
+        raise NotADraft(fixed)
+    request = replace(job.request, **changes)  # type: ignore[arg-type]
+    raise_faults("job", [*name_faults(request.name), *description_faults(request.description)])
+    return request
+
+
+async def edit(
+    context: Context, who: Principal, job: Job, request: JobRequest, after: tuple[int | None, int | None] = (None, None)
+) -> Job:
+    """Write a changed request (row T4); a draft's terms follow it. Raises Conflict (`stale`), and as `agree`."""
+    terms = await agree(context, who, request, *after) if job.state == JobState.DRAFT else job.terms
+    async with context.kit.store.work(actor=who.id) as uow:
+        return await jobs.save(uow.connection, replace(job, request=request, terms=terms), now=uow.clock.now())
+
+
+async def delete(uow: UnitOfWork, who: Principal, job_id: str) -> None:
+    """Delete a job that does not run; its outputs and its model stay (row T16). Raises Conflict (`job_running`)."""
+    job = await owned(uow, who, job_id)
+    await jobs.save(uow.connection, job.removed(), now=uow.clock.now())
+    await uow.emit(JobDeleted(id=job.id), subject=job.id, owner=job.owner)
+
+
+async def owned(uow: UnitOfWork, who: Principal, job_id: str) -> Job:
+    """A job that the caller may change. Raises NotFound, Forbidden."""
+    job = await jobs.get(uow.connection, job_id)
+    require_change(who, "job", job_id, job.owner, shared=False)
+    _require_there(job)
+    return job
+
+
+async def seen(context: Context, who: Principal, job_id: str) -> Job:
+    """A job that the caller may see. Raises NotFound."""
+    async with context.kit.store.reading() as connection:
+        job = await jobs.get(connection, job_id)
+    require_see(who, "job", job_id, job.owner, shared=False)
+    _require_there(job)
+    return job
+
+
+def _require_there(job: Job) -> None:
+    """A deleted job is there for nobody."""
+    if job.deleted:
+        raise missing("job", job.id)
