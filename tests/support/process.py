@@ -1,0 +1,258 @@
+"""An embedded platform in a process of its own, as people run it: it can be stopped, killed and started again.
+
+Nothing of it may stay behind: `close` ends it with all its workloads, and `left_over` finds whoever survived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import algo_svc
+from common.images.engines import LocalEngines
+from common.ports.images import EngineSpec
+from embedded.commands.control import end_workloads, password_file
+from embedded.lock import who_runs
+from yard import Client
+
+REPOSITORY = Path(__file__).parents[2]
+ENGINE = "sklearn-1.9"
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+ADMIN_PASSWORD = "a-password-for-tests"
+
+R = TypeVar("R")
+
+
+def engine_cache() -> Path:
+    """Where built engines are kept between runs; `make` says so by the same variable."""
+    return Path(os.environ.get("YARD_ENGINE_CACHE") or REPOSITORY / ".cache" / "engines").absolute()
+
+
+def ensure_engine() -> Path:
+    """The engine of the presets, built once a machine. Its folder."""
+    described = json.loads((Path(algo_svc.__file__).parent / "presets" / "engines.json").read_text())
+    wanted = next(one for one in described if one["name"] == ENGINE)
+    spec = EngineSpec(wanted["name"], tuple(wanted["requirements"]), wanted["python"])
+
+    async def build() -> Path:
+        engines = LocalEngines(engine_cache())
+        status = await engines.ensure(spec)
+        await engines.close()
+        assert status.path is not None
+        return status.path
+
+    return asyncio.run(build())
+
+
+@dataclass
+class PlatformProcess:
+    """The platform on `home`. It listens on the same port in all its lives, so that clients find it again."""
+
+    home: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    port: int = 0
+    lives: int = 0
+    _child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process of its present life."""
+        assert self._child is not None
+        return self._child.pid
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        assert self._child is None, "it runs already"
+        with (self.home / "platform.log").open("ab") as log:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "embedded", "serve"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment(),
+                cwd=self.home,
+                start_new_session=True,
+            )
+        self.lives += 1
+        running = until(lambda: self._answers(), START_SECONDS, lambda: f"it did not start:\n{self.log_end()}")
+        self.port = int(running.rpartition(":")[2])
+
+    def _environment(self) -> dict[str, str]:
+        ours = {
+            "YARD_HOME": str(self.home),
+            "YARD_HOST": "127.0.0.1",
+            "YARD_PORT": str(self.port),
+            "YARD_ENGINE_CACHE": str(engine_cache()),
+            "GATEWAY_ADMIN_PASSWORD": ADMIN_PASSWORD,
+        }
+        return os.environ | ours | self.environment
+
+    def _answers(self) -> str | None:
+        assert self._child is not None
+        if self._child.poll() is not None:
+            raise AssertionError(f"the platform ended with {self._child.returncode}:\n{self.log_end()}")
+        running = who_runs(self.home)
+        return running.address if running is not None and running.pid == self._child.pid else None
+
+    def stop(self) -> None:
+        """End it politely."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """kill -9, whatever it does at this moment."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._child is None:
+            return
+        self._child.send_signal(number)
+        self._child.wait(STOP_SECONDS)
+        self._child = None
+
+    def close(self) -> list[str]:
+        """Stop it and all that it runs, remove its state; gives the processes that were left over nevertheless."""
+        try:
+            self.stop()
+        except subprocess.TimeoutExpired:
+            self.kill()
+        asyncio.run(end_workloads(self.home))
+        left = settled_left_over(self.home)
+        shutil.rmtree(self.home)
+        return left
+
+    def client(self, **how: Any) -> Client:
+        """A client that nobody is logged in to."""
+        return Client(self.address, **how)
+
+    def admin(self, **how: Any) -> Client:
+        """The administrator's client."""
+        client = self.client(**how)
+        client.login("admin", ADMIN_PASSWORD)
+        return client
+
+    def user(self, name: str, **how: Any) -> Client:
+        """The client of a user, who is made where there is none of that name."""
+        with self.admin() as admin:
+            if not any(one["name"] == name for one in admin.users.each(q=name)):
+                admin.users.create(name, f"{name}-password-for-tests")
+        client = self.client(**how)
+        client.login(name, f"{name}-password-for-tests")
+        return client
+
+    def rows(self, service: str, query: str, *given: Any) -> list[tuple[Any, ...]]:
+        """Rows of a service's own database, read beside it."""
+        return rows_of(self.database(service), query, *given)
+
+    def database(self, service: str) -> Path:
+        """A service's database."""
+        return self.home / "db" / f"{service}.sqlite3"
+
+    def log_end(self, lines: int = 30) -> str:
+        """The end of its log, for failures."""
+        log = self.home / "platform.log"
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"
+
+    @property
+    def password_file(self) -> Path:
+        """Where a password that was made up is written."""
+        return password_file(self.home)
+
+
+@contextmanager
+def platform(**environment: str) -> Iterator[PlatformProcess]:
+    """A running platform on a state folder of its own, whose workloads may pass through to their folders."""
+    home = Path(tempfile.mkdtemp(prefix="modelyard-test-"))
+    home.chmod(0o711)
+    process = PlatformProcess(home, environment)
+    try:
+        process.start()
+        yield process
+    finally:
+        left = process.close()
+    assert not left, f"still running: {left}"
+
+
+def rows_of(database: Path, query: str, *given: Any) -> list[tuple[Any, ...]]:
+    """Rows of a SQLite database that others may be writing to."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
+        return connection.execute(query, given).fetchall()
+
+
+def until(
+    ask: Callable[[], R | None],
+    seconds: float,
+    otherwise: Callable[[], str] = lambda: "it did not happen",
+    pause: float = 0.02,
+) -> R:
+    """What `ask` gives once it gives something true. Fails after `seconds`, saying `otherwise`."""
+    deadline = time.monotonic() + seconds
+    while not (seen := ask()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:g} s: {otherwise()}")
+        time.sleep(pause)
+    return seen
+
+
+def left_over(home: Path) -> list[str]:
+    """Every process that has to do with a state folder: by its command, its working folder, or an open file there."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid() and (why := _belongs(folder, str(home))):
+            found.append(why)
+    return found
+
+
+def settled_left_over(home: Path, seconds: float = 5.0) -> list[str]:
+    """Who is left when processes that are just ending have ended."""
+    deadline = time.monotonic() + seconds
+    while (left := left_over(home)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
+
+
+def _belongs(process: Path, home: str) -> str:
+    try:
+        if (process / "stat").read_text().rpartition(")")[2].split()[0] in ("Z", "X"):
+            return ""
+        command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        told = f"{process.name}: {command}"
+        if home in command or home in str((process / "cwd").readlink()):
+            return told
+        environment = (process / "environ").read_bytes().decode(errors="replace")
+        return told if home in environment else ""
+    except OSError:
+        return ""
+
+
+@contextmanager
+def exclusively(file: Path) -> Iterator[None]:
+    """Alone among processes, for what only one may do at a time on this machine."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def faults_of(problem: Any) -> Sequence[str]:
+    """Where a problem's faults are."""
+    return [fault.where for fault in problem.faults]
