@@ -1,0 +1,93 @@
+"""Which replicas a service needs more or less of: a function over what is there (row S8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One replica that has not ended, as its service sees it.
+
+    `ready`: it answers. `draining_at`: since when nothing new is sent to it. `sick`: why it is to be replaced.
+    `leaving`: it was asked to stop, or runs no more.
+    """
+
+    id: str
+    created_at: datetime
+    ready: bool = False
+    ready_at: datetime | None = None
+    draining_at: datetime | None = None
+    sick: str = ""
+    leaving: bool = False
+    address: str | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it counts towards the number wanted."""
+        return not self.leaving and self.draining_at is None and not self.sick
+
+    @property
+    def routed(self) -> bool:
+        """Whether requests are sent to it."""
+        return self.ready and self.active
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do now: `create` so many, `drain` these first, `stop` those at once."""
+
+    create: int = 0
+    drain: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all is as it should be."""
+        return self == Decision()
+
+
+def decide(
+    wanted: int,
+    replicas: Sequence[Replica],
+    now: datetime,
+    *,
+    deaths: int = 0,
+    retry_at: datetime | None = None,
+    drain_seconds: float = 0.5,
+    told: bool = True,
+) -> Decision:
+    """What brings `replicas` to the number wanted.
+
+    Of too many those leave first that are not ready, then the newest. One that is routed to is drained first: it is
+    stopped `drain_seconds` after its address was taken away, and not before the others were `told`. While replicas
+    die and none is ready, one is tried at a time, and none before `retry_at`.
+    """
+    active = [replica for replica in replicas if replica.active]
+    surplus = _surplus(active, wanted)
+    drain = tuple(replica.id for replica in surplus if replica.ready)
+    stop = [replica.id for replica in surplus if not replica.ready]
+    drained = now - timedelta(seconds=drain_seconds)
+    for replica in replicas:
+        if replica.leaving:
+            continue
+        if replica.sick or (told and replica.draining_at is not None and replica.draining_at <= drained):
+            stop.append(replica.id)
+    return Decision(_missing(wanted, active, now, deaths, retry_at), drain, tuple(stop))
+
+
+def _surplus(active: Sequence[Replica], wanted: int) -> list[Replica]:
+    """Those to let go: first the ones that are not ready, then the newest."""
+    order = sorted(active, key=lambda replica: (replica.ready, -replica.created_at.timestamp(), replica.id))
+    return order[: max(0, len(active) - wanted)]
+
+
+def _missing(wanted: int, active: Sequence[Replica], now: datetime, deaths: int, retry_at: datetime | None) -> int:
+    missing = max(0, wanted - len(active))
+    if retry_at is not None and now < retry_at:
+        return 0
+    if deaths > 0 and not any(replica.ready for replica in active):
+        return min(missing, 0 if active else 1)
+    return missing

@@ -1,0 +1,26 @@
+"""Everything that serving-svc hears."""
+
+from __future__ import annotations
+
+from common.contracts.allocation import AllocationGranted, AllocationRefused, AllocationRevoked
+from common.contracts.model import ModelPublished
+from common.db.inbox import Heard, Reactions
+from common.db.uow import UnitOfWork
+from serving_svc.context import Context
+from serving_svc.usecases import create_from_model
+
+
+async def on_model_published(uow: UnitOfWork, heard: Heard[ModelPublished]) -> None:
+    """A model becomes a service."""
+    await create_from_model(uow, heard.data)
+
+
+def reactions(context: Context) -> Reactions:
+    """Event to handlers."""
+    workloads = context.workloads
+    return {
+        ModelPublished: [on_model_published],
+        AllocationGranted: [workloads.on_allocation_granted],
+        AllocationRefused: [workloads.on_allocation_refused],
+        AllocationRevoked: [workloads.on_allocation_revoked],
+    }
