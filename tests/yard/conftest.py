@@ -9,7 +9,7 @@ import pytest
 
 from tests.yard.stub import TOKEN, Hour, Stub, serving
 from yard import Client
-from yard.http import Time
+from yard.pace import Time
 
 
 @pytest.fixture

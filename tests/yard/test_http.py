@@ -9,7 +9,8 @@ import pytest
 
 from tests.yard.stub import KEY, TOKEN, Hour, Stub
 from yard import Client, YardError
-from yard.http import Patience, Time, is_loopback, normal_address
+from yard.http import is_loopback, normal_address
+from yard.pace import Patience, Time
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from yard.api.jobs import Jobs
 from yard.api.models import Models
 from yard.api.people import ApiKeys, Users, login
 from yard.api.services import Services
-from yard.http import Http, Time
+from yard.http import Http
+from yard.pace import Time
 from yard.shapes import Login
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import httpx2
 
 from yard.errors import YardError
-from yard.http import Http, Patience
+from yard.http import Http
+from yard.pace import Patience
 
 Got = Callable[[int, int | None], None]
 """Told the bytes that came, and the bytes in all where they are known."""

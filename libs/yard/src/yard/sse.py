@@ -8,7 +8,8 @@ from typing import Any
 import httpx2
 
 from yard.errors import YardError
-from yard.http import Http, Patience
+from yard.http import Http
+from yard.pace import Patience
 
 SILENCE = 60.0
 """Seconds without a sign of life after which the connection is taken for dead."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from yard.errors import YardError
-from yard.http import Time
+from yard.pace import Time
 
 R = TypeVar("R")
 FIRST, LONGEST, GROWTH = 0.05, 1.0, 1.3

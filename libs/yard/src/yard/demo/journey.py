@@ -72,15 +72,14 @@ class Journey:
 
     def job(self, dataset: Dataset) -> Job:
         """Pick the preset, build its engine if need be, train."""
-        with self.stage.step("Choose an algorithm: the preset image-classifier") as step:
+        with self.stage.step("Choose the preset image-classifier") as step:
             algorithm = preset(self.client, "image-classifier")
             step.result = algorithm["id"]
         with self.stage.step(BUILDING) as step:
             step.result = engine_of(self.client, algorithm, step.advance)
         job = train(self.client, self.stage, algorithm, dataset)
-        self.stage.block(self.stage.curves(as_points(self.client.jobs.metrics(job["id"])["series"])))
-        if told := job.get("evaluation"):
-            self.stage.block(evaluation_text(told, plain=self.stage.plain))
+        curves = self.stage.curves(as_points(self.client.jobs.metrics(job["id"])["series"]))
+        self.stage.block(f"{curves}\n\n{evaluation_text(job.get('evaluation') or {}, plain=self.stage.plain)}")
         return job
 
     def model(self, job: Job) -> Model:

@@ -9,7 +9,6 @@ from yard.charts import Points
 from yard.client import Client
 from yard.demo.stage import Stage
 from yard.errors import YardError
-from yard.forms import plain
 from yard.progress import Advance
 from yard.shapes import Algorithm, Dataset, Job
 from yard.waiting import until
@@ -78,8 +77,8 @@ def _watch(client: Client, stage: Stage, job: Job) -> None:
 
 
 def _point_line(point: dict[str, Any]) -> str:
-    told = "  ".join(f"{name} {plain(point[name])}" for name in CURVES if name in point)
-    return f"    step {point['step']:>3}  {told}"
+    told = "  ".join(f"{name} {point[name]:.4f}" for name in CURVES if name in point)
+    return f"    epoch {point['step']:>3}  {told}"
 
 
 def _kept(client: Client, ended: Job) -> Job:
