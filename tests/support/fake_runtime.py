@@ -72,6 +72,10 @@ class FakeRuntime:
         )
         self._tell(workload)
 
+    def forget_listeners(self) -> None:
+        """The platform that listened is dead."""
+        self._wake.clear()
+
     def _tell(self, workload: str) -> None:
         for wake in self._wake:
             wake(workload)
@@ -84,8 +88,8 @@ class FakeRuntime:
         if spec.workload not in self.workloads:
             address = "http://127.0.0.1:9" if spec.port else None
             seen = Observation(WorkloadState.RUNNING, started_at=datetime.now(UTC), address=address)
-            scratch = {mount.name: {} for mount in spec.mounts if mount.kind == "scratch"}
-            self.workloads[spec.workload] = Running(spec, seen, files=scratch)  # type: ignore[arg-type]
+            scratch: dict[str, dict[str, bytes]] = {m.name: {} for m in spec.mounts if m.kind == "scratch"}
+            self.workloads[spec.workload] = Running(spec, seen, files=scratch)
             self.started.append(spec.workload)
             self._tell(spec.workload)
         return {"runtime": "fake", "workload": spec.workload}

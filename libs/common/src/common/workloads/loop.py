@@ -148,7 +148,6 @@ class Workloads:
         if (task := self._busy.get(workload_id)) is not None and not task.done():
             self._again.add(workload_id)
             return
-        self._pauses.pop(workload_id, None)
         self._busy[workload_id] = asyncio.create_task(self._advance(workload_id), name=f"workload {workload_id}")
 
     def _interrupt(self, workload_id: str) -> None:
@@ -157,10 +156,14 @@ class Workloads:
             task.cancel()
             task.add_done_callback(lambda _: self.wake(workload_id))
 
+    def under_way(self) -> list[asyncio.Task[None]]:
+        """The steps that are being taken at this moment."""
+        return list(self._busy.values())
+
     async def close(self) -> None:
         """Stop stepping; workloads go on by themselves."""
         self._lease = None
-        tasks = list(self._busy.values())
+        tasks = self.under_way()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -174,11 +177,13 @@ class Workloads:
             due, _ = self._pauses.get(workload_id, (0.0, 0.0))
             if due <= now and workload_id not in self._busy:
                 self.wake(workload_id)
+        self._pauses = {known: pause for known, pause in self._pauses.items() if known in ids}
 
     async def _advance(self, workload_id: str) -> None:
         try:
             while await self._step(workload_id) or workload_id in self._again:
                 self._again.discard(workload_id)
+            self._pauses.pop(workload_id, None)
         except (Conflict, LeaseLost):
             self.loop.wake()  # it changed meanwhile, or another instance has it: look afresh
         except Unavailable as problem:
@@ -196,12 +201,21 @@ class Workloads:
         if workload is None or workload.phase in (Phase.WAITING, Phase.ENDED):
             return False
         if workload.phase == Phase.RUNNING:
-            await self._hooks.observed(workload)
+            await self._look_at(workload)
         after = await self._steps.take(workload, self._report(workload))
         if after is None:
             return False
         await self._apply(workload, after)
         return after.phase not in (workload.phase, Phase.ENDED)
+
+    async def _look_at(self, workload: Workload) -> None:
+        """The service's own look. Whatever it stumbles over, the workload's end must be seen all the same."""
+        try:
+            await self._hooks.observed(workload)
+        except Unavailable as problem:
+            log.info("nothing observed now", workload=workload.id, reason=problem.detail)
+        except Exception:
+            log.exception("observing failed, goes on", workload=workload.id)
 
     def _report(self, workload: Workload) -> Callable[[float, str], None]:
         """Progress of preparing, kept in memory until the next change is written."""
@@ -222,6 +236,8 @@ class Workloads:
                 raise LeaseLost("workloads")
             await self._kit.leases.guard(uow.connection, self._lease)
             await self._change(uow, before, after)
+        if after.phase != before.phase:
+            self.progress.pop(after.id, None)
 
     async def _change(self, uow: UnitOfWork, before: Workload, after: Workload) -> None:
         saved = await storage.save(uow.connection, after, uow.clock.now())

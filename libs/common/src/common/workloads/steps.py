@@ -66,8 +66,12 @@ class Steps:
         return workload.moved("abandon", outcome=outcome, ended_at=self._kit.store.clock.now())
 
     async def _hold(self, workload: Workload) -> None:
-        for hold in workload.plan.holds:
-            await self._kit.calls.put(hold.service, f"{hold.path}/{workload.id}")
+        """Hold everything at once. Waits for all also where one fails: none may be taken after they were released."""
+        calls = self._kit.calls
+        taking = (calls.put(hold.service, f"{hold.path}/{workload.id}") for hold in workload.plan.holds)
+        for failure in await asyncio.gather(*taking, return_exceptions=True):
+            if isinstance(failure, BaseException):
+                raise failure
 
     async def _engine(self, workload: Workload, report: Report) -> Path | None:
         engine = workload.plan.engine

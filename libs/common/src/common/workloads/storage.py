@@ -67,6 +67,7 @@ async def of_subject(connection: AsyncConnection, subject: str) -> list[Workload
 
 
 async def unfinished(connection: AsyncConnection) -> list[str]:
-    """The ids of those that have not ended."""
-    found = select(workloads.c.id).where(workloads.c.phase != Phase.ENDED).order_by(workloads.c.id)
+    """The ids of those for which there is something to do: granted, and not ended."""
+    idle = (Phase.WAITING, Phase.ENDED)
+    found = select(workloads.c.id).where(workloads.c.phase.not_in(idle)).order_by(workloads.c.id)
     return list((await connection.execute(found)).scalars())
