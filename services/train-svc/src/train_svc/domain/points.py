@@ -15,6 +15,8 @@ import orjson
 
 LONGEST_NAME = 100
 MOST_FAULTS = 20
+_WIDE = 10**300
+"""Whole numbers beyond this are too large for a double."""
 
 Columns = dict[str, "Column"]
 
@@ -87,7 +89,7 @@ def _take(found: Points, number: int, point: Any) -> None:
         if name == "step":
             continue
         kind = type(value)
-        if (kind is float or kind is int) and math.isfinite(value):
+        if (kind is float and math.isfinite(value)) or (kind is int and -_WIDE < value < _WIDE):
             column = columns.get(name)
             if column is None:
                 if reason := _name_fault(name):
