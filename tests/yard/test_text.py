@@ -12,7 +12,7 @@ from yard import YardError
 from yard.charts import Frame, beside, can_braille, chart
 from yard.cli.parameters import resources_of, seconds, size, typed
 from yard.evaluations import evaluation_text
-from yard.forms import duration, moment, pairs
+from yard.forms import duration, moment, pairs, resources
 from yard.forms import size as size_text
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
@@ -112,7 +112,9 @@ def test_resources_are_a_spec_or_amounts() -> None:
 def test_values_for_people() -> None:
     assert size_text(382 * 1024) == "382.0 KiB"
     assert size_text(5) == "5 B"
-    assert (duration(0.44), duration(200)) == ("0.4 s", "3 min 20 s")
+    assert (duration(0.44), duration(200), duration(259200)) == ("0.4 s", "3 min 20 s", "72 h")
+    asked = {"spec": "small", "cpu": 1.0, "memory": 1 << 29, "accelerator": None, "count": 0, "nodes": 1}
+    assert resources(asked) == "spec=small  cpu=1  memory=512.0 MiB"
     assert pairs({"a": 1, "b": None, "c": [1, 2]}) == "a=1  c=[1, 2]"
     assert moment("2026-11-21T02:00:00Z").startswith("2026-11-2")
     assert moment("gibberish") == "gibberish"

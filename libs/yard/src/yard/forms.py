@@ -59,6 +59,16 @@ def pairs(value: Any) -> str:
     return plain(value)
 
 
+def resources(value: Any) -> str:
+    """What a workload asks for or has."""
+    if not isinstance(value, Mapping):
+        return plain(value)
+    shown = {**value, "memory": size(value["memory"]) if value.get("memory") else None}
+    if shown.get("nodes") == 1:
+        shown["nodes"] = None
+    return pairs({name: one or None for name, one in shown.items()})
+
+
 def name_of(value: Any) -> str:
     """The name of a resource that another one mentions."""
     if isinstance(value, Mapping):
@@ -74,11 +84,13 @@ def lines(value: Any) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time span: `0.4 s`, `12 s`, `3 min 20 s`."""
+    """A time span: `0.4 s`, `3 min 20 s`, `72 h`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (rest, "s"))
+    return " ".join(f"{amount} {unit}" for amount, unit in parts if amount)
 
 
 def colour(word: str) -> str:

@@ -214,13 +214,17 @@ class Replica(TypedDict, total=False):
     address: str | None
     note: str
     reason: str | None
+    detail: str
+    exit_code: int | None
+    last_lines: str
 
 
 class TestAnswer(TypedDict, total=False):
-    """What the online test sent and got."""
+    """What the online test sent and got, and which replica answered."""
 
     status: int
     latency_ms: float
+    replica: str
     request: dict[str, Any]
     response: Any
 

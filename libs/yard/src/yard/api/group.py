@@ -10,7 +10,7 @@ from yard.errors import Fault, YardError
 from yard.http import Http, joined
 
 R = TypeVar("R")
-_ULID = re.compile(r"[a-z]+-[0-9a-hjkmnp-tv-z]{26}")
+_ULID = re.compile(r"([a-z]+-)+[0-9a-hjkmnp-tv-z]{26}")
 _PAGE = 200
 
 

@@ -19,9 +19,11 @@ class Services(Group[Service]):
 
     collection, noun = "services", "service"
 
-    def edit(self, id: str, *, name: str | None = None, description: str | None = None) -> Service:
-        """Change the name or the description."""
-        return self._edit(id, {"name": name, "description": description})
+    def edit(
+        self, id: str, *, name: str | None = None, description: str | None = None, visibility: str | None = None
+    ) -> Service:
+        """Change the name, the description, or who may see and call it."""
+        return self._edit(id, {"name": name, "description": description, "visibility": visibility})
 
     def start(self, id: str, replicas: int = 1) -> Service:
         """Start that many replicas."""

@@ -23,7 +23,6 @@ LIST = (
     Column("NAME", "name"),
     Column("PURPOSE", "purpose"),
     Column("STATE", "state"),
-    Column("ONLINE", "online"),
     Column("VISIBILITY", "visibility"),
     Column("FORMATS", "formats", forms.pairs),
     Column("OWNER", "owner"),

@@ -39,7 +39,7 @@ ALLOCATIONS = (
     Column("PLACE", "position"),
     Column("KIND", "kind"),
     Column("WORKLOAD", "workload"),
-    Column("RESOURCES", "resources", forms.pairs),
+    Column("RESOURCES", "resources", forms.resources),
     Column("PLACEMENTS", "placements", forms.pairs),
     Column("OWNER", "owner"),
 )

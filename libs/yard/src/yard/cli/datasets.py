@@ -24,7 +24,6 @@ LIST = (
     Column("NAME", "name"),
     Column("PURPOSE", "purpose"),
     Column("STATE", "state"),
-    Column("ONLINE", "online", forms.plain),
     Column("VISIBILITY", "visibility"),
     Column("FILES", "current_version.files"),
     Column("SIZE", "current_version.bytes", forms.size),

@@ -43,7 +43,7 @@ def _wait_for_start(yard: Client, job: Job) -> None:
 
     def note(seen: Job) -> None:
         nonlocal told
-        now = " ".join(filter(None, [seen["state"], seen.get("note") or ""]))
+        now = ": ".join(filter(None, [seen["state"], seen.get("note") or ""]))
         if now != told:
             _note(now)
         told = now

@@ -45,7 +45,7 @@ ONE = (
     Column("version", "dataset.version"),
     Column("split", "split", forms.pairs),
     Column("parameters", "parameters", forms.pairs),
-    Column("resources", "resources", forms.pairs),
+    Column("resources", "resources", forms.resources),
     Column("time limit", "time_limit_seconds", lambda value: forms.duration(value)),
     Column("prepared", "progress", forms.percent),
     Column("metrics", "metrics", forms.pairs),

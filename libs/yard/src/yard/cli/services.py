@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -47,8 +47,9 @@ REPLICAS = (
     Column("STATE", "state"),
     Column("READY", "ready"),
     Column("ADDRESS", "address"),
-    Column("REASON", "reason"),
     Column("NOTE", "note"),
+    Column("REASON", "reason"),
+    Column("DETAIL", "detail"),
 )
 
 Replicas = Annotated[int, typer.Option("--replicas", "-r", min=1, help="How many copies run.")]
@@ -74,10 +75,19 @@ def show(service: Ref, output: Out = Output.TABLE) -> None:
 
 
 @app.command()
-def edit(service: Ref, name: Name = None, description: Description = None, output: Out = Output.TABLE) -> None:
-    """Change the name or the description."""
+def edit(
+    service: Ref,
+    name: Name = None,
+    description: Description = None,
+    visibility: Annotated[
+        Literal["private", "public", "preset"] | None, typer.Option(help="Who may call it.", show_default=False)
+    ] = None,
+    output: Out = Output.TABLE,
+) -> None:
+    """Change the name, the description, or who may call it."""
     with connected() as yard:
-        put_one(yard.services.edit(yard.services.id_of(service), name=name, description=description), ONE, output)
+        id = yard.services.id_of(service)
+        put_one(yard.services.edit(id, name=name, description=description, visibility=visibility), ONE, output)
 
 
 @app.command()

@@ -35,6 +35,9 @@ def main() -> int:
     except YardError as error:
         print(error_text(error), file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Interrupted; what was made so far stays on the platform.", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":
