@@ -161,11 +161,11 @@ class Yard:
     def alice(self) -> httpx2.AsyncClient:
         return self.house.client("serving-svc")
 
-    async def publish(self, interface: Interface | None = INTERFACE, **changes: Any) -> str:
+    async def publish(self, interface: Interface | None = INTERFACE, program: bytes = b"...", **changes: Any) -> str:
         """A model is published; gives the id of its service once it is there."""
         files = self.house.platform.files
         model = await store_bytes(files, {"model.bin": b"weights"}, f"models/{new_id('model')}")
-        code = await store_bytes(files, {"serve.py": b"..."}, f"algorithms/{new_id('algo')}")
+        code = await store_bytes(files, {"serve.py": program}, f"algorithms/{new_id('algo')}")
         event = published(model, code, interface, **changes)
         async with self.house.service("train-svc").kit.store.work(actor="alice") as uow:
             await uow.emit(event, subject=event.id, owner=event.owner)
@@ -195,7 +195,7 @@ class Yard:
     async def act(self, service: str, verb: str, **body: Any) -> httpx2.Response:
         return await self.alice.post(f"/services/{service}/{verb}", json=body or None)
 
-    async def list(self, service: str) -> list[dict[str, Any]]:
+    async def listed(self, service: str) -> list[dict[str, Any]]:
         return list((await self.alice.get(f"/services/{service}/replicas")).json()["items"])
 
     async def events(self, service: str) -> list[tuple[str, dict[str, Any]]]:
@@ -206,13 +206,35 @@ class Yard:
             )
             return [(row.type, json.loads(row.payload)["data"]) for row in rows]
 
+    async def launched(self, number: int) -> None:
+        """Wait until so many replicas were started, in all."""
+
+        async def enough() -> bool:
+            return len(self.replicas.started) >= number
+
+        await self.until(enough)
+
+    async def all_released(self) -> None:
+        """Whatever capacity was granted comes back."""
+
+        async def released() -> bool:
+            return sorted(self.ledger.granted) == sorted(self.ledger.released)
+
+        await self.until(released)
+
     async def until(self, holds: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
         async with asyncio.timeout(seconds):
             while not await holds():
                 await asyncio.sleep(0.01)
 
 
-def published(model: ManifestRef, code: ManifestRef, interface: Interface | None, **changes: Any) -> ModelPublished:
+def published(
+    model: ManifestRef,
+    code: ManifestRef,
+    interface: Interface | None,
+    command: tuple[str, ...] = ("python", "serve.py"),
+    **changes: Any,
+) -> ModelPublished:
     fields: dict[str, Any] = {
         "id": new_id("model"),
         "name": "digits",
@@ -224,20 +246,26 @@ def published(model: ManifestRef, code: ManifestRef, interface: Interface | None
         "service_id": new_id("svc"),
         "service_name": "数字识别",
         "description": "Reads digits",
-        "inference": InferencePart(code=code, command=("python", "serve.py"), interface=interface),
+        "inference": InferencePart(code=code, command=command, interface=interface),
     }
     return ModelPublished(**fields | changes)
 
 
 @asynccontextmanager
 async def yard(
-    home: Path, replicas: Replicas | None = None, ledger: Ledger | None = None, settings: Settings = QUICK
+    home: Path,
+    replicas: Replicas | None = None,
+    ledger: Ledger | None = None,
+    settings: Settings = QUICK,
+    *,
+    processes: bool = False,
 ) -> AsyncIterator[Yard]:
-    """serving-svc with its ledger on `home`."""
+    """serving-svc with its ledger on `home`; with `processes` its replicas are real ones."""
     replicas, ledger = replicas or Replicas(), ledger or Ledger()
 
     def serving(platform: Platform) -> Service:
-        return build(platform, settings, replicas.client)
+        return build(platform, settings, None if processes else replicas.client)
 
-    async with running(home, [ledger.train, ledger.algo, serving], runtime=replicas) as house:
+    overrides = {} if processes else {"runtime": replicas}
+    async with running(home, [ledger.train, ledger.algo, serving], **overrides) as house:
         yield Yard(house, replicas, ledger)
