@@ -7,7 +7,6 @@ followed by a direct launch, so that a change of the machine's mood hits both.
 from __future__ import annotations
 
 import asyncio
-import io
 import tempfile
 import time
 import zipfile
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.house import password, percentile, platform, row
+from common.images import choose_interpreter
 from common.kernel.clock import SystemClock
 from common.kernel.ids import new_id
 from common.ports.runtime import LaunchSpec, Mount, WorkloadState
@@ -42,56 +42,32 @@ def run() -> list[dict]:
     ]
 
 
-def packed(files: dict[str, str]) -> bytes:
-    """A zip of these texts."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
 def prepare(client: Client) -> dict[str, Any]:
-    """A tiny dataset and an algorithm that only says the time; gives the body of the job to post."""
-    post, put, get = client.http.post, client.http.put, client.http.get
-    post("/engines", json={"name": "plain", "framework": "python", "version": "3", "requirements": []})
-    post("/engines/plain/build")
-    wait(lambda: get("/engines/plain")["state"] == "ready")
-    algorithm = post(
-        "/algorithms",
-        json={
-            "name": "clock",
-            "purpose": "text/classification",
-            "formats": ["dir"],
-            "training": {"engine": "plain", "command": list(COMMAND)},
-        },
+    """A tiny dataset and an algorithm that only says the time; gives what the job is made from."""
+    client.engines.create({"name": "plain", "framework": "python", "version": "3", "requirements": []})
+    client.engines.build("plain")
+    part = {"engine": "plain", "command": list(COMMAND)}
+    algorithm = client.algorithms.create(
+        {"name": "clock", "purpose": "text/classification", "formats": ["dir"], "training": part}
     )
-    put(f"/algorithms/{algorithm['id']}/code/training", content=packed({"main.py": "print('unused')\n"}))
-    post(f"/algorithms/{algorithm['id']}/online")
     with tempfile.TemporaryDirectory() as folder:
+        code = Path(folder) / "main.py"
+        code.write_text("# the command needs none of it\n")
+        client.algorithms.put_code(algorithm["id"], "training", code)
         archive = Path(folder) / "texts.zip"
-        archive.write_bytes(packed({f"{label}/{i}.txt": f"{label} {i}" for label in ("a", "b") for i in range(5)}))
-        dataset = client.datasets.create("texts", purpose="text/classification", format="dir")
-        client.datasets.upload(dataset["id"], archive)
-        wait(lambda: client.datasets.show(dataset["id"])["current_version"] is not None)
-        client.datasets.online(dataset["id"])
+        with zipfile.ZipFile(archive, "w") as packed:
+            for name in (f"{label}/{i}.txt" for label in ("a", "b") for i in range(5)):
+                packed.writestr(name, name)
+        dataset = client.datasets.create("texts", purpose="text/classification")
+        client.datasets.import_(dataset["id"], archive)
+    client.algorithms.online(algorithm["id"])
+    client.datasets.online(dataset["id"])
     return {
         "name": "clock",
         "algorithm_id": algorithm["id"],
         "dataset_id": dataset["id"],
-        "split": {"ratio": 0.8, "seed": 0},
         "resources": {"cpu": 0.1},
-        "start": True,
     }
-
-
-def wait(done: Any, seconds: float = 60.0) -> None:
-    """Wait until `done()`. Raises TimeoutError."""
-    deadline = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the platform did not get there")
-        time.sleep(0.02)
 
 
 async def interleaved(client: Client, job: dict[str, Any]) -> tuple[list[float], list[float]]:
@@ -99,7 +75,7 @@ async def interleaved(client: Client, job: dict[str, Any]) -> tuple[list[float],
     submitted, direct = [], []
     with tempfile.TemporaryDirectory(prefix="modelyard-bench-") as folder:
         Path(folder).chmod(0o711)
-        runtime = ProcessRuntime(Path(folder), clock=SystemClock())
+        runtime = ProcessRuntime(Path(folder), clock=SystemClock(), interpreter=choose_interpreter())
         await runtime.start()
         for i in range(JOBS + 3):
             one, other = submit(client, job), await launch(runtime)
@@ -113,9 +89,10 @@ async def interleaved(client: Client, job: dict[str, Any]) -> tuple[list[float],
 def submit(client: Client, job: dict[str, Any]) -> float:
     """Post a job, wait for its end, read in its log when it began."""
     asked = time.time_ns()
-    made = client.http.post("/jobs", json=job)
-    wait(lambda: client.http.get(f"/jobs/{made['id']}")["state"] in ("succeeded", "failed"))
-    return (int(client.http.text(f"/jobs/{made['id']}/log").split()[0]) - asked) / 1e6
+    made = client.jobs.create(**job)
+    while client.jobs.show(made["id"])["state"] not in ("succeeded", "failed"):
+        time.sleep(0.02)
+    return (int(client.jobs.log(made["id"])["text"].split()[0]) - asked) / 1e6
 
 
 async def launch(runtime: ProcessRuntime) -> float:

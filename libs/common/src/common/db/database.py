@@ -7,16 +7,21 @@ inside the process, so that nobody waits in SQLite's own busy loop.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sqlalchemy import Connection, Float, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.expression import literal_column
 
 from common.db.sqlite import connect
+
+CLOSE_SECONDS = 5.0
+"""How long a connection in use is waited for at the end."""
 
 
 class Database:
@@ -80,5 +85,9 @@ class Database:
         return literal_column(sql, Float)
 
     async def close(self) -> None:
-        """Give all connections back."""
+        """Give all connections back. One that a cancelled task is just returning is waited for: returned any later it
+        would never be closed, and its thread would keep the process from ending."""
+        pool, deadline = self.engine.pool, time.monotonic() + CLOSE_SECONDS
+        while isinstance(pool, QueuePool) and pool.checkedout() and time.monotonic() < deadline:
+            await asyncio.sleep(0.001)
         await self.engine.dispose()

@@ -83,6 +83,7 @@ async def connect(path: str, *, durable: bool) -> OneCrossing:
     """Open a database in WAL, in autocommit (who begins says BEGIN). `durable`: a commit survives a power loss."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     connection = OneCrossing(lambda: sqlite3.connect(path, isolation_level=None), iter_chunk_size=64)
+    connection._thread.daemon = True  # a connection that was not closed must not keep the process from ending
     connection = cast(OneCrossing, await connection)
     pragmas = (
         "journal_mode=WAL",
@@ -96,5 +97,9 @@ async def connect(path: str, *, durable: bool) -> OneCrossing:
         for pragma in pragmas:
             connection.raw.execute(f"PRAGMA {pragma}").close()
 
-    await connection.cross(set_up)
+    try:
+        await connection.cross(set_up)
+    except BaseException:  # cancelled as well: nobody else will ever end its thread
+        connection.stop()  # type: ignore[no-untyped-call]
+        raise
     return connection

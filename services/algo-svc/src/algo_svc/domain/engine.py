@@ -87,8 +87,8 @@ def _faults(name: str, framework: str, release: str, requirements: Sequence[str]
     for where, text in (("framework", framework), ("version", release)):
         if not text.strip() or len(text) > 48 or not text.isprintable():
             yield Fault(where, "Give 1 to 48 printable characters.")
-    if not 1 <= len(requirements) <= MOST_REQUIREMENTS:
-        yield Fault("requirements", f"Give 1 to {MOST_REQUIREMENTS} requirements.")
+    if len(requirements) > MOST_REQUIREMENTS:
+        yield Fault("requirements", f"Give at most {MOST_REQUIREMENTS} requirements; none means Python alone.")
     for number, line in enumerate(requirements):
         if not _REQUIREMENT.fullmatch(line) or "://" in line or "\n" in line or "@" in line or len(line) > 200:
             yield Fault(f"requirements.{number}", f"{line[:60]!r}: write a package with a version, as in numpy==2.4.6.")
