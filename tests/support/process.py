@@ -6,7 +6,6 @@ Nothing of it may stay behind: `close` ends it with all its workloads, and `left
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,7 @@ from typing import Any, TypeVar
 import algo_svc
 from common.images.engines import LocalEngines
 from common.ports.images import EngineSpec
-from embedded.commands.control import end_workloads, password_file
+from embedded.commands.control import end_workloads
 from embedded.lock import who_runs
 from yard import Client
 
@@ -34,6 +33,9 @@ ENGINE = "sklearn-1.9"
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 ADMIN_PASSWORD = "a-password-for-tests"
+
+_ALWAYS_MOVING = frozenset({"leases", "ledgers", "sqlite_sequence"})
+"""Tables that change by themselves."""
 
 R = TypeVar("R")
 
@@ -167,15 +169,46 @@ class PlatformProcess:
         """A service's database."""
         return self.home / "db" / f"{service}.sqlite3"
 
+    def services(self) -> list[str]:
+        """The services that have a database."""
+        return sorted(path.stem for path in (self.home / "db").glob("*.sqlite3"))
+
+    def facts(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every row that says something, by `service.table`, and the names of all stored files."""
+        found: dict[str, list[tuple[Any, ...]]] = {}
+        for service in self.services():
+            tables = self.rows(service, "SELECT name FROM sqlite_master WHERE type = 'table'")
+            for (table,) in tables:
+                if table not in _ALWAYS_MOVING:
+                    found[f"{service}.{table}"] = sorted(self.rows(service, f"SELECT * FROM {table}"), key=repr)
+        files = self.home / "files"
+        found["files"] = [(str(path.relative_to(files)),) for path in sorted(files.rglob("*")) if path.is_file()]
+        return found
+
+    def settled_facts(self, seconds: float = 20.0) -> dict[str, list[tuple[Any, ...]]]:
+        """The same once every event was delivered and nothing moves any more."""
+        last = self.facts()
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            time.sleep(0.1)
+            now = self.facts()
+            unsent = [service for service in self.services() if self.unsent(service)]
+            if now == last and not unsent:
+                return now
+            last = now
+        raise AssertionError(f"it did not settle within {seconds:g} s")
+
+    def unsent(self, service: str) -> int:
+        """How many events wait in a service's outbox."""
+        if not self.rows(service, "SELECT 1 FROM sqlite_master WHERE name = 'outbox'"):
+            return 0
+        [(count,)] = self.rows(service, "SELECT count(*) FROM outbox WHERE sent_at IS NULL")
+        return int(count)
+
     def log_end(self, lines: int = 30) -> str:
         """The end of its log, for failures."""
         log = self.home / "platform.log"
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"
-
-    @property
-    def password_file(self) -> Path:
-        """Where a password that was made up is written."""
-        return password_file(self.home)
 
 
 @contextmanager
@@ -242,17 +275,3 @@ def _belongs(process: Path, home: str) -> str:
         return told if home in environment else ""
     except OSError:
         return ""
-
-
-@contextmanager
-def exclusively(file: Path) -> Iterator[None]:
-    """Alone among processes, for what only one may do at a time on this machine."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def faults_of(problem: Any) -> Sequence[str]:
-    """Where a problem's faults are."""
-    return [fault.where for fault in problem.faults]
