@@ -131,7 +131,7 @@ VALUES = st.one_of(st.booleans(), st.integers(), st.floats(), st.text(max_size=5
 def test_a_value_without_a_fault_is_of_its_type(kind: Any, value: Any) -> None:
     if value_fault(Parameter(name="p", type=kind), value):
         return
-    types = {"integer": int, "number": (int, float), "string": str, "boolean": bool}
+    types: dict[str, Any] = {"integer": int, "number": (int, float), "string": str, "boolean": bool}
     assert isinstance(value, types[kind])
     assert isinstance(value, bool) == (kind == "boolean")
     assert not (isinstance(value, float) and not math.isfinite(value))
@@ -163,14 +163,14 @@ def test_a_spec_means_gpus_where_there_are_some_and_cpus_elsewhere_and_says_so()
 
 
 def test_what_can_never_fit_is_refused_with_the_largest_that_would() -> None:
+    asked = ResourceRequest(cpu=2, accelerator="gpu", count=9)
     with pytest.raises(NeverFits) as refused:
-        asked = ResourceRequest(cpu=2, accelerator="gpu", count=9)
         terms_of(request(resources=asked), algorithm(devices=("gpu",)), dataset(), house(gpus=4))
     assert refused.value.code == "never_fits"
     assert refused.value.status == 422
     assert refused.value.extra["largest"]["count"] == 4
+    asked = ResourceRequest(cpu=1, accelerator="npu", count=1)
     with pytest.raises(NeverFits, match="nothing of that kind"):
-        asked = ResourceRequest(cpu=1, accelerator="npu", count=1)
         terms_of(request(resources=asked), algorithm(devices=("npu",)), dataset(), house(gpus=4))
 
 

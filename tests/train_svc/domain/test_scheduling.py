@@ -34,7 +34,7 @@ def resources(draw: st.DrawFn) -> Resources:
     return Resources(
         cpu=draw(st.sampled_from([0, 0.1, 0.3, 1.0, 2.5])),
         memory=draw(st.integers(0, 4)),
-        accelerator=kind,  # type: ignore[arg-type]
+        accelerator=kind,
         model=draw(st.sampled_from([None, *MODELS])) if kind else None,
         count=draw(st.integers(1, 3)) if kind else 0,
         nodes=draw(st.integers(1, 3)),

@@ -68,4 +68,6 @@ def _content(service: str, answer: httpx2.Response) -> Any:
         body = answer.json()
     except ValueError as error:
         raise BadUpstream("bad_answer", f"{service} answered {answer.status_code} without a reason.") from error
+    if answer.status_code == Unavailable.status:  # whoever waits for what is away must wait for this too
+        raise Unavailable(str(body.get("code", "service_unavailable")), str(body.get("detail", "")))
     raise Relayed(answer.status_code, body)
