@@ -102,7 +102,8 @@ class Live:
     async def _news(self, stream: Stream) -> bool:
         stream.news.clear()
         try:
-            await asyncio.wait_for(stream.news.wait(), self._ping_seconds)
+            async with asyncio.timeout(self._ping_seconds):
+                await stream.news.wait()
         except TimeoutError:
             return False
         return True

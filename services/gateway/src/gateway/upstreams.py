@@ -52,7 +52,8 @@ class Remote:
             return
         headers = passed_on(scope["headers"]) + _ours(scope)
         url = URL(self._base + target_of(scope), encoded=True)
-        out = Outgoing(scope["method"], url, headers, first.get("body", b""), first.get("more_body", False))
+        body, more = first.get("body", b""), first.get("more_body", False)
+        out = Outgoing(scope["method"], url, headers, body, more, to="service")
         try:
             await exchange(self._session, out, Guard(receive, self._answer_seconds), send)
         except NotConnected as error:

@@ -35,13 +35,14 @@ class CutOff(Exception):
 
 @dataclass(slots=True)
 class Outgoing:
-    """A request as it is passed on. `more`: the body goes on after `first`."""
+    """A request as it is passed on. `more`: the body goes on after `first`. `to` names the receiver in problems."""
 
     method: str
     url: URL
     headers: Headers
     first: bytes
     more: bool
+    to: str = "replica"
 
 
 def open_session(connect_seconds: float) -> aiohttp.ClientSession:
@@ -62,8 +63,8 @@ async def exchange(
 ) -> None:
     """Pass a request on and its answer back; `extra` headers are added to the answer.
 
-    Raises NotConnected, BadUpstream (`replica_failed`) where it broke before an answer began, ReplicaTimeout, and
-    CutOff where it broke afterwards. Returns quietly where the client went away.
+    Raises NotConnected, BadUpstream (`<to>_failed`) where it broke before an answer began, ReplicaTimeout
+    (`<to>_timeout`), and CutOff where it broke afterwards. Returns quietly where the client went away.
     """
     response: aiohttp.ClientResponse | None = None
     try:
@@ -74,7 +75,7 @@ async def exchange(
         if not guard.interrupted():
             raise
         if guard.late:
-            raise ReplicaTimeout("replica_timeout", "The replica took too long to begin its answer.") from None
+            raise ReplicaTimeout(f"{out.to}_timeout", f"The {out.to} took too long to begin its answer.") from None
     finally:
         guard.stop()
         if response is not None:
@@ -94,7 +95,7 @@ async def _ask(session: aiohttp.ClientSession, out: Outgoing, guard: Guard) -> a
             raise CutOff from error
         log.warning("no answer from behind the gateway", url=str(out.url.origin()), error=repr(error))
         raise BadUpstream(
-            "replica_failed", "The replica broke off before it answered; it may have done what was asked."
+            f"{out.to}_failed", f"The {out.to} broke off before it answered; it may have done what was asked."
         ) from error
 
 

@@ -13,6 +13,9 @@ from gateway.context import Context
 from gateway.domain.api_key import SHOWN, ApiKey, KeyState, digest_of
 from gateway.storage import active_keys, keys
 
+LAST_YEAR = 9998
+"""Later hours leave the calendar when they are turned into another time zone."""
+
 
 async def add_key(
     context: Context, uow: UnitOfWork, who: Principal, name: str, expires_at: datetime | None, secret: str
@@ -35,12 +38,14 @@ def _in_utc(name: str, expires_at: datetime | None, now: datetime) -> datetime |
         faults.append(Fault("name", "The name needs something to read, without control characters."))
     expires = expires_at
     if expires is not None:
-        expires = expires.replace(tzinfo=UTC) if expires.tzinfo is None else expires.astimezone(UTC)
+        expires = expires.replace(tzinfo=UTC) if expires.tzinfo is None else expires
         if expires <= now:
             faults.append(Fault("expires_at", "That is past. Give a later hour, or none."))
+        elif expires.year > LAST_YEAR:
+            faults.append(Fault("expires_at", f"Give an hour before {LAST_YEAR + 1}, or none."))
     if faults:
         raise Invalid("invalid_api_key", "The API key can't be made like this.", faults=faults)
-    return expires
+    return expires.astimezone(UTC) if expires is not None else None
 
 
 async def revoke_key(context: Context, who: Principal, key_id: str) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Awaitable
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
+import structlog
+
 from common.kernel.errors import BadUpstream, NotFound, Problem, Unavailable
 from common.web.calls import Relayed
 from common.web.identity import Principal
@@ -18,6 +20,8 @@ from gateway.context import Context
 from gateway.domain.routing import OWNERS
 from gateway.schemas import Counts, Devices, JobOverview, Overview, Part, Services, Usage, Whole
 from gateway.upstreams import ask
+
+log = structlog.get_logger("gateway")
 
 PAGE = 500
 MOST_PAGES = 20
@@ -76,6 +80,9 @@ async def _or_unavailable(part: Awaitable[P], empty: P) -> P:
         return await part
     except Problem as problem:
         return empty.model_copy(update={"available": False, "reason": problem.detail})
+    except (KeyError, TypeError) as error:
+        log.warning("an owner's answer is not as agreed", error=repr(error))
+        return empty.model_copy(update={"available": False, "reason": "Its owner's answer can't be understood."})
 
 
 async def _count(asking: _Asking, collection: str) -> Counts:
