@@ -81,12 +81,18 @@ def test_every_command_takes_o_json_and_says_what_it_does(path: tuple[str, ...])
 
 @pytest.fixture
 def things(stub: Stub, here: Path) -> dict[str, str]:
-    """One of everything, and files to send."""
+    """See `furnish`."""
+    return furnish(stub, here)
+
+
+def furnish(stub: Stub, here: Path) -> dict[str, str]:
+    """One of everything on the platform, and files to send in the folder `here`; gives the ids."""
     (here / "digits.zip").write_bytes(b"zip" * 900)
     (here / "password").write_text("right\n")
-    (here / "code").mkdir()
+    (here / "code").mkdir(exist_ok=True)
     (here / "code" / "train.py").write_text("")
-    (here / "algorithm.json").write_text(json.dumps({"name": "mine", "purpose": "x/y", "formats": ["dir"]}))
+    definition = {"name": "mine", "purpose": "x/y", "formats": ["dir"], "training": {"command": ["python", "train.py"]}}
+    (here / "algorithm.json").write_text(json.dumps(definition))
     (here / "image.png").write_bytes(b"png")
     stub.labels = [(b"png", "3")]
     dataset = stub.add("datasets", "ds", name="digits", state="ready", online=True, current_version=None)
