@@ -1,0 +1,40 @@
+"""Real servers, started when the first test asks and ended with the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers.postgres import Postgres
+from tests.servers.rabbitmq import RabbitMQ
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQ]:
+    """The broker. A test that kills it starts it again."""
+    server = RabbitMQ()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The database server. A test that kills it starts it again."""
+    server = Postgres()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def vhost(rabbitmq: RabbitMQ) -> Iterator[str]:
+    """A virtual host for one test; its name."""
+    name = rabbitmq.create()
+    yield name
+    rabbitmq.drop(name)

@@ -1,0 +1,72 @@
+"""A TCP proxy that can swallow everything without a word, as a broken network does, or cut every connection."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+
+class Proxy:
+    """Passes a loopback port on to another; `async with` opens and closes it."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.port = 0
+        self._passing = asyncio.Event()
+        self._passing.set()
+        self._streams: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.cut()
+
+    def black_hole(self) -> None:
+        """From now on nothing passes, and nobody is told."""
+        self._passing.clear()
+
+    def heal(self) -> None:
+        """Pass again, also what was held back."""
+        self._passing.set()
+
+    def cut(self) -> None:
+        """Reset every connection."""
+        for stream in tuple(self._streams):
+            stream.transport.abort()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._streams.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._passing.wait()
+            there, onward = await asyncio.open_connection("127.0.0.1", self.target)
+            self._streams.add(onward)
+            ways = [asyncio.create_task(self._pass(*way)) for way in ((reader, onward), (there, writer))]
+            self._tasks.update(ways)
+            await asyncio.gather(*ways, return_exceptions=True)
+        except OSError:
+            writer.transport.abort()  # nobody listens there: neither do we
+        finally:
+            self._tasks.discard(task)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await self._passing.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.transport.abort() if self._passing.is_set() else None
