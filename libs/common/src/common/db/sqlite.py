@@ -100,6 +100,6 @@ async def connect(path: str, *, durable: bool) -> OneCrossing:
     try:
         await connection.cross(set_up)
     except BaseException:  # cancelled as well: nobody else will ever end its thread
-        connection.stop()  # type: ignore[no-untyped-call]
+        connection.stop()
         raise
     return connection
