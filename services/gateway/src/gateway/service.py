@@ -10,6 +10,7 @@ from common.service import Platform, Service
 from common.web.app import create_app
 from gateway import api
 from gateway.context import Context
+from gateway.dataplane.owner import Owner
 from gateway.dataplane.serve import DataPlane
 from gateway.dataplane.table import RouteTable
 from gateway.domain.routing import GATEWAY
@@ -33,7 +34,8 @@ def build(platform: Platform, settings: Settings | None, upstreams: Mapping[str,
     """
     settings = settings or Settings()
     context = _context(platform, settings, upstreams)
-    data_plane = DataPlane(context.routes, context.authenticator, settings, trace_of)
+    owner = Owner(context.kit.calls, context.routes)
+    data_plane = DataPlane(context.routes, owner, context.authenticator, settings, trace_of)
     own = create_app(GATEWAY, "Modelyard", platform.keyring, *api.ROUTERS)
     own.include_router(api.ROOT)
     own.state.context = context

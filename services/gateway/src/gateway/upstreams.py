@@ -19,6 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 from yarl import URL
 
 from common.kernel.errors import Unavailable
+from gateway.domain.paths import in_ascii
 from gateway.proxy.guard import Guard
 from gateway.proxy.headers import Headers, passed_on
 from gateway.proxy.http import CutOff, NotConnected, Outgoing, exchange, open_session
@@ -76,7 +77,7 @@ def target_of(scope: Scope) -> str:
     """Path and query as they were sent."""
     raw = scope.get("raw_path") or quote(scope["path"]).encode()
     query = scope.get("query_string", b"")
-    return (raw + b"?" + query if query else raw).decode("latin-1")
+    return in_ascii(raw + b"?" + query if query else raw)
 
 
 @dataclass(frozen=True)

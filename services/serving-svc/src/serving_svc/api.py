@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import ColumnElement
 
+from common.contracts.service import ServiceSnapshot
 from common.kernel.errors import NotFound
 from common.web.access import Permission, permits, require_change, require_see, visible
 from common.web.identity import Caller, Principal
@@ -64,6 +65,13 @@ async def list_services(
 async def show(service: str, who: Caller, context: Ctx) -> ServiceOut:
     """One service, with what it waits for."""
     return await _told(context, await _seen(context, who, service))
+
+
+@router.get("/services/{service}/snapshot", **permits(Permission.SERVICE))
+async def snapshot(service: str, context: Ctx) -> ServiceSnapshot:
+    """All that the data plane needs of it, when it has not heard the latest yet."""
+    async with context.kit.store.reading() as connection:
+        return ServiceSnapshot(**(await SERVICES.get(connection, service)).facts())
 
 
 @router.patch("/services/{service}", **permits(Permission.CHANGE))

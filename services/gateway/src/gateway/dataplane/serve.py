@@ -18,9 +18,10 @@ from common.ports.routes import Route
 from common.web.access import may_see
 from common.web.identity import Principal
 from common.web.problems import as_problem
+from gateway.dataplane.owner import Owner
 from gateway.dataplane.table import STOPPED, Entry, RouteTable
 from gateway.domain.balance import Target, pick
-from gateway.domain.paths import is_safe
+from gateway.domain.paths import in_ascii, is_safe
 from gateway.identity.authenticator import Authenticator
 from gateway.proxy import websocket
 from gateway.proxy.answers import answer_problem
@@ -48,8 +49,11 @@ class Call:
 class DataPlane:
     """Serves `/serve/…`, HTTP and WebSocket. `open` it in the loop that it runs in."""
 
-    def __init__(self, routes: RouteTable, authenticator: Authenticator, settings: Settings, trace: TraceOf) -> None:
+    def __init__(
+        self, routes: RouteTable, owner: Owner, authenticator: Authenticator, settings: Settings, trace: TraceOf
+    ) -> None:
         self._routes = routes
+        self._owner = owner
         self._authenticator = authenticator
         self._settings = settings
         self._trace = trace
@@ -116,6 +120,9 @@ class DataPlane:
         verified = verified or await self._authenticator.authenticate(authorization)
         service = name.decode("latin-1")
         entry = self._routes.find(service)
+        if entry is None or not entry.targets:
+            await self._owner.refresh(service)
+            entry = self._routes.find(service)
         if entry is None or not _may_call(verified.principal, entry.route):
             raise missing("service", service)
         query = scope["query_string"]
@@ -123,7 +130,7 @@ class DataPlane:
         headers = passed_on(scope["headers"])
         headers.append((b"x-forwarded-prefix", _RAW_PREFIX + name))
         headers.append((b"x-forwarded-proto", scope["scheme"].encode()))
-        return Call(entry, target.decode("latin-1"), headers)
+        return Call(entry, in_ascii(target), headers)
 
     async def _pass_on(self, call: Call, scope: Scope, receive: Receive, send: Send, extra: Headers) -> None:
         """To one replica after another until one takes the connection; what was sent once is never sent again."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import string
+from urllib.parse import quote
+
 _ESCAPED = (b"%2e", b"%2f", b"%5c", b"%00", b"%0a", b"%0d")
+_ALL_ASCII = string.printable
+_ALL_ASCII = string.printable
 
 
 def is_safe(raw: bytes) -> bool:
@@ -15,3 +20,8 @@ def is_safe(raw: bytes) -> bool:
         lowered = raw.lower()
         return not any(escaped in lowered for escaped in _ESCAPED)
     return True
+
+
+def in_ascii(raw: bytes) -> str:
+    """A path or query as it is written on the wire: bytes that some clients send bare are escaped (RFC 3986 §2.1)."""
+    return raw.decode("ascii") if raw.isascii() else quote(raw, safe=_ALL_ASCII)

@@ -58,22 +58,24 @@ def decide(
     retry_at: datetime | None = None,
     drain_seconds: float = 0.5,
     told: bool = True,
+    patience_seconds: float = 30.0,
 ) -> Decision:
     """What brings `replicas` to the number wanted.
 
     Of too many those leave first that are not ready, then the newest. One that is routed to is drained first: it is
-    stopped `drain_seconds` after its address was taken away, and not before the others were `told`. While replicas
-    die and none is ready, one is tried at a time, and none before `retry_at`.
+    stopped `drain_seconds` after its address was taken away, and not before the others were `told` (unless that takes
+    longer than `patience_seconds`). While replicas die and none is ready, one is tried at a time, and none before
+    `retry_at`.
     """
     active = [replica for replica in replicas if replica.active]
     surplus = _surplus(active, wanted)
     drain = tuple(replica.id for replica in surplus if replica.ready)
     stop = [replica.id for replica in surplus if not replica.ready]
-    drained = now - timedelta(seconds=drain_seconds)
+    drained = now - timedelta(seconds=drain_seconds if told else max(drain_seconds, patience_seconds))
     for replica in replicas:
         if replica.leaving:
             continue
-        if replica.sick or (told and replica.draining_at is not None and replica.draining_at <= drained):
+        if replica.sick or (replica.draining_at is not None and replica.draining_at <= drained):
             stop.append(replica.id)
     return Decision(_missing(wanted, active, now, deaths, retry_at), drain, tuple(stop))
 

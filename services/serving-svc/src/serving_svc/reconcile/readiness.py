@@ -42,7 +42,7 @@ class Readiness:
                 self._asking[kept.replica.id] = task
         self._failures = {kept.replica.id: self._failures.get(kept.replica.id, 0) for kept in there}
         settings = self._context.settings
-        starting = any(not kept.replica.ready for kept in there)
+        starting = any(not kept.replica.ready and kept.workload.phase == Phase.RUNNING for kept in there)
         self.loop.every = settings.probe_starting if starting else settings.probe_running
 
     async def close(self) -> None:
