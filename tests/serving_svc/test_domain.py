@@ -87,6 +87,7 @@ def test_drained_replicas_are_stopped_only_when_others_were_told() -> None:
     draining = Replica("rep-1", NOW, ready=True, draining_at=NOW)
     assert decide(0, [draining], AT, told=False).nothing
     assert decide(0, [draining], AT, told=True).stop == ("rep-1",)
+    assert decide(0, [draining], NOW + timedelta(seconds=30), told=False).stop == ("rep-1",), "not for ever"
     assert decide(0, [draining], NOW + timedelta(seconds=0.1), drain_seconds=0.5).nothing
 
 

@@ -63,8 +63,12 @@ async def test_replicas_as_processes(tmp_path: Path) -> None:
         await house.act(service, "start", replicas=2)
         await house.reach(service, "running", ready=2)
         replica, process = await pid(house, service)
-        log = await house.alice.get(f"/services/{service}/replicas/{replica}/log")
-        assert "POST /classify" in log.text
+
+        async def logged() -> bool:
+            log = await house.alice.get(f"/services/{service}/replicas/{replica}/log")
+            return "POST /classify" in log.text
+
+        await house.until(logged)
         os.kill(process, signal.SIGKILL)
 
         async def replaced() -> bool:

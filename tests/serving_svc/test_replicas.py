@@ -187,16 +187,16 @@ async def test_one_that_died_during_a_restart_is_noticed(tmp_path: Path) -> None
         await house.reach(service, "running", ready=1)
 
 
-async def test_stopping_and_starting_at_once(tmp_path: Path) -> None:
+async def test_starting_while_the_old_replica_still_ends(tmp_path: Path) -> None:
     async with yard(tmp_path / "home") as house:
         house.replicas.obeys_stop = False
         service = await started(house, 1)
         await house.reach(service, "running", ready=1)
+        old = house.replicas.started[0]
         await house.act(service, "stop")
+        await house.until(lambda: _asked(house, old))
         assert (await house.act(service, "start", replicas=1)).json()["state"] == "starting"
         await house.reach(service, "running", ready=1)
-        old = house.replicas.started[0]
-        await house.until(lambda: _asked(house, old))
         house.replicas.ends(old, 143, "stopped")
 
         async def one_left() -> bool:
@@ -205,6 +205,16 @@ async def test_stopping_and_starting_at_once(tmp_path: Path) -> None:
         await house.until(one_left)
         seen = await house.show(service)
         assert (seen["state"], seen["deaths"]) == ("running", 0)
+
+
+async def test_stopping_and_starting_at_once_keeps_what_runs(tmp_path: Path) -> None:
+    async with yard(tmp_path / "home", settings=QUICK.model_copy(update={"drain_seconds": 5.0})) as house:
+        service = await started(house, 2)
+        await house.reach(service, "running", ready=2)
+        await house.act(service, "stop")
+        await house.act(service, "start", replicas=2)
+        await house.reach(service, "running", ready=2)
+        assert (await house.show(service))["deaths"] == 0
 
 
 async def _asked(house: Yard, replica: str) -> bool:
