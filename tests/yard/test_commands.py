@@ -14,6 +14,7 @@ import typer.main
 
 from tests.yard.stub import KEY, TOKEN, Stub
 from yard.cli.main import app, main
+from yard.cli.output import _fitting
 from yard.config import config_path, read
 
 ID = "nothing-00000000000000000000000000"
@@ -218,6 +219,14 @@ def test_a_list_as_a_table_that_cuts_nothing_off(yard: Any, stub: Stub) -> None:
     assert shown.splitlines()[0].split()[:2] == ["ID", "NAME"]
     assert made["id"] in shown
     assert name in shown
+
+
+def test_a_narrow_screen_gets_fewer_columns() -> None:
+    cells = [["x" * 30, "name", "state", "y" * 40]]
+    titles = ["ID", "NAME", "STATE", "OWNER"]
+    assert _fitting(titles, cells, 200) == 4
+    assert _fitting(titles, cells, 80) == 3
+    assert _fitting(titles, cells, 20) == 3
 
 
 def test_an_empty_list_says_so(yard: Any) -> None:

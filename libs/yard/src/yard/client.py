@@ -16,7 +16,7 @@ from yard.api.people import ApiKeys, Users, login
 from yard.api.services import Services
 from yard.http import Http
 from yard.pace import Time
-from yard.shapes import Login
+from yard.shapes import Import, Job, Login, Service
 
 
 class Client:
@@ -66,15 +66,15 @@ class Client:
         """A client for the same platform with another identity."""
         return Client(self.address, token, api_key=api_key, **self._how)
 
-    def wait_import(self, dataset_id: str, import_id: str, **how: Any) -> Any:
+    def wait_import(self, dataset_id: str, import_id: str, **how: Any) -> Import:
         """See `datasets.wait_import`."""
         return self.datasets.wait_import(dataset_id, import_id, **how)
 
-    def wait_job(self, job_id: str, **how: Any) -> Any:
+    def wait_job(self, job_id: str, **how: Any) -> Job:
         """See `jobs.wait`."""
         return self.jobs.wait(job_id, **how)
 
-    def wait_service(self, service_id: str, **how: Any) -> Any:
+    def wait_service(self, service_id: str, **how: Any) -> Service:
         """See `services.wait`."""
         return self.services.wait(service_id, **how)
 

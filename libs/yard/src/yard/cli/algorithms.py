@@ -21,8 +21,8 @@ engines = noun("Engines: the environments that run code without an image of its 
 LIST = (
     Column("ID", "id"),
     Column("NAME", "name"),
-    Column("PURPOSE", "purpose"),
     Column("STATE", "state"),
+    Column("PURPOSE", "purpose"),
     Column("VISIBILITY", "visibility"),
     Column("FORMATS", "formats", forms.pairs),
     Column("OWNER", "owner"),

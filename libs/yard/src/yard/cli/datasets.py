@@ -22,8 +22,8 @@ app = noun("Datasets: upload, put online, look inside.")
 LIST = (
     Column("ID", "id"),
     Column("NAME", "name"),
-    Column("PURPOSE", "purpose"),
     Column("STATE", "state"),
+    Column("PURPOSE", "purpose"),
     Column("VISIBILITY", "visibility"),
     Column("FILES", "current_version.files"),
     Column("SIZE", "current_version.bytes", forms.size),

@@ -30,12 +30,12 @@ LIST = (
     Column("ID", "id"),
     Column("NAME", "name"),
     Column("STATE", "state"),
+    Column("CREATED", "created_at", forms.moment),
     Column("REASON", "reason"),
-    Column("METRICS", "metrics", forms.pairs),
     Column("ALGORITHM", "algorithm", forms.name_of),
     Column("DATASET", "dataset", forms.name_of),
+    Column("METRICS", "metrics", forms.pairs),
     Column("OWNER", "owner"),
-    Column("CREATED", "created_at", forms.moment),
 )
 ONE = (
     *(Column(title, title) for title in ("id", "name", "description", "owner", "state", "reason", "detail", "note")),

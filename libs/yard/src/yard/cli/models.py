@@ -21,9 +21,9 @@ LIST = (
     Column("PURPOSE", "purpose"),
     Column("FILES", "files"),
     Column("SIZE", "bytes", forms.size),
+    Column("CREATED", "created_at", forms.moment),
     Column("METRICS", "metrics", forms.pairs),
     Column("OWNER", "owner"),
-    Column("CREATED", "created_at", forms.moment),
 )
 ONE = (
     *(Column(title, title) for title in ("id", "name", "description", "owner", "visibility", "purpose", "files")),

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _WIDE = 4000
 """Columns of a table that is not shown on a screen: nothing is ever cut off."""
+_BETWEEN = 2
+"""Blanks between two columns."""
+_LEAST = 3
+"""Columns that a table has on the narrowest screen; they are folded there."""
 
 
 class Output(StrEnum):
@@ -55,7 +59,7 @@ def put_json(value: Any, *, line: bool = False) -> None:
 
 
 def put_list(items: Iterable[Mapping[str, Any]], columns: Columns, output: Output, *, noun: str = "") -> None:
-    """Some resources, one a line."""
+    """Some resources, one a line. A narrow screen shows fewer columns; a pipe gets them all."""
     rows = list(items)
     if output is Output.JSON:
         put_json(rows)
@@ -102,13 +106,25 @@ def _put_table(rows: list[Mapping[str, Any]], columns: Columns) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for number, column in enumerate(columns):
-        table.add_column(column.title, no_wrap=number == 0, overflow="fold")
-    for row in rows:
-        cells = [column.form(field_of(row, column.field)) for column in columns]
-        table.add_row(*(Text(cell, style=forms.colour(cell)) for cell in cells))
     screen = console()
+    cells = [[column.form(field_of(row, column.field)) for column in columns] for row in rows]
+    fitting = _fitting([column.title for column in columns], cells, screen.width)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _BETWEEN, 0, 0))
+    for number, column in enumerate(columns[:fitting]):
+        table.add_column(column.title, no_wrap=number == 0, overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(cell, style=forms.colour(cell)) for cell in row[:fitting]))
     with screen.capture() as shown:
         screen.print(table)
     sys.stdout.write("\n".join(line.rstrip() for line in shown.get().splitlines()) + "\n")
+
+
+def _fitting(titles: list[str], cells: list[list[str]], width: int) -> int:
+    """How many columns, from the left, a screen has room for; those that matter least stand on the right."""
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, [title, *(row[n] for row in cells)])) for n, title in enumerate(titles)]
+    fitting = len(titles)
+    while fitting > _LEAST and sum(widths[:fitting]) + _BETWEEN * (fitting - 1) > width:
+        fitting -= 1
+    return fitting
