@@ -14,7 +14,7 @@ import typer.main
 
 from tests.yard.stub import KEY, TOKEN, Stub
 from yard.cli.main import app, main
-from yard.cli.output import _fitting
+from yard.cli.output import fitting_columns
 from yard.config import config_path, read
 
 ID = "nothing-00000000000000000000000000"
@@ -224,9 +224,9 @@ def test_a_list_as_a_table_that_cuts_nothing_off(yard: Any, stub: Stub) -> None:
 def test_a_narrow_screen_gets_fewer_columns() -> None:
     cells = [["x" * 30, "name", "state", "y" * 40]]
     titles = ["ID", "NAME", "STATE", "OWNER"]
-    assert _fitting(titles, cells, 200) == 4
-    assert _fitting(titles, cells, 80) == 3
-    assert _fitting(titles, cells, 20) == 3
+    assert fitting_columns(titles, cells, 200) == 4
+    assert fitting_columns(titles, cells, 80) == 3
+    assert fitting_columns(titles, cells, 20) == 3
 
 
 def test_an_empty_list_says_so(yard: Any) -> None:

@@ -108,7 +108,7 @@ def _put_table(rows: list[Mapping[str, Any]], columns: Columns) -> None:
 
     screen = console()
     cells = [[column.form(field_of(row, column.field)) for column in columns] for row in rows]
-    fitting = _fitting([column.title for column in columns], cells, screen.width)
+    fitting = fitting_columns([column.title for column in columns], cells, screen.width)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _BETWEEN, 0, 0))
     for number, column in enumerate(columns[:fitting]):
         table.add_column(column.title, no_wrap=number == 0, overflow="fold")
@@ -119,7 +119,7 @@ def _put_table(rows: list[Mapping[str, Any]], columns: Columns) -> None:
     sys.stdout.write("\n".join(line.rstrip() for line in shown.get().splitlines()) + "\n")
 
 
-def _fitting(titles: list[str], cells: list[list[str]], width: int) -> int:
+def fitting_columns(titles: list[str], cells: list[list[str]], width: int) -> int:
     """How many columns, from the left, a screen has room for; those that matter least stand on the right."""
     from rich.cells import cell_len
 
