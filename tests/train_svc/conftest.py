@@ -12,7 +12,9 @@ from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import select
 
+from common.db.tables import outbox
 from common.ports.inventory import Device, Node
 from common.service import Service
 from tests.support.fake_runtime import FakeRuntime
@@ -50,7 +52,6 @@ class Yard:
     owners: Owners
     nodes: Nodes
     alice: httpx2.AsyncClient
-    heard: list[Any] = field(default_factory=list)
 
     @property
     def service(self) -> Service:
@@ -101,11 +102,7 @@ class Yard:
         return (await self.get(f"/jobs/{job_id}/attempts"))["items"][-1]["id"]
 
     async def events(self, *types: str) -> list[dict[str, Any]]:
-        """What train-svc has told, in order: type, subject and data."""
-        from sqlalchemy import select
-
-        from common.db.tables import outbox
-
+        """What train-svc has told, in order."""
         async with self.context.kit.store.reading() as connection:
             rows = (await connection.execute(select(outbox.c.payload).order_by(outbox.c.id))).scalars()
             told = [json.loads(row) for row in rows]
@@ -130,11 +127,11 @@ async def eventually(check: Callable[[], Awaitable[Any]]) -> Any:
 
 @asynccontextmanager
 async def open_yard(
-    home: Path, runtime: Any = None, nodes: Nodes | None = None, **settings: Any
+    home: Path, runtime: Any = None, owners: Owners | None = None, **settings: Any
 ) -> AsyncIterator[Yard]:
     """train-svc with what it needs; stopped and opened again on the same home it goes on."""
     runtime = runtime or FakeRuntime()
-    owners, nodes = Owners(), nodes or Nodes()
+    owners, nodes = owners or Owners(), Nodes()
     chosen = Settings(stream_poll_seconds=0.02, **settings)
     builds = [owners.datasets.build, owners.algorithms.build, lambda platform: build(platform, chosen)]
     async with running(home, builds, runtime=runtime, inventory=nodes) as house:

@@ -1,0 +1,175 @@
+"""The ledger under everybody's requests: no device twice, in order, once whatever is heard twice or out of order."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+
+from common.contracts.allocation import AllocationCancelled, AllocationReleased, AllocationRequested
+from common.contracts.shared import Resources
+from common.db.database import Database
+from common.db.migrate import downgrade, upgrade
+from common.db.uow import Store
+from common.kernel.clock import ManualClock
+from common.ports.inventory import Node
+from tests.train_svc.conftest import Nodes, Yard, eventually, gpus
+from train_svc.domain import scheduling
+from train_svc.domain.allocation import Allocation, AllocationState
+from train_svc.ledger import Ledger, granted_now, waiting_in_order
+from train_svc.service import MIGRATIONS
+from train_svc.storage import allocations, granted_devices
+
+
+class Books:
+    """A ledger over a database of its own."""
+
+    def __init__(self, folder: Path, *nodes: Node) -> None:
+        database = Database(f"sqlite+aiosqlite:///{folder / 'ledger.sqlite3'}", durable=False)
+        self.store = Store(database, "train-svc", ManualClock())
+        self.ledger = Ledger(Nodes(list(nodes)), cpu_overcommit=1.0, on_grant=self._on_grant)
+        self.granted_jobs: list[str] = []
+
+    async def _on_grant(self, _uow: Any, allocation: Allocation) -> None:
+        self.granted_jobs.append(allocation.id)
+
+    async def open(self) -> Books:
+        await upgrade(self.store.database, MIGRATIONS)
+        await self.ledger.look()
+        return self
+
+    async def ask(self, name: str, resources: Resources, kind: Any = "replica") -> Allocation:
+        ask = AllocationRequested(id=name, workload=f"w-{name}", kind=kind, owner="alice", resources=resources)
+        async with self.store.work() as uow:
+            return await self.ledger.submit(uow, ask)
+
+    async def free(self, name: str) -> None:
+        async with self.store.work() as uow:
+            await self.ledger.free(uow, name, f"w-{name}", "replica", "alice")
+
+    async def check(self) -> None:
+        """What holds at all times: the rows of devices are what is granted, and nothing fits that is first in line."""
+        async with self.store.reading() as connection:
+            granted, waiting = await granted_now(connection), await waiting_in_order(connection)
+            rows = (await connection.execute(select(granted_devices))).all()
+        held = {(p.node, d, a.id) for a in granted for p in a.placements for d in p.devices}
+        assert {tuple(row) for row in rows} == held
+        left = scheduling.free(self.ledger.nodes, [a.as_held() for a in granted])
+        assert all(node.cpu >= -1e-6 and node.memory >= 0 for node in left)
+        if waiting:
+            assert scheduling.place(waiting[0].resources, left) is None
+
+
+ASKS = st.builds(
+    Resources,
+    cpu=st.sampled_from([0.5, 1.0, 3.0]),
+    accelerator=st.just("gpu"),
+    count=st.integers(1, 2),
+    nodes=st.integers(1, 2),
+)
+STEPS = st.lists(st.tuples(st.sampled_from(["ask", "free", "again"]), st.integers(0, 7), ASKS), max_size=25)
+
+
+@settings(max_examples=25, deadline=None)
+@given(STEPS)
+def test_asked_and_freed_in_any_order_and_any_number_of_times(steps) -> None:
+    asyncio.run(_any_order(steps))
+
+
+async def _any_order(steps: list[tuple[str, int, Resources]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        books = await Books(Path(folder), gpus(2, "a", cpu=4), gpus(3, "b", cpu=4)).open()
+        freed: set[str] = set()
+        for step, number, resources in steps:
+            name = f"alloc-{number}"
+            if step == "free":
+                await books.free(name)
+                freed.add(name)
+            else:
+                state = (await books.ask(name, resources)).state
+                assert not (name in freed and state in (AllocationState.WAITING, AllocationState.GRANTED))
+            await books.check()
+        for number in range(8):
+            await books.free(f"alloc-{number}")
+        await books.check()
+        async with books.store.reading() as connection:
+            assert await granted_now(connection) == []
+        await books.store.database.close()
+
+
+async def test_the_database_itself_refuses_a_device_given_twice(tmp_path: Path) -> None:
+    books = await Books(tmp_path, gpus(1)).open()
+    await books.ask("alloc-1", Resources(accelerator="gpu", count=1))
+    twice = insert(granted_devices).values(node="one", device="gpu-0", allocation="alloc-2")
+    async with books.store.work() as uow:
+        with pytest.raises(IntegrityError):
+            await uow.connection.execute(twice)
+    await downgrade(books.store.database, MIGRATIONS, "train@base")
+    await books.store.database.close()
+
+
+async def test_a_request_that_comes_after_it_was_cancelled_gets_nothing(tmp_path: Path) -> None:
+    books = await Books(tmp_path, gpus(1)).open()
+    await books.free("alloc-1")
+    assert (await books.ask("alloc-1", Resources(cpu=1))).state == AllocationState.CANCELLED
+    await books.store.database.close()
+
+
+async def test_only_jobs_are_granted_here_the_others_are_told(tmp_path: Path) -> None:
+    books = await Books(tmp_path, gpus(1)).open()
+    await books.ask("alloc-1", Resources(), kind="job")
+    await books.ask("alloc-2", Resources(), kind="notebook")
+    assert books.granted_jobs == ["alloc-1"]
+    await books.store.database.close()
+
+
+async def test_a_node_that_comes_is_used_by_those_who_wait(tmp_path: Path) -> None:
+    books = await Books(tmp_path, Node("one", 2, 1 << 30)).open()
+    await books.ask("alloc-1", Resources(cpu=2))
+    assert (await books.ask("alloc-2", Resources(cpu=2))).state == AllocationState.WAITING
+    assert not await books.ledger.look()
+    books.ledger.inventory.items.append(Node("two", 2, 1 << 30))  # type: ignore[attr-defined]
+    assert await books.ledger.look()
+    async with books.store.work() as uow:
+        assert await books.ledger.fill(uow) == 1
+    await books.store.database.close()
+
+
+async def test_replicas_ask_by_events_and_are_answered_by_events(yard: Yard) -> None:
+    other = yard.owners.datasets
+
+    def asks(number: int, cpu: float) -> AllocationRequested:
+        return AllocationRequested(
+            id=f"alloc-r{number}", workload=f"rep-{number}", kind="replica", owner="bob", resources=Resources(cpu=cpu)
+        )
+
+    for request in (asks(1, 6.0), asks(2, 6.0), asks(3, 99.0)):
+        await other.tell(request)
+    (granted,) = await eventually(lambda: yard.events("allocation.granted"))
+    assert granted["data"]["workload"] == "rep-1"
+    (refused,) = await eventually(lambda: yard.events("allocation.refused"))
+    assert (refused["data"]["code"], refused["data"]["largest"]["cpu"]) == ("never_fits", 8.0)
+    job = await yard.job(resources={"cpu": 2})
+    assert job["state"] == "queued"
+    assert (await yard.client("bob").get("/allocations?state=waiting")).json()["items"][0]["position"] == 1
+    (queue,) = (await yard.get("/queues"))["items"]
+    assert [place["workload"] is None for place in queue["waiting"]] == [True, False]
+    await other.tell(AllocationCancelled(id="alloc-r2", workload="rep-2"))
+    await yard.until(job["id"], "running")
+    await other.tell(AllocationReleased(id="alloc-r1", workload="rep-1"))
+    await other.tell(AllocationReleased(id="alloc-r1", workload="rep-1"))
+
+    async def freed() -> bool:
+        (node,) = (await yard.get("/nodes"))["items"]
+        return bool(node["cpu_free"] == 6.0)
+
+    await eventually(freed)
+    async with yard.context.kit.store.reading() as connection:
+        assert (await allocations.get(connection, "alloc-r1")).state == AllocationState.RELEASED
