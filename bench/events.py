@@ -40,7 +40,7 @@ class Effects:
     async def on_offline(self, uow: UnitOfWork, heard: Heard[DatasetOffline]) -> None:
         """One row, the effect."""
         await uow.connection.execute(text("INSERT INTO effects VALUES (:id)"), {"id": heard.data.id})
-        uow.after_commit(lambda: self.done.setdefault(heard.data.id, time.perf_counter()))
+        uow.after_commit(lambda: self.done.update({heard.data.id: time.perf_counter()}))
 
 
 async def measured(folder: Path) -> tuple[float, list[float]]:

@@ -51,8 +51,9 @@ def prepare(client: Client) -> dict[str, Any]:
         {"name": "clock", "purpose": "text/classification", "formats": ["dir"], "training": part}
     )
     with tempfile.TemporaryDirectory() as folder:
-        code = Path(folder) / "main.py"
-        code.write_text("# the command needs none of it\n")
+        code = Path(folder) / "code"
+        code.mkdir()
+        (code / "main.py").write_text("# the command needs none of it\n")
         client.algorithms.put_code(algorithm["id"], "training", code)
         archive = Path(folder) / "texts.zip"
         with zipfile.ZipFile(archive, "w") as packed:
