@@ -9,9 +9,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.contracts.job import EndReason
-from common.db.leases import Lease
+from common.db.leases import Lease, LeaseLost
 from common.db.uow import UnitOfWork
-from common.kernel.errors import Conflict
+from common.kernel.errors import Conflict, Unavailable
 from common.kernel.ids import new_id
 from common.service import Loop
 from common.workloads import storage
@@ -58,6 +58,10 @@ class Keeper:
             except Conflict as stale:
                 log.info("service changed meanwhile, looked at again", service=service_id, reason=stale.detail)
                 self.loop.wake()
+            except (LeaseLost, Unavailable):
+                raise
+            except Exception:
+                log.exception("keeping one service failed, the others go on", service=service_id)
         await self._sweep()
 
     async def _has_to_do(self, connection: AsyncConnection, service: InferenceService) -> bool:

@@ -7,7 +7,7 @@ import asyncio
 import httpx2
 import structlog
 
-from common.db.leases import Lease
+from common.db.leases import Lease, LeaseLost
 from common.kernel.errors import Conflict
 from common.service import Loop
 from common.workloads.workload import Phase
@@ -61,8 +61,8 @@ class Readiness:
                 self._failures[replica.id] = 0
                 if not replica.ready:
                     await self._note(kept, lease, ready=True, ready_at=self._context.kit.store.clock.now())
-        except Conflict as stale:
-            log.info("replica changed meanwhile", replica=replica.id, reason=stale.detail)
+        except (Conflict, LeaseLost) as stale:
+            log.info("what was seen is not noted, it is looked at again", replica=replica.id, reason=str(stale))
         except Exception:
             log.exception("looking failed, will be tried again", replica=replica.id)
         finally:
