@@ -189,6 +189,20 @@ async def test_an_independent_test_set_is_the_test_part(yard: Yard) -> None:
     assert len(list((data / "test").rglob("*.txt"))) == len(list((data / "train").rglob("*.txt"))) == 8
 
 
+@pytest.mark.row("T2")
+async def test_without_a_split_nothing_is_held_out(yard: Yard) -> None:
+    job = await yard.job(split=None)
+    spec = yard.runtime.workloads[await yard.running(job["id"])].spec
+    data = next(mount.source for mount in spec.mounts if mount.name == "dataset")
+    assert sorted(path.name for path in data.iterdir()) == ["cat", "dog"]
+    draft = await yard.job(start=False)
+    assert draft["split"] == {"ratio": 0.8, "seed": 0}
+    whole = (await yard.alice.patch(f"/jobs/{draft['id']}", json={"split": None})).json()
+    assert whole["split"] is None
+    again = (await yard.alice.patch(f"/jobs/{draft['id']}", json={"split": {"ratio": 0.5}})).json()
+    assert again["split"] == {"ratio": 0.5, "seed": 0}
+
+
 @pytest.mark.row("T13", "T14")
 async def test_stopped_and_started_again_as_a_new_attempt(yard: Yard) -> None:
     job = await yard.job()

@@ -103,7 +103,7 @@ async def stop(context: Context, uow: UnitOfWork, who: Principal, job_id: str) -
 
 def edited(job: Job, changes: dict[str, object]) -> JobRequest:
     """The request with these fields changed. Raises NotADraft, Invalid (`invalid_job`) for a name or description."""
-    if job.state != JobState.DRAFT and (fixed := sorted(set(changes) - _EDITABLE)):
+    if job.state != JobState.DRAFT and (fixed := sorted(set(changes) - _EDITABLE - {"whole"})):
         raise NotADraft(fixed)
     request = replace(job.request, **changes)  # type: ignore[arg-type]
     raise_faults("job", [*name_faults(request.name), *description_faults(request.description)])

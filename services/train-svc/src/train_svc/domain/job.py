@@ -95,13 +95,17 @@ class SplitRequest:
 
 @dataclass(frozen=True)
 class JobRequest:
-    """Everything that a person says of a job. `time_limit_seconds` None takes the platform's (seed 001: 72 h)."""
+    """Everything that a person says of a job. `time_limit_seconds` None takes the platform's (seed 001: 72 h).
+
+    `split` None takes the usual one where the dataset has no test set of its own; with `whole`, nothing is held out.
+    """
 
     name: str
     algorithm_id: str
     dataset_id: str
     description: str = ""
     split: SplitRequest | None = None
+    whole: bool = False
     parameters: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     resources: ResourceRequest = field(default_factory=ResourceRequest)

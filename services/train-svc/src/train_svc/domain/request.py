@@ -45,7 +45,7 @@ def terms_of(request: JobRequest, algorithm: AlgorithmSnapshot, dataset: Dataset
     return Terms(
         algorithm=algorithm,
         dataset=dataset,
-        split=None if dataset.test_mode == INDEPENDENT else request.split or SplitRequest(),
+        split=None if request.whole or dataset.test_mode == INDEPENDENT else request.split or SplitRequest(),
         parameters=parameters.settled(training.parameters, request.parameters),
         resources=resources,
         time_limit_seconds=request.time_limit_seconds or house.default_time_limit,

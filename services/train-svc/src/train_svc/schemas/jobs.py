@@ -56,7 +56,7 @@ class JobIn(Asked):
     dataset_id: str = Field(max_length=80)
     dataset_after: int | None = Field(default=None, description="The dataset's version that was seen last")
     algorithm_after: int | None = Field(default=None, description="The algorithm's version that was seen last")
-    split: SplitIn | None = None
+    split: SplitIn | None = Field(default=None, description="0.8 unless given; null trains on all of it")
     parameters: dict[str, Value] = Field(default_factory=dict, max_length=200)
     environment: dict[str, str] = Field(default_factory=dict, max_length=200)
     resources: ResourcesIn = Field(default_factory=ResourcesIn)
@@ -72,6 +72,7 @@ class JobIn(Asked):
             dataset_id=self.dataset_id,
             description=self.description,
             split=self.split.asked() if self.split else None,
+            whole="split" in self.model_fields_set and self.split is None,
             parameters=dict(self.parameters),
             environment=dict(self.environment),
             resources=self.resources.asked(),
@@ -97,15 +98,16 @@ class JobPatch(Asked):
     priority: int | None = Field(default=None, ge=-1000, le=1000)
 
     def changes(self) -> dict[str, Any]:
-        """The fields to change, as the domain has them. Null takes away a split or a time limit."""
+        """The fields to change, as the domain has them. Null takes away a split (it trains on all) or a time limit."""
         given = self.model_fields_set - {"dataset_after", "algorithm_after"}
         nullable = {"split", "time_limit_seconds"}
         values = {name: getattr(self, name) for name in given}
-        return {
+        changes = {
             name: value.asked() if isinstance(value, SplitIn | ResourcesIn) else value
             for name, value in values.items()
             if value is not None or name in nullable
         }
+        return {**changes, "whole": changes["split"] is None} if "split" in changes else changes
 
 
 class AlgorithmNamed(BaseModel):
