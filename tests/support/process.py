@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -37,12 +39,28 @@ ADMIN_PASSWORD = "a-password-for-tests"
 _ALWAYS_MOVING = frozenset({"leases", "ledgers", "sqlite_sequence"})
 """Tables that change by themselves."""
 
+LOWEST_PORT, HIGHEST_PORT = 15000, 32000
+"""Below the range from which the system takes ports for connections: a client that tries again while nobody listens
+could otherwise be given the platform's own port."""
+
 R = TypeVar("R")
 
 
 def engine_cache() -> Path:
     """Where built engines are kept between runs; `make` says so by the same variable."""
     return Path(os.environ.get("YARD_ENGINE_CACHE") or REPOSITORY / ".cache" / "engines").absolute()
+
+
+def quiet_port() -> int:
+    """A free port that nobody is given by chance."""
+    while True:
+        port = random.randint(LOWEST_PORT, HIGHEST_PORT)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 def ensure_engine() -> Path:
@@ -67,8 +85,9 @@ class PlatformProcess:
 
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
-    port: int = 0
+    port: int = field(default_factory=quiet_port)
     lives: int = 0
+    kills: int = 0
     _child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -84,6 +103,11 @@ class PlatformProcess:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
+        self.launch()
+        until(self._answers, START_SECONDS, lambda: f"it did not start:\n{self.log_end()}")
+
+    def launch(self) -> None:
+        """Start its process, and don't wait for it."""
         assert self._child is None, "it runs already"
         with (self.home / "platform.log").open("ab") as log:
             self._child = subprocess.Popen(
@@ -96,8 +120,6 @@ class PlatformProcess:
                 start_new_session=True,
             )
         self.lives += 1
-        running = until(lambda: self._answers(), START_SECONDS, lambda: f"it did not start:\n{self.log_end()}")
-        self.port = int(running.rpartition(":")[2])
 
     def _environment(self) -> dict[str, str]:
         ours = {
@@ -122,6 +144,7 @@ class PlatformProcess:
 
     def kill(self) -> None:
         """kill -9, whatever it does at this moment."""
+        self.kills += 1
         self._end(signal.SIGKILL)
 
     def _end(self, number: signal.Signals) -> None:
@@ -220,6 +243,9 @@ def platform(**environment: str) -> Iterator[PlatformProcess]:
     try:
         process.start()
         yield process
+    except BaseException:
+        print(f"The end of the platform's log:\n{process.log_end(60)}")
+        raise
     finally:
         left = process.close()
     assert not left, f"still running: {left}"

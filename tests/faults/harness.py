@@ -1,0 +1,208 @@
+"""kill -9 at seeded moments of a journey, and the books balanced afterwards.
+
+A journey is code that works with a client and says at which stage it is; `Chaos` kills the platform's process while a
+stage is going on and starts it again. `balance` then proves from the databases that nothing was lost or done twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gateway.service
+from common.ports.bus import Subscription
+from embedded.house import BEHIND
+from embedded.platform import open_platform
+from embedded.settings import Settings
+from tests.support.process import PlatformProcess, until
+
+
+@dataclass(frozen=True)
+class Blow:
+    """One kill: so many seconds after the stage began, or after the restart before it began to start."""
+
+    after: float
+    while_starting: float | None = None
+    """Killed again so many seconds after it was started anew, before it answers."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How long a stage takes at least, in seconds, and how often it is hit."""
+
+    seconds: float
+    blows: tuple[int, int] = (1, 1)
+
+
+Plan = Mapping[str, Sequence[Blow]]
+
+
+def plan_of(seed: int, stages: Mapping[str, Stage], *, while_starting: float = 0.0) -> Plan:
+    """The kills of that seed. `while_starting` is the share of them that hits again during recovery."""
+    dice = random.Random(seed)
+
+    def blow(stage: Stage) -> Blow:
+        again = dice.uniform(0.05, 1.2) if dice.random() < while_starting else None
+        return Blow(dice.uniform(0, stage.seconds), again)
+
+    return {name: [blow(stage) for _ in range(dice.randint(*stage.blows))] for name, stage in stages.items()}
+
+
+@dataclass
+class Chaos:
+    """Carries a plan out. `hits` says how often each stage was hit while it went on, `late` how often at its end."""
+
+    platform: PlatformProcess
+    plan: Plan
+    hits: Counter[str] = field(default_factory=Counter)
+    late: Counter[str] = field(default_factory=Counter)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """The block is hit as planned; one that is over before its first blow is hit at its end."""
+        over = threading.Event()
+        failures: list[BaseException] = []
+        hitter = threading.Thread(target=self._hit, args=(name, over, failures), name=f"chaos {name}")
+        hitter.start()
+        try:
+            yield
+        finally:
+            over.set()
+            hitter.join()
+        if failures:
+            raise failures[0]
+
+    def _hit(self, name: str, over: threading.Event, failures: list[BaseException]) -> None:
+        try:
+            for blow in self.plan[name]:
+                if not over.wait(blow.after):
+                    self.hits[name] += 1
+                elif not self.hits[name] + self.late[name]:
+                    self.late[name] += 1
+                else:
+                    return
+                self._strike(blow)
+        except BaseException as failure:  # noqa: BLE001 - raised again by the stage, in the test's own thread
+            failures.append(failure)
+
+    def _strike(self, blow: Blow) -> None:
+        self.platform.kill()
+        if blow.while_starting is not None:
+            self.platform.launch()
+            time.sleep(blow.while_starting)
+            self.platform.kill()
+        self.platform.start()
+
+    @property
+    def kills(self) -> int:
+        """How often the platform was killed."""
+        return self.platform.kills
+
+
+def subscriptions() -> list[Subscription]:
+    """Who listens to what, from the services as they are built."""
+
+    async def build() -> list[Subscription]:
+        with tempfile.TemporaryDirectory(prefix="modelyard-built-") as home:
+            async with open_platform(Settings(home=Path(home)), {}) as platform:
+                built = [make(platform) for make in BEHIND]
+                built.append(gateway.service.build(platform, None, {one.name: one.app for one in built}))
+                listening = [one for service in built for one in service.inbox.subscriptions()]
+                for service in built:
+                    for stop in service.on_stop:
+                        await stop()
+                    await service.kit.store.database.close()
+                return listening
+
+    return asyncio.run(build())
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The books of all services: what was told, and who heard it."""
+
+    events: Mapping[str, frozenset[str]]
+    """Type → ids, over all outboxes."""
+    unsent: int
+    heard: Mapping[tuple[str, str], Counter[str]]
+    """(service, handler) → id → how often it is noted as done."""
+    undone: Sequence[tuple[str, str, str, str]]
+    """Service, handler, state and error of every inbox row that is not done."""
+    gaps: Sequence[str]
+    """Subjects whose events are not numbered 1, 2, 3 …"""
+
+    @property
+    def told(self) -> int:
+        """How many events."""
+        return sum(len(ids) for ids in self.events.values())
+
+    @property
+    def effects(self) -> int:
+        """How many times a handler did its work."""
+        return sum(times.total() for times in self.heard.values())
+
+
+def read_ledger(platform: PlatformProcess) -> Ledger:
+    """The books as they stand."""
+    events: dict[str, set[str]] = {}
+    heard: dict[tuple[str, str], Counter[str]] = {}
+    undone: list[tuple[str, str, str, str]] = []
+    numbers: dict[str, list[int]] = {}
+    unsent = 0
+    for service in _with_outbox(platform):
+        unsent += platform.unsent(service)
+        query = "SELECT event_id, type, subject, json_extract(payload, '$.sequence') FROM outbox ORDER BY id"
+        for event, type_, subject, number in platform.rows(service, query):
+            events.setdefault(type_, set()).add(event)
+            numbers.setdefault(f"{service} {subject}", []).append(number)
+        for handler, event, state, error in platform.rows(service, "SELECT handler, event_id, state, error FROM inbox"):
+            if state == "done":
+                heard.setdefault((service, handler), Counter())[event] += 1
+            else:
+                undone.append((service, handler, state, error))
+    gaps = [subject for subject, seen in numbers.items() if seen != list(range(1, len(seen) + 1))]
+    return Ledger({type_: frozenset(ids) for type_, ids in events.items()}, unsent, heard, undone, gaps)
+
+
+def _with_outbox(platform: PlatformProcess) -> list[str]:
+    query = "SELECT 1 FROM sqlite_master WHERE name = 'outbox'"
+    return [service for service in platform.services() if platform.rows(service, query)]
+
+
+def balance(platform: PlatformProcess, listening: Sequence[Subscription], seconds: float = 20.0) -> Ledger:
+    """The books once everything was delivered: every event sent, and done exactly once by everyone who listens.
+
+    Fails with what is missing, doubled, waiting or dead.
+    """
+    until(lambda: _settled(platform), seconds, lambda: f"events are still on their way: {read_ledger(platform)}")
+    ledger = read_ledger(platform)
+    assert not ledger.undone, ledger.undone
+    assert not ledger.gaps, ledger.gaps
+    assert not ledger.unsent
+    for one in listening:
+        expected = {event for type_ in one.types for event in ledger.events.get(type_, ())}
+        done = ledger.heard.get((one.service, one.handler), Counter())
+        assert set(done) == expected, (one.service, one.handler, expected ^ set(done))
+        assert not [event for event, times in done.items() if times != 1]
+    known = {(one.service, one.handler) for one in listening}
+    assert set(ledger.heard) <= known, set(ledger.heard) - known
+    return ledger
+
+
+def _settled(platform: PlatformProcess) -> bool:
+    ledger = read_ledger(platform)
+    return not ledger.unsent and not [row for row in ledger.undone if row[2] == "retry"]
+
+
+def no_holds(platform: PlatformProcess) -> list[tuple[Any, ...]]:
+    """Every hold that nobody gave back."""
+    return [row for service in _with_outbox(platform) for row in platform.rows(service, "SELECT * FROM holds")]
