@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
@@ -30,6 +31,7 @@ class Postgres(Server):
         self.port = free_port()
         self._durable = durable
         self._made = 0
+        self._templates: set[str] = set()
         self.run([self.programs / "initdb", "-D", "data", "-U", "yard", "-A", "trust", "-E", "UTF8", "--no-locale"])
 
     def start(self) -> None:
@@ -71,6 +73,14 @@ class Postgres(Server):
         name = f"test_{self._made}"
         await self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)
+
+    async def copy_of(self, template: str, prepare: Callable[[str], Awaitable[None]]) -> str:
+        """A new database like `template`, which `prepare` fills (given its URL) when it is asked for first."""
+        if template not in self._templates:
+            await self.execute(f'CREATE DATABASE "{template}"')
+            await prepare(self.url(template))
+            self._templates.add(template)
+        return await self.create(template)
 
     async def drop(self, url: str) -> None:
         """Remove a database, whoever uses it."""

@@ -1,15 +1,24 @@
-"""Concurrent read-modify-writes all count: SQLite takes its lock at BEGIN."""
+"""Concurrent read-modify-writes all count: SQLite takes its lock at BEGIN, PostgreSQL where the rows are asked for."""
 
 import asyncio
 
+import pytest
 from sqlalchemy import text
 
 from common.db.database import Database
 
 
-async def test_no_update_is_lost(tmp_path):
-    path = tmp_path / "a.sqlite3"
-    here, there = (Database(f"sqlite+aiosqlite:///{path}") for _ in range(2))
+@pytest.fixture
+async def databases(empty_url):
+    made = [Database(empty_url) for _ in range(2)]
+    yield made
+    for database in made:
+        await database.close()
+
+
+async def test_no_update_is_lost(databases):
+    here, there = databases
+    lock = "" if here.is_sqlite else " FOR UPDATE"
     async with here.writing() as connection:
         await connection.execute(text("CREATE TABLE counter (n INTEGER)"))
         await connection.execute(text("INSERT INTO counter VALUES (0)"))
@@ -17,19 +26,17 @@ async def test_no_update_is_lost(tmp_path):
     async def count(database: Database) -> None:
         for _ in range(20):
             async with database.writing() as connection:
-                n = (await connection.execute(text("SELECT n FROM counter"))).scalar_one()
+                n = (await connection.execute(text(f"SELECT n FROM counter{lock}"))).scalar_one()
                 await asyncio.sleep(0)
                 await connection.execute(text("UPDATE counter SET n = :n"), {"n": n + 1})
 
     await asyncio.gather(*(count(d) for d in (here, here, there, there)))
     async with here.reading() as connection:
         assert (await connection.execute(text("SELECT n FROM counter"))).scalar_one() == 80
-    await here.close()
-    await there.close()
 
 
-async def test_a_cancelled_write_leaves_nothing_and_frees_the_lock(tmp_path):
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'a.sqlite3'}")
+async def test_a_cancelled_write_leaves_nothing_and_frees_the_lock(databases):
+    database, _ = databases
     async with database.writing() as connection:
         await connection.execute(text("CREATE TABLE t (n INTEGER)"))
     begun = asyncio.Event()
@@ -46,4 +53,3 @@ async def test_a_cancelled_write_leaves_nothing_and_frees_the_lock(tmp_path):
     await asyncio.gather(task, return_exceptions=True)
     async with database.writing() as connection:
         assert (await connection.execute(text("SELECT count(*) FROM t"))).scalar_one() == 0
-    await database.close()

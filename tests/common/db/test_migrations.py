@@ -18,8 +18,8 @@ async def shape(database: Database) -> dict[str, set[str]]:
         return await connection.run_sync(look)
 
 
-async def test_up_down_up(tmp_path):
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'a.sqlite3'}")
+async def test_up_down_up(empty_url):
+    database = Database(empty_url)
     declared = {table.name: {column.name for column in table.columns} for table in COMMON.sorted_tables}
     await upgrade(database)
     made = await shape(database)

@@ -9,19 +9,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from sqlalchemy import Connection, Float, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import TimeoutError as NoneFree
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.expression import literal_column
 
+from common.db import postgres
 from common.db.sqlite import connect
+from common.kernel.errors import Unavailable
+
+MIGRATING = 0x6D6F64656C
+"""The advisory lock under which a PostgreSQL database is migrated by one instance at a time."""
 
 CLOSE_SECONDS = 5.0
 """How long a connection in use is waited for at the end."""
+
+_SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 class Database:
@@ -32,7 +40,8 @@ class Database:
         self.dialect = self.url.get_backend_name()
         self._durable = durable
         self._writing = asyncio.Lock()
-        self.engine = self._sqlite() if self.is_sqlite else create_async_engine(self.url, pool_size=pool_size)
+        self.engine = self._sqlite() if self.is_sqlite else postgres.pooled(self.url, pool_size=pool_size)
+        self._reader = self.engine if self.is_sqlite else self.engine.execution_options(**_SNAPSHOT)
 
     @property
     def is_sqlite(self) -> bool:
@@ -56,7 +65,7 @@ class Database:
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that may write; commits at the end, rolls back on any exception."""
         if not self.is_sqlite:
-            async with self.engine.begin() as connection:
+            async with self._taken(self.engine) as connection, connection.begin():
                 yield connection
             return
         async with self._writing, self.engine.connect() as connection:
@@ -67,7 +76,31 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """One consistent snapshot to read from."""
-        async with self.engine.connect() as connection:
+        async with self._taken(self._reader) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def migrating(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that changes tables, for as long as that takes; other instances wait until it has."""
+        if self.is_sqlite:
+            async with self.writing() as connection:
+                yield connection
+            return
+        engine = postgres.patient(self.url)
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:name)"), {"name": MIGRATING})
+            yield connection
+        await engine.dispose()
+
+    @asynccontextmanager
+    async def _taken(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """A connection from the pool. Raises Unavailable where none gets free in time."""
+        async with AsyncExitStack() as stack:
+            try:
+                connection = await stack.enter_async_context(engine.connect())
+            except NoneFree as error:
+                said = "All connections to the database are in use. Try again soon."
+                raise Unavailable("database_busy", said) from error
             yield connection
 
     async def ping(self) -> None:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import structlog
-from sqlalchemy import bindparam, insert, select, text, update
+from sqlalchemy import bindparam, insert, select, text, tuple_, update
 
 from common.db.tables import Instant, inbox
 from common.db.uow import Store, UnitOfWork
@@ -26,6 +26,8 @@ from common.telemetry.traces import heard_span
 MAX_ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 0.2
 POLL_SECONDS = 1.0
+TAKEN_SECONDS = 10.0
+"""When whoever took a row for its next try is dead, another takes it after this."""
 
 log = structlog.get_logger("inbox")
 
@@ -163,13 +165,19 @@ class Inbox:
         self._wake.set()
 
     async def retry_due(self) -> int:
-        """Try again what is due; gives how many were tried."""
-        due = select(inbox.c.handler, inbox.c.payload).where(
-            inbox.c.state == "retry", inbox.c.next_attempt_at <= self._store.clock.now()
+        """Try again what is due; gives how many were tried. Other instances leave alone what this one has taken."""
+        now = self._store.clock.now()
+        due = select(inbox.c.handler, inbox.c.event_id).where(inbox.c.state == "retry", inbox.c.next_attempt_at <= now)
+        due = due.order_by(inbox.c.next_attempt_at).limit(100).with_for_update(skip_locked=True)
+        taken = (
+            update(inbox)
+            .where(tuple_(inbox.c.handler, inbox.c.event_id).in_(due))
+            .values(next_attempt_at=now + timedelta(seconds=TAKEN_SECONDS))
+            .returning(inbox.c.handler, inbox.c.payload, inbox.c.received_at)
         )
-        async with self._store.reading() as connection:
-            rows = (await connection.execute(due.order_by(inbox.c.next_attempt_at).limit(100))).all()
-        for row in rows:
+        async with self._store.database.writing() as connection:
+            rows = (await connection.execute(taken)).all()
+        for row in sorted(rows, key=lambda row: row.received_at):
             await self.receive(row.handler, [CloudEvent.model_validate_json(row.payload)])
         return len(rows)
 

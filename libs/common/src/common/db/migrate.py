@@ -40,5 +40,5 @@ async def _run(database: Database, versions: Path | None, act: object) -> None:
         assert callable(act)
         act(config)
 
-    async with database.writing() as connection:
+    async with database.migrating() as connection:
         await connection.run_sync(migrate)

@@ -6,9 +6,11 @@ Killed anywhere, it sends again what it had not marked: inboxes know duplicates 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import Row, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.db.tables import outbox
 from common.db.uow import Store
@@ -18,6 +20,8 @@ from common.ports.bus import Bus
 
 BATCH = 200
 POLL_SECONDS = 1.0
+
+_UNSENT = select(outbox.c.id, outbox.c.payload).where(outbox.c.sent_at.is_(None)).order_by(outbox.c.id).limit(BATCH)
 
 log = structlog.get_logger("outbox")
 
@@ -50,17 +54,37 @@ class Relay:
 
     async def once(self) -> int:
         """Send one batch; gives its size. Raises BusUnavailable with nothing marked."""
-        unsent = select(outbox.c.id, outbox.c.payload).where(outbox.c.sent_at.is_(None))
+        if self._store.database.is_sqlite:
+            return await self._once_alone()
+        return await self._once_among_others()
+
+    async def _once_alone(self) -> int:
+        """Only one relay works on a SQLite file. It publishes outside the transaction: there is one writer only, and
+        the `memory:` bus writes to the inboxes meanwhile."""
         async with self._store.reading() as connection:
-            rows = (await connection.execute(unsent.order_by(outbox.c.id).limit(BATCH))).all()
+            rows = (await connection.execute(_UNSENT)).all()
         if not rows:
             return 0
-        await self._bus.publish([CloudEvent.model_validate_json(row.payload) for row in rows])
+        await self._publish(rows)
         async with self._store.database.writing() as connection:
-            await connection.execute(
-                update(outbox).where(outbox.c.id.in_([row.id for row in rows])).values(sent_at=self._store.clock.now())
-            )
+            await self._mark(connection, rows)
         return len(rows)
+
+    async def _once_among_others(self) -> int:
+        """Relays of other instances pass over the rows that this transaction has locked, so nothing is sent twice."""
+        async with self._store.database.writing() as connection:
+            rows = (await connection.execute(_UNSENT.with_for_update(skip_locked=True))).all()
+            if rows:
+                await self._publish(rows)
+                await self._mark(connection, rows)
+        return len(rows)
+
+    async def _publish(self, rows: Sequence[Row[tuple[int, str]]]) -> None:
+        await self._bus.publish([CloudEvent.model_validate_json(row.payload) for row in rows])
+
+    async def _mark(self, connection: AsyncConnection, rows: Sequence[Row[tuple[int, str]]]) -> None:
+        confirmed = update(outbox).where(outbox.c.id.in_([row.id for row in rows]))
+        await connection.execute(confirmed.values(sent_at=self._store.clock.now()))
 
     async def waiting(self) -> int:
         """How many events are not yet confirmed."""
