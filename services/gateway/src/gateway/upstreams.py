@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import aiohttp
 import orjson
@@ -89,7 +89,7 @@ class Answer:
 
 
 async def ask(upstream: Upstream, path: str, *, query: str = "", headers: Headers | None = None) -> Answer:
-    """GET a JSON document from an upstream.
+    """GET a JSON document from an upstream; `path` as it is written on the wire.
 
     Raises Unavailable (`service_unavailable`) where there is no proper answer.
     """
@@ -127,8 +127,8 @@ def _scope(path: str, query: str, headers: Headers) -> Scope:
         "http_version": "1.1",
         "method": "GET",
         "scheme": "http",
-        "path": path,
-        "raw_path": quote(path).encode(),
+        "path": unquote(path),
+        "raw_path": path.encode(),
         "query_string": query.encode(),
         "root_path": "",
         "headers": [(b"host", b"gateway"), *headers],

@@ -38,9 +38,11 @@ class Owner:
         if len(self._asked) >= MOST_REMEMBERED:
             self._asked.clear()
         self._asked[service] = now
+        before = self._routes.find(service)
         try:
             told = await self._calls.get("serving-svc", f"/api/v1/services/{service}/snapshot")
         except Problem as problem:
             log.debug("the owner tells nothing of a service", service=service, reason=problem.detail)
             return
-        self._routes.set(route_of(ServiceSnapshot.model_validate(told)))
+        if self._routes.find(service) is before:  # else an event was heard meanwhile, and it may be the later news
+            self._routes.set(route_of(ServiceSnapshot.model_validate(told)))

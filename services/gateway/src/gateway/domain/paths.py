@@ -6,8 +6,7 @@ import string
 from urllib.parse import quote
 
 _ESCAPED = (b"%2e", b"%2f", b"%5c", b"%00", b"%0a", b"%0d")
-_ALL_ASCII = string.printable
-_ALL_ASCII = string.printable
+_VISIBLE = string.ascii_letters + string.digits + string.punctuation
 
 
 def is_safe(raw: bytes) -> bool:
@@ -24,4 +23,4 @@ def is_safe(raw: bytes) -> bool:
 
 def in_ascii(raw: bytes) -> str:
     """A path or query as it is written on the wire: bytes that some clients send bare are escaped (RFC 3986 §2.1)."""
-    return raw.decode("ascii") if raw.isascii() else quote(raw, safe=_ALL_ASCII)
+    return raw.decode("ascii") if raw.isascii() else quote(raw, safe=_VISIBLE)
