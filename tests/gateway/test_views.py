@@ -172,7 +172,8 @@ async def test_one_document_of_all_that_answer(tmp_path: Path) -> None:
         assert document["paths"]["/api/v1/jobs"]["get"]["x-permission"] == "see"
         assert document["paths"]["/api/v1/users"]["post"]["x-permission"] == "admin"
         assert document["x-unavailable"] == ["algo-svc", "serving-svc"]
-        assert "secret" not in document["paths"]
+        assert document["paths"]["/api/v1/login"]["post"]["security"] == []
+        assert "security" not in document["paths"]["/api/v1/jobs"]["get"]
 
 
 async def test_every_own_route_declares_its_permission(tmp_path: Path) -> None:

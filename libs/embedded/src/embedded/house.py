@@ -86,7 +86,12 @@ async def serve(settings: Settings, ready: Callable[[str, House], None]) -> None
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         async with running(settings) as house:
             config = uvicorn.Config(
-                house.gateway.app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5
+                house.gateway.app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                timeout_graceful_shutdown=5,
+                proxy_headers=False,  # else anybody here could claim another address, and guess passwords for ever
             )
             say_running(settings.home, address)
             ready(address, house)

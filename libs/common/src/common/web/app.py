@@ -51,7 +51,14 @@ class Tracing:
 
 def create_app(service: str, title: str, keyring: KeyRing, *routers: APIRouter) -> FastAPI:
     """A FastAPI app with everything that all services share; `routers` go under `/api/v1`."""
-    app = FastAPI(title=title, version="1", openapi_url="/openapi.json", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title=title,
+        version="1",
+        openapi_url="/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # `Tracing` makes the one span of a request
+    )
     app.state.keyring = keyring
     problems.install(app)
     for router in routers:

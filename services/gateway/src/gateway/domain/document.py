@@ -19,7 +19,7 @@ def merge(title: str, documents: Mapping[str, Document]) -> dict[str, Any]:
         names = _names(service, document, components)
         for path, item in document.get("paths", {}).items():
             if path not in paths:
-                paths[path] = _with_unique_ids(_renamed(item, names), service, taken_ids)
+                paths[path] = _told(_renamed(item, names), service, taken_ids)
         for section, entries in document.get("components", {}).items():
             kept = components.setdefault(section, {})
             for name, entry in entries.items():
@@ -71,11 +71,12 @@ def _renamed(node: Any, names: Mapping[str, str]) -> Any:
     return node
 
 
-def _with_unique_ids(item: dict[str, Any], service: str, taken: set[str]) -> dict[str, Any]:
-    for method in _METHODS:
-        operation = item.get(method)
-        if isinstance(operation, dict) and "operationId" in operation:
-            if operation["operationId"] in taken:
-                operation["operationId"] = f"{_camel(service).lower()}_{operation['operationId']}"
-            taken.add(operation["operationId"])
+def _told(item: dict[str, Any], service: str, taken: set[str]) -> dict[str, Any]:
+    """A path's operations with ids that nobody else has, and said to be open where they need no login."""
+    for operation in (item[method] for method in _METHODS if isinstance(item.get(method), dict)):
+        if operation.get("operationId") in taken:
+            operation["operationId"] = f"{_camel(service).lower()}_{operation['operationId']}"
+        taken.add(operation.get("operationId", ""))
+        if operation.get("x-permission") == "anyone":
+            operation["security"] = []
     return item
