@@ -47,12 +47,15 @@ Plan = Mapping[str, Sequence[Blow]]
 
 
 def plan_of(seed: int, stages: Mapping[str, Stage], *, while_starting: float = 0.0) -> Plan:
-    """The kills of that seed. `while_starting` is the share of them that hits again during recovery."""
+    """The kills of that seed, more of them early in a stage, where the steps are short.
+
+    `while_starting` is the share of them that hits again during recovery.
+    """
     dice = random.Random(seed)
 
     def blow(stage: Stage) -> Blow:
         again = dice.uniform(0.05, 1.2) if dice.random() < while_starting else None
-        return Blow(dice.uniform(0, stage.seconds), again)
+        return Blow(stage.seconds * dice.random() ** 2, again)
 
     return {name: [blow(stage) for _ in range(dice.randint(*stage.blows))] for name, stage in stages.items()}
 

@@ -14,18 +14,16 @@ from tests.support.process import ENGINE
 from yard import Client
 
 TRAIN = """
-import argparse, json, os, signal, sys, time
+import argparse, json, os, sys, time
 from pathlib import Path
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--lines", type=int)
 parser.add_argument("--seconds", type=float)
-parser.add_argument("--then", choices=["succeed", "fail", "fill", "ignore"])
+parser.add_argument("--then", choices=["succeed", "fail", "fill", "full", "large"])
 chosen = parser.parse_args()
 results = Path(os.environ["RESULT_DIR"])
 files = sum(len(names) for _, _, names in os.walk(os.environ["DATA_DIR"], followlinks=True))
-if chosen.then == "ignore":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print(f"process {os.getpid()} trains on {files} files", flush=True)
 with open(os.environ["YARD_METRICS"], "a") as metrics:
     for number in range(1, chosen.lines + 1):
@@ -40,6 +38,10 @@ if chosen.then == "fill":
     with open(results / "large.bin", "wb") as large:
         while True:
             large.write(bytes(1 << 20))
+if chosen.then == "full":
+    open("/dev/full", "wb", buffering=0).write(b"x")
+if chosen.then == "large":
+    (results / "large.bin").write_bytes(os.urandom(8 << 20))
 (results / "model.json").write_text(json.dumps({"lines": chosen.lines, "files": files}))
 judged = {"accuracy": 1.0, "samples": 1, "classes": ["a", "b"], "confusion_matrix": [[1, 0], [0, 1]]}
 (results / "evaluation.json").write_text(json.dumps(judged))
@@ -80,6 +82,9 @@ class Answers(BaseHTTPRequestHandler):
 ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answers).serve_forever()
 """
 
+ENDS = ["succeed", "fail", "fill", "full", "large"]
+"""How the training may end: well, with exit code 3, by filling its disk, by finding one full, with 8 MiB more."""
+
 DEFINITION: dict[str, Any] = {
     "name": "numbered lines",
     "purpose": "image/classification",
@@ -90,7 +95,7 @@ DEFINITION: dict[str, Any] = {
         "parameters": [
             {"name": "lines", "type": "integer", "default": 3, "minimum": 1, "maximum": 100000},
             {"name": "seconds", "type": "number", "default": 0.05, "minimum": 0},
-            {"name": "then", "type": "string", "default": "succeed", "choices": ["succeed", "fail", "fill", "ignore"]},
+            {"name": "then", "type": "string", "default": "succeed", "choices": ENDS},
         ],
     },
     "inference": {

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +81,46 @@ def ensure_engine() -> Path:
 
 
 @dataclass
+class SmallDisk:
+    """A folder on a disk of its own of `size` bytes: a tmpfs where one may mount.
+
+    Elsewhere a full disk is played by the largest file that the platform and what it starts may write, which the
+    kernel answers in the same way.
+    """
+
+    folder: Path
+    size: int
+    mounted: bool = False
+
+    def put_up(self) -> None:
+        """Mount it where that is allowed."""
+        self.folder.mkdir(mode=0o711, parents=True)
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={self.size},mode=711", "tmpfs", str(self.folder)]
+        self.mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
+
+    def take_away(self) -> None:
+        """Unmount it."""
+        if self.mounted:
+            subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
+
+    def fill(self, process: int, leave: int) -> None:
+        """Leave room for so many bytes only."""
+        self.free(process)
+        if not self.mounted:
+            resource.prlimit(process, resource.RLIMIT_FSIZE, (leave, resource.RLIM_INFINITY))
+            return
+        state = os.statvfs(self.folder)
+        with (self.folder / "ballast").open("wb") as ballast:
+            ballast.write(bytes(max(state.f_bavail * state.f_frsize - leave, 0)))
+
+    def free(self, process: int) -> None:
+        """Give the room back."""
+        if not self.mounted:
+            resource.prlimit(process, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        (self.folder / "ballast").unlink(missing_ok=True)
+
+
+@dataclass
 class PlatformProcess:
     """The platform on `home`. It listens on the same port in all its lives, so that clients find it again."""
 
@@ -88,6 +129,7 @@ class PlatformProcess:
     port: int = field(default_factory=quiet_port)
     lives: int = 0
     kills: int = 0
+    disks: dict[str, SmallDisk] = field(default_factory=dict)
     _child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -162,6 +204,8 @@ class PlatformProcess:
             self.kill()
         asyncio.run(end_workloads(self.home))
         left = settled_left_over(self.home)
+        for disk in self.disks.values():
+            disk.take_away()
         shutil.rmtree(self.home)
         return left
 
@@ -235,12 +279,18 @@ class PlatformProcess:
 
 
 @contextmanager
-def platform(**environment: str) -> Iterator[PlatformProcess]:
-    """A running platform on a state folder of its own, whose workloads may pass through to their folders."""
+def platform(disks: Mapping[str, int] | None = None, **environment: str) -> Iterator[PlatformProcess]:
+    """A running platform on a state folder of its own, whose workloads may pass through to their folders.
+
+    `disks` puts folders of it (such as `files`) on small disks of so many bytes.
+    """
     home = Path(tempfile.mkdtemp(prefix="modelyard-test-"))
     home.chmod(0o711)
     process = PlatformProcess(home, environment)
     try:
+        for name, size in (disks or {}).items():
+            process.disks[name] = SmallDisk(home / name, size)
+            process.disks[name].put_up()
         process.start()
         yield process
     except BaseException:
