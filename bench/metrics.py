@@ -2,8 +2,8 @@
 
 The peer keeps the same durability (WAL, synchronous NORMAL) and answers the same question, a curve in the order of
 steps: a table keyed by (series, step), written with the driver from Python, in batches of 1,000 or one commit a row.
-Both write and read in turns. A job that appends points one by one is timed from its first point until the API has its
-last one.
+Both write and read in turns. Batches come over a few connections, as from the workers of a job; SQLite itself has one
+writer. A job that appends points one by one is timed from its first point until the API has its last one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ NAME = "metrics"
 POINTS = 100_000
 BATCH = 1000
 SINGLES = 5_000
+CONNECTIONS = 4
 TIMES = 5
 WRITE_GOAL = 0.3
 READ_GOAL = 3.0
@@ -48,8 +50,7 @@ def run() -> list[dict]:
         singles = one_by_one(client, job)
         made = client.jobs.create(**job)
         client.jobs.wait(made["id"], timeout=60)
-        with closing(http.client.HTTPConnection(urlsplit(running.address).netloc)) as wire:
-            api = Api(wire, token, made["id"])
+        with Api(urlsplit(running.address).netloc, token, made["id"]) as api:
             batches, rows = interleaved(api.write, peer.write_batches)
             whole, query = interleaved(lambda _: api.read("?points=0"), lambda _: peer.read())
             thinned, _ = interleaved(lambda _: api.read("?points=2500"), lambda _: 0.0)
@@ -82,12 +83,21 @@ def interleaved(one: Callable[[int], float], other: Callable[[int], float]) -> t
 
 
 class Api:
-    """One connection to the gateway, as a client's own process has it."""
+    """Connections to the gateway, as the workers of a job have them."""
 
-    def __init__(self, wire: http.client.HTTPConnection, token: str, job: str) -> None:
-        self._wire = wire
+    def __init__(self, address: str, token: str, job: str) -> None:
+        self._wires = [http.client.HTTPConnection(address) for _ in range(CONNECTIONS)]
+        self._workers = ThreadPoolExecutor(CONNECTIONS)
         self._path = f"/api/v1/jobs/{job}/metrics"
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    def __enter__(self) -> Api:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._workers.shutdown()
+        for wire in self._wires:
+            wire.close()
 
     def write(self, turn: int) -> float:
         """Post 100,000 points of a metric of their own in batches; bodies are made before the clock starts."""
@@ -97,22 +107,26 @@ class Api:
             for start in range(0, POINTS, BATCH)
         ]
         began = time.perf_counter()
-        for body in bodies:
-            self._answer("POST", self._path, body)
+        for _ in self._workers.map(self._post, self._wires, [bodies[n::CONNECTIONS] for n in range(CONNECTIONS)]):
+            continue
         return time.perf_counter() - began
+
+    def _post(self, wire: http.client.HTTPConnection, bodies: list[str]) -> None:
+        for body in bodies:
+            self._answer(wire, "POST", self._path, body)
 
     def read(self, query: str) -> float:
         """Get one of these curves, as far as its last byte."""
         began = time.perf_counter()
-        content = self._answer("GET", f"{self._path}{query}&name=loss-0")
+        content = self._answer(self._wires[0], "GET", f"{self._path}{query}&name=loss-0")
         seconds = time.perf_counter() - began
         found = json.loads(content)["series"]["loss-0"]
         assert len(found) == POINTS or 2000 < len(found) <= 2500, len(found)
         return seconds
 
-    def _answer(self, method: str, path: str, body: str | None = None) -> bytes:
-        self._wire.request(method, path, body, self._headers)
-        answer = self._wire.getresponse()
+    def _answer(self, wire: http.client.HTTPConnection, method: str, path: str, body: str | None = None) -> bytes:
+        wire.request(method, path, body, self._headers)
+        answer = wire.getresponse()
         content = answer.read()
         assert answer.status == 200, content
         return content
@@ -168,7 +182,8 @@ def direct() -> Iterator[Direct]:
 def one_by_one(client: Client, job: dict[str, Any]) -> float:
     """Points a second from a job that appends them singly, until the API has the last."""
     made = client.jobs.create(**job)
-    client.jobs.wait(made["id"], timeout=60)
+    while client.jobs.show(made["id"])["state"] not in ("succeeded", "failed"):
+        time.sleep(0.02)
     done = time.time_ns()
     began = int(client.jobs.log(made["id"])["text"].split()[0])
     curve = client.jobs.metrics(made["id"], points=0)["series"]["loss"]

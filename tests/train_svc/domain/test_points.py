@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train_svc.domain.points import MOST_FAULTS, Column, from_lines, gather, thin, unpacked
+from train_svc.domain.points import MOST_FAULTS, Column, Points, from_lines, gather, thin, unpacked
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 CURVES = st.lists(NUMBERS, max_size=300).map(lambda values: list(enumerate(values)))
@@ -67,6 +67,17 @@ def test_what_is_no_number_is_left_out_and_counted_and_the_rest_kept() -> None:
     assert found.columns == {"accuracy": Column([1, 5], [0.5, 1]), "loss": Column([2], [0.25])}
     assert found.wrong == 10
     assert found.taken == 3
+
+
+ANYTHING = st.one_of(NUMBERS, st.floats(), st.integers(), st.booleans(), st.text(max_size=2), st.none())
+POINTS = st.dictionaries(st.sampled_from(["step", "loss", "", "acc"]), ANYTHING)
+GOOD = st.fixed_dictionaries({"step": st.integers(0, 50), "loss": NUMBERS, "acc": NUMBERS})
+
+
+@given(st.lists(st.one_of(GOOD, POINTS, ANYTHING), max_size=6) | st.lists(GOOD, max_size=20))
+def test_taking_columns_whole_comes_to_the_same_as_taking_points(points: list) -> None:
+    singly = gather(points, Points())
+    assert gather(points).settle() == singly.settle()
 
 
 def test_faults_are_told_up_to_a_number() -> None:

@@ -27,7 +27,7 @@ class Context:
         return PackageLimits(self.settings.package_entries, self.settings.unpacked_bytes, self.settings.package_ratio)
 
 
-def _context(request: Request) -> Context:
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 

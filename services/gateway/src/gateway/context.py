@@ -35,7 +35,7 @@ class Context:
     live: Live
 
 
-def _context(request: Request) -> Context:
+async def _context(request: Request) -> Context:
     found: Context = request.app.state.context
     return found
 

@@ -19,7 +19,7 @@ class Context:
     settings: Settings
 
 
-def _context(request: Request) -> Context:
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 

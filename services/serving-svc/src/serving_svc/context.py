@@ -28,7 +28,7 @@ class Context:
     wake: Callable[[], None]
 
 
-def _context(request: Request) -> Context:
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 

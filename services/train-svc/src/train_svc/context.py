@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from common.service import Kit
 from common.workloads.loop import Workloads
+from train_svc.domain.job import Job
 from train_svc.domain.request import House
 from train_svc.ledger import Ledger
 from train_svc.metrics import Metrics, Writer
@@ -17,7 +18,7 @@ from train_svc.settings import Settings
 
 @dataclass(frozen=True)
 class Context:
-    """The service's parts."""
+    """The service's parts. `lately`: jobs for which points came within a second, with the hour to look again."""
 
     kit: Kit
     settings: Settings
@@ -25,6 +26,7 @@ class Context:
     workloads: Workloads
     metrics: Metrics
     writer: Writer
+    lately: dict[str, tuple[float, Job]] = field(default_factory=dict)
 
     @property
     def house(self) -> House:
@@ -38,7 +40,7 @@ class Context:
         )
 
 
-def _context(request: Request) -> Context:
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Table, or_, true
 
 from common.db.aggregates import missing
 from common.kernel.errors import Forbidden
-from common.web.identity import Principal, caller
+from common.web.identity import Principal, asking, caller
 
 
 class Permission(StrEnum):
@@ -39,16 +39,16 @@ def permits(permission: Permission) -> dict[str, Any]:
         Permission.ANYONE: [],
         Permission.ADMIN: [Depends(_only_admin)],
         Permission.SERVICE: [Depends(_only_service)],
-    }.get(permission, [Depends(caller)])
+    }.get(permission, [Depends(asking)])
     return {"dependencies": checks, "openapi_extra": {"x-permission": str(permission)}}
 
 
-def _only_admin(request: Request) -> None:
+async def _only_admin(request: Request) -> None:
     if not caller(request).is_admin:
         raise Forbidden("admin_only", "Only an administrator may do this.")
 
 
-def _only_service(request: Request) -> None:
+async def _only_service(request: Request) -> None:
     if caller(request).role != "service":
         raise Forbidden("service_only", "Only the platform's own services may do this.")
 

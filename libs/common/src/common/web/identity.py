@@ -167,9 +167,14 @@ def bearer(request: Request) -> str:
 
 
 def caller(request: Request) -> Principal:
-    """FastAPI dependency: who asks. The app carries its key ring in `app.state.keyring`."""
+    """Who asks. The app carries its key ring in `app.state.keyring`."""
     ring: KeyRing = request.app.state.keyring
     return ring.verify(bearer(request))
 
 
-Caller = Annotated[Principal, Depends(caller)]
+async def asking(request: Request) -> Principal:
+    """`caller` as a dependency: async, since FastAPI sends every plain function through a thread."""
+    return caller(request)
+
+
+Caller = Annotated[Principal, Depends(asking)]

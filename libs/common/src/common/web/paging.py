@@ -19,7 +19,7 @@ class PageOf(BaseModel, Generic[I]):
     next_cursor: str | None = None
 
 
-def _page(
+async def _page(
     limit: Annotated[int, Query(ge=1, le=500, description="How many at the most")] = 50,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
     sort: Annotated[str, Query(description="created_at, updated_at, name or state; - to descend")] = "-created_at",

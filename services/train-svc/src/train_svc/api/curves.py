@@ -58,7 +58,7 @@ def _least(most: int) -> int:
 @router.post("/jobs/{job_id}/metrics", response_model=AcceptedPoints, **permits(Permission.CHANGE))
 async def send_metrics(request: Request, context: Ctx, who: Caller, job_id: str, attempt: Attempt = None) -> Response:
     """Add points `[{"step": 1, "loss": 0.5}, …]` (or one) to an attempt; all of them or, with a fault, none."""
-    job = await usecases.seen(context, who, job_id)
+    job = await usecases.seen_lately(context, who, job_id)
     columns, taken = _points(await _body(request))
     await context.writer.add(job.attempt_id(attempt), columns)
     return Response(orjson.dumps({"accepted": taken}), media_type="application/json")
