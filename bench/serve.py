@@ -26,7 +26,7 @@ import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route as Path_
+from starlette.routing import Route as Routed
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bench.house import median, row
@@ -179,7 +179,7 @@ def _bare_proxy(replica: int) -> ASGIApp:
             kept = {n: v for n, v in answer.headers.items() if n.lower() not in ("date", "server", "connection")}
             return Response(await answer.read(), answer.status, kept)
 
-    return Starlette(routes=[Path_("/{path:path}", pass_on, methods=["GET", "POST"])])
+    return Starlette(routes=[Routed("/{path:path}", pass_on, methods=["GET", "POST"])])
 
 
 async def _serve(app: ASGIApp, **said: Any) -> None:
@@ -196,6 +196,7 @@ async def _serve_gateway(replica: int, home: Path) -> None:
     from common.ports.routes import Route
     from common.service import run as run_services
     from common.telemetry import logs, traces
+    from common.web.identity import Principal
     from embedded.platform import open_platform
     from embedded.settings import Settings as Embedded
     from gateway.domain.api_key import new_secret
@@ -212,14 +213,10 @@ async def _serve_gateway(replica: int, home: Path) -> None:
             context = service.app.state.context
             async with context.kit.store.work() as uow:
                 admin = (await users.where(uow.connection))[0]
-                who = context.authenticator
                 secret = new_secret()
-                from common.web.identity import Principal
-
                 await add_key(context, uow, Principal(admin.id, "admin", admin.name), "bench", None, secret)
             endpoint = Endpoint(replica="rep-1", url=f"http://127.0.0.1:{replica}")
             context.routes.set(Route(SERVICE, admin.id, Visibility.PRIVATE, "running", (endpoint,)))
-            assert who is context.authenticator
             await _serve(service.app, key=secret)
 
 

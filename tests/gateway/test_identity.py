@@ -106,13 +106,13 @@ async def test_a_token_with_a_wrong_claim_is_refused(tmp_path: Path, claims: dic
         assert (await g.client(forged).get("/users/me")).json()["code"] == "bad_token"
 
 
-@pytest.mark.parametrize("credential", ["", "x", "yk_", "yk_" + "A" * 43, "é" * 5, "A" * 5000, "a.b.c"])
-async def test_nonsense_is_refused(tmp_path: Path, credential: str) -> None:
+async def test_nonsense_is_refused(tmp_path: Path) -> None:
     async with gate(tmp_path) as g:
-        header = f"Bearer {credential}".encode("latin-1")
-        answer = await g.client().get("/users/me", headers={b"Authorization": header})
-        assert answer.status_code == 401
-        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        for credential in ("", "x", "yk_", "yk_" + "A" * 43, "é" * 5, "A" * 5000, "a.b.c"):
+            header = f"Bearer {credential}".encode("latin-1")
+            answer = await g.client().get("/users/me", headers={b"Authorization": header})
+            assert answer.status_code == 401, credential
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
 async def test_a_token_without_signature_or_of_another_key_is_refused(tmp_path: Path) -> None:
@@ -195,18 +195,24 @@ async def test_a_key_expires(tmp_path: Path) -> None:
         assert (await g.client(made["key"]).get("/users/me")).status_code == 401
 
 
-@pytest.mark.parametrize(
-    "body",
-    [{"name": ""}, {"name": "x" * 101}, {"name": "a\nb"}, {"name": "k", "expires_at": "2020-01-01T00:00:00Z"},
-     {"name": "k", "expires_at": "0001-01-01T00:00:00+14:00"},
-     {"name": "k", "expires_at": "9999-12-31T23:59:59-14:00"}, {"name": "k", "role": "admin"}],
-)  # fmt: skip
-async def test_a_wrong_key_is_not_made(tmp_path: Path, body: dict[str, object]) -> None:
+WRONG_KEYS: list[dict[str, object]] = [
+    {"name": ""},
+    {"name": "x" * 101},
+    {"name": "a\nb"},
+    {"name": "k", "expires_at": "2020-01-01T00:00:00Z"},
+    {"name": "k", "expires_at": "0001-01-01T00:00:00+14:00"},
+    {"name": "k", "expires_at": "9999-12-31T23:59:59-14:00"},
+    {"name": "k", "role": "admin"},
+]
+
+
+async def test_a_wrong_key_is_not_made(tmp_path: Path) -> None:
     async with gate(tmp_path) as g:
         client = g.client(await g.log_in())
-        answer = await client.post("/api-keys", json=body)
-        assert answer.status_code == 422, answer.text
-        assert answer.json()["faults"]
+        for body in WRONG_KEYS:
+            answer = await client.post("/api-keys", json=body)
+            assert answer.status_code == 422, answer.text
+            assert answer.json()["faults"]
         assert (await client.get("/api-keys")).json()["items"] == []
 
 
@@ -294,25 +300,25 @@ async def test_the_last_administrator_stays(tmp_path: Path) -> None:
         assert {answer.status_code for answer in both} & {401, 409}, "one of the two is still there"
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"name": "", "password": "long enough"},
-        {"name": "a b", "password": "long enough"},
-        {"name": "-x", "password": "long enough"},
-        {"name": "x" * 65, "password": "long enough"},
-        {"name": "x\u0000", "password": "long enough"},
-        {"name": "short", "password": "short"},
-        {"name": "samesamesame", "password": "SameSameSame"},
-        {"name": "alice", "password": "long enough", "role": "service"},
-    ],
-)
-async def test_a_wrong_user_is_not_made(tmp_path: Path, body: dict[str, str]) -> None:
+WRONG_USERS = [
+    {"name": "", "password": "long enough"},
+    {"name": "a b", "password": "long enough"},
+    {"name": "-x", "password": "long enough"},
+    {"name": "x" * 65, "password": "long enough"},
+    {"name": "x\u0000", "password": "long enough"},
+    {"name": "short", "password": "short"},
+    {"name": "samesamesame", "password": "SameSameSame"},
+    {"name": "alice", "password": "long enough", "role": "service"},
+]
+
+
+async def test_a_wrong_user_is_not_made(tmp_path: Path) -> None:
     async with gate(tmp_path) as g:
         admin = g.client(await g.log_in())
-        answer = await admin.post("/users", json=body)
-        assert answer.status_code == 422, answer.text
-        assert answer.json()["faults"]
+        for body in WRONG_USERS:
+            answer = await admin.post("/users", json=body)
+            assert answer.status_code == 422, answer.text
+            assert answer.json()["faults"]
         assert len((await admin.get("/users")).json()["items"]) == 1
 
 

@@ -45,16 +45,16 @@ class Recorder:
 SERVICES = sorted(set(OWNERS.values()) - {GATEWAY})
 
 
-@pytest.mark.parametrize(("collection", "owner"), sorted((c, o) for c, o in OWNERS.items() if o != GATEWAY))
-async def test_every_collection_goes_to_its_owner(tmp_path: Path, collection: str, owner: str) -> None:
+async def test_every_collection_goes_to_its_owner(tmp_path: Path) -> None:
     behind = {name: Recorder(name) for name in SERVICES}
     async with gate(tmp_path, behind) as g:
         token = await g.log_in()
-        for path in (f"/api/v1/{collection}", f"/api/v1/{collection}/x-1/more?a=b"):
-            answer = await request(g.app, "GET", path, token)
-            assert answer.header("x-served-by") == owner
-            assert behind[owner].scopes[-1]["path"] == path.partition("?")[0]
-        assert behind[owner].scopes[-1]["query_string"] == b"a=b"
+        for collection, owner in OWNERS.items():
+            for path in (f"/api/v1/{collection}", f"/api/v1/{collection}/x-1/more?a=b") if owner != GATEWAY else ():
+                answer = await request(g.app, "GET", path, token)
+                assert answer.header("x-served-by") == owner, path
+                assert behind[owner].scopes[-1]["path"] == path.partition("?")[0]
+                assert behind[owner].scopes[-1]["query_string"].decode() == path.partition("?")[2]
 
 
 async def test_the_owner_sees_who_asks_and_nothing_forged(tmp_path: Path) -> None:

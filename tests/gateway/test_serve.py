@@ -155,36 +155,32 @@ async def test_a_belief_ends_after_its_seconds(tmp_path: Path) -> None:
         assert g.context.authenticator.known(header) is None
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/../x",
-        "/a/../b",
-        "/a/./b",
-        "//x",
-        "/a//b",
-        "/%2e%2e/x",
-        "/%2E%2E/x",
-        "/a%2fb",
-        "/a%5cb",
-        "/a\\b",
-        "/%00",
-        "/..",
-    ],
+AMBIGUOUS = (
+    "/../x",
+    "/a/../b",
+    "/a/./b",
+    "//x",
+    "/a//b",
+    "/%2e%2e/x",
+    "/%2E%2E",
+    "/a%2fb",
+    "/a%5cb",
+    "/\\b",
+    "/%00",
+    "/..",
 )
-async def test_paths_that_mean_two_things_are_refused(g: Gate, path: str) -> None:
-    async with replica(web.route("*", "/{path:.*}", show)) as url:
-        g.route(url)
-        answer = await request(g.app, "GET", HERE + path, await g.log_in())
-        assert answer.status == 400
-        assert answer.json()["code"] == "bad_path"
+HONEST = ("/.well-known/x", "/a..b", "/a.b/c", "/a%20b", "/~x/*", "/@x:y", "/é")
 
 
-@pytest.mark.parametrize("path", ["/.well-known/x", "/a..b", "/a.b/c", "/a%20b", "/~x/*", "/@x:y", "/é"])
-async def test_odd_but_honest_paths_go_through(g: Gate, path: str) -> None:
+async def test_paths_that_mean_two_things_are_refused_and_odd_ones_go_through(g: Gate) -> None:
     async with replica(web.route("*", "/{path:.*}", show)) as url:
         g.route(url)
-        assert (await request(g.app, "GET", HERE + path, await g.log_in())).status == 200
+        token = await g.log_in()
+        for path in AMBIGUOUS:
+            answer = await request(g.app, "GET", HERE + path, token)
+            assert (answer.status, answer.json()["code"]) == (400, "bad_path"), path
+        for path in HONEST:
+            assert (await request(g.app, "GET", HERE + path, token)).status == 200, path
 
 
 @pytest.mark.row("S7")
