@@ -334,6 +334,15 @@ async def test_completing_twice_is_completing_once(store):
     assert await files.read("x") == b"content"
 
 
+async def test_completing_at_the_same_time_is_completing_once(files):
+    upload = await files.begin_upload("k")
+    for number in range(1, 30):
+        await files.put_part(upload, number, b"%d;" % number)
+    infos = await asyncio.gather(*(files.complete_upload(upload) for _ in range(5)))
+    assert {(info.key, info.size) for info in infos} == {("k", len(await files.read("k")))}
+    assert (await files.read("k")).startswith(b"1;2;3;")
+
+
 async def test_a_part_is_held_against_its_checksum(files):
     upload = await files.begin_upload("k")
     first = await files.put_part(upload, 1, b"right", sha256=hashlib.sha256(b"right").hexdigest().upper())

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ParamSpec, TypeVar
+from weakref import WeakValueDictionary
 
 from common.disk import telling_when_full
 from common.files.draft import Draft, check_sum, sweep
@@ -47,6 +48,7 @@ class LocalFiles:
         self._tree = Tree(self._root / "objects", sync=sync)
         self._uploads = Uploads(self._root / "uploads", self._drafts, sync=sync)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="files")
+        self._completing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         sweep(self._drafts)
 
     async def put(
@@ -208,6 +210,10 @@ class LocalFiles:
     async def complete_upload(self, upload: str, *, sha256: str | None = None) -> FileInfo:
         """Make the object from its parts. Raises Conflict (`upload_incomplete`), Invalid (`checksum_mismatch`; the
         parts stay). Needs room for the object once more until it is done, except where there is one part."""
+        async with self._completing.setdefault(upload, asyncio.Lock()):
+            return await self._complete(upload, sha256)
+
+    async def _complete(self, upload: str, sha256: str | None) -> FileInfo:
         key = await self._run(self._uploads.key, upload)
         outcome = await self._run(self._uploads.outcome, upload)
         if outcome is not None:
