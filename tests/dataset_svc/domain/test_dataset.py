@@ -14,7 +14,7 @@ from dataset_svc.domain import dataset as datasets
 from dataset_svc.domain import imports, uploads
 from dataset_svc.domain.dataset import Dataset, DatasetState
 from dataset_svc.domain.taxonomy import Part, TestMode
-from dataset_svc.domain.versions import Content
+from dataset_svc.domain.versions import Content, Version
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 README = Path(__file__).parents[3] / "services" / "dataset-svc" / "README.md"
@@ -113,7 +113,8 @@ def test_an_independent_test_set_needs_both_parts():
 )
 def test_versions_count_changes_of_content(mode, taken):
     """Whatever is imported in whatever order: numbers go up by one, only with the digest, and what was made stays."""
-    dataset, seen = fresh(mode), []
+    dataset = fresh(mode)
+    seen: list[Version] = []
     for number, (part, letter) in enumerate(taken):
         if part == Part.TEST and mode == TestMode.RATIO:
             continue

@@ -49,7 +49,7 @@ class Context:
         self.bells.get("imports", _nobody)()
 
 
-def context_of(request: Request) -> Context:
+async def context_of(request: Request) -> Context:
     """FastAPI dependency: the context that the app carries."""
     context: Context = request.app.state.context
     return context

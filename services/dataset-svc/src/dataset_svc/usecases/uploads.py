@@ -141,8 +141,11 @@ async def complete_upload(
 
 async def _assemble(context: Context, upload: Upload, sha256: str | None) -> None:
     """The archive, in the file store. Whoever comes after a kill finds it done, or does it again."""
-    if not await _is_stored(context, upload):
+    try:
         upload.check_complete({part.number: part.size for part in await _parts(context, upload)})
+    except Conflict:
+        if not await _is_stored(context, upload):
+            raise
     assert upload.handle is not None
     await context.files.complete_upload(upload.handle, sha256=sha256)
 
