@@ -75,6 +75,17 @@ async def test_attempts_at_the_same_time_are_all_counted(tmp_path: Path) -> None
         assert sorted(answer.status_code for answer in answers) == [401] * 3 + [429] * 7
 
 
+async def test_good_logins_never_use_up_an_address_but_failures_of_many_names_do(tmp_path: Path) -> None:
+    async with gate(tmp_path, failed_logins_address=3) as g:
+        for _ in range(10):
+            await g.log_in()
+        codes = [
+            (await g.client().post("/login", json={"name": f"user{n}", "password": "wrong"})).status_code
+            for n in range(5)
+        ]
+        assert codes == [401, 401, 401, 429, 429]
+
+
 async def test_a_good_login_forgets_the_failures_before(tmp_path: Path) -> None:
     async with gate(tmp_path, failed_logins=3) as g:
         for _ in range(4):

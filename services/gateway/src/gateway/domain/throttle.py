@@ -42,5 +42,11 @@ class Throttle:
         """A good login: what was counted is forgotten."""
         self._windows.pop(key, None)
 
+    def uncount(self, key: str) -> None:
+        """The attempt just counted was a good one: only that one is forgotten."""
+        if key in self._windows:
+            began, count = self._windows[key]
+            self._windows[key] = (began, max(count - 1, 0))
+
     def __len__(self) -> int:
         return len(self._windows)

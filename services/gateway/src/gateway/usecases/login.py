@@ -38,6 +38,7 @@ async def log_in(context: Context, name: str, password: str, address: str) -> tu
     if user.state != UserState.ACTIVE:
         raise _refused()
     context.by_name.succeeded(f"{login}\n{address}")
+    context.by_address.uncount(address)
     token, until = context.tokens.make(user.id, user.epoch)
     return token, until, user
 
