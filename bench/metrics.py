@@ -211,4 +211,4 @@ def prepare(client: Client) -> dict[str, Any]:
         client.datasets.import_(dataset["id"], archive)
     client.algorithms.online(algorithm["id"])
     client.datasets.online(dataset["id"])
-    return {"name": "points", "algorithm_id": algorithm["id"], "dataset_id": dataset["id"], "resources": {"cpu": 0.1}}
+    return {"name": "points", "algorithm_id": algorithm["id"], "dataset_id": dataset["id"], "resources": {"cpu": 1}}
