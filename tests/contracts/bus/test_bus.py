@@ -6,16 +6,23 @@ from datetime import UTC, datetime
 import pytest
 
 from common.bus.memory import MemoryBus
+from common.bus.rabbitmq import RabbitBus
 from common.kernel.events import CloudEvent
 from common.kernel.ids import new_id
 from common.ports.bus import Bus, BusUnavailable, Subscription
 
-ADAPTERS = {"memory": MemoryBus}
+
+def rabbitmq(request) -> Bus:
+    broker, vhost = request.getfixturevalue("rabbitmq"), request.getfixturevalue("vhost")
+    return RabbitBus(broker.url(vhost))
+
+
+ADAPTERS = {"memory": lambda request: MemoryBus(), "rabbitmq": rabbitmq}
 
 
 @pytest.fixture(params=ADAPTERS)
 async def bus(request):
-    made: Bus = ADAPTERS[request.param]()
+    made: Bus = ADAPTERS[request.param](request)
     yield made
     await made.close()
 

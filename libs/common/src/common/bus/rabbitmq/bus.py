@@ -1,0 +1,94 @@
+"""The bus port on RabbitMQ: one connection to publish, one to listen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+from aio_pika.abc import AbstractConnection
+
+from common.bus.rabbitmq.link import Link, until_one_ends
+from common.bus.rabbitmq.listener import Listener
+from common.bus.rabbitmq.publisher import Publisher
+from common.bus.rabbitmq.topology import Topology, TopologyDiffers
+from common.kernel.events import CloudEvent
+from common.ports.bus import BusCapabilities, BusUnavailable, Subscription
+
+START_SECONDS = 15.0
+
+log = structlog.get_logger("bus")
+
+
+class RabbitBus:
+    """Events by way of a broker at `url` (`amqp://user:password@host:port/vhost`), which knows us by `name`."""
+
+    capabilities = BusCapabilities(durable=True, across_processes=True)
+
+    def __init__(self, url: str, *, name: str = "modelyard", topology: Topology | None = None) -> None:
+        self._topology = topology or Topology()
+        self._declared = asyncio.Event()
+        self._listeners: list[Listener] = []
+        self._listening = Link(url, f"{name} listen", self._listen)
+        self._publisher = Publisher(url, name, self._topology, self._declared)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, subscriptions: Sequence[Subscription]) -> None:
+        """Declare the subscriptions and begin to deliver. Without a broker that happens once there is one.
+
+        Raises TopologyDiffers where the broker has something else under our names.
+        """
+        self._listeners = [Listener(subscription, self._topology) for subscription in subscriptions]
+        links = (self._listening, self._publisher.link)
+        self._tasks = [asyncio.create_task(link.run(), name=f"bus {link.purpose}") for link in links]
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self._listening.settled.wait()
+                if self._listening.trouble is None:
+                    await self._publisher.link.settled.wait()
+        except TimeoutError:
+            log.warning("the broker does not answer, events wait in the outbox")
+        for link in links:
+            if isinstance(link.trouble, TopologyDiffers):
+                await self.close()
+                raise link.trouble
+
+    async def publish(self, events: Sequence[CloudEvent]) -> None:
+        """Return when the broker has each event on disk. Raises BusUnavailable, at once where there is no broker."""
+        await self._publisher.publish(events)
+
+    async def ping(self) -> None:
+        """Raise BusUnavailable, with the reason, unless both connections stand and every queue is listened to."""
+        troubles = [link.trouble for link in (self._listening, self._publisher.link)]
+        troubles += [listener.trouble for listener in self._listeners]
+        for trouble in troubles:
+            if trouble is not None:
+                raise BusUnavailable("bus_unavailable", f"The broker is not available: {trouble!r}")
+        if not self._tasks or not self._declared.is_set():
+            raise BusUnavailable("bus_unavailable", "The bus is not running.")
+
+    @property
+    def unrouted(self) -> int:
+        """How many published events nobody was subscribed to."""
+        return self._publisher.unrouted
+
+    async def close(self) -> None:
+        """Stop delivering; what is unconfirmed comes again after the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def _listen(self, connection: AbstractConnection) -> None:
+        try:
+            await until_one_ends(self._say_when_declared(), *(one.listen(connection) for one in self._listeners))
+        finally:
+            self._declared.clear()
+
+    async def _say_when_declared(self) -> None:
+        """Only when our own queues are there may we publish: we may be the ones who listen."""
+        for listener in self._listeners:
+            await listener.declared.wait()
+        self._declared.set()
+        self._listening.up()
+        await asyncio.Event().wait()

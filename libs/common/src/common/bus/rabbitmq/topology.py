@@ -1,0 +1,87 @@
+"""What is declared in the broker, in one place: exchanges, queues, bindings and their arguments.
+
+At-least-once dead-lettering needs quorum queues that refuse what they have no room for (RabbitMQ manual, `Quorum
+queues`); without it a broker that dies while it moves a dead letter loses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aio_pika import ExchangeType
+from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractQueue
+from aio_pika.exceptions import ChannelPreconditionFailed
+from pamqp.common import FieldTable
+
+from common.kernel.errors import Problem
+from common.ports.bus import Subscription
+
+EXCHANGE = "modelyard.events"
+DEAD_EXCHANGE = "modelyard.dead"
+DELIVERY_LIMIT = 4
+"""Deliveries after the first. Only what kills its consumer again and again gets so far."""
+
+DECLARE_SECONDS = 10.0
+
+
+class TopologyDiffers(Problem):
+    """The broker has something of this name with other properties, made by another version or by hand."""
+
+    title = "The broker is set up differently"
+
+
+@dataclass(frozen=True)
+class Topology:
+    """How queues are made. `max_length` (messages) is where a queue begins to refuse, and events wait in the outbox."""
+
+    max_length: int = 1_000_000
+
+    async def declare_exchange(self, channel: AbstractChannel) -> AbstractExchange:
+        """The exchange that every event goes to. Raises TopologyDiffers."""
+        try:
+            return await channel.declare_exchange(EXCHANGE, ExchangeType.TOPIC, durable=True, timeout=DECLARE_SECONDS)
+        except ChannelPreconditionFailed as error:
+            raise _differs(f"The exchange {EXCHANGE}", error) from error
+
+    async def declare_queue(self, channel: AbstractChannel, subscription: Subscription) -> AbstractQueue:
+        """A subscription's queue with its bindings, and where its dead letters go. Raises TopologyDiffers."""
+        try:
+            return await self._declare_queue(channel, subscription.queue, sorted(subscription.types))
+        except ChannelPreconditionFailed as error:
+            raise _differs(f"The queue {subscription.queue}", error) from error
+
+    async def _declare_queue(self, channel: AbstractChannel, name: str, types: Sequence[str]) -> AbstractQueue:
+        events = await self.declare_exchange(channel)
+        dead = await channel.declare_exchange(DEAD_EXCHANGE, ExchangeType.DIRECT, durable=True, timeout=DECLARE_SECONDS)
+        letters = await channel.declare_queue(
+            dead_queue(name), durable=True, arguments={"x-queue-type": "quorum"}, timeout=DECLARE_SECONDS
+        )
+        await letters.bind(dead, name, timeout=DECLARE_SECONDS)
+        queue = await channel.declare_queue(
+            name, durable=True, arguments=self._arguments(name), timeout=DECLARE_SECONDS
+        )
+        for event_type in types:
+            await queue.bind(events, event_type, timeout=DECLARE_SECONDS)
+        return queue
+
+    def _arguments(self, name: str) -> FieldTable:
+        return {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": DELIVERY_LIMIT,
+            "x-max-length": self.max_length,
+            "x-overflow": "reject-publish",
+            "x-dead-letter-exchange": DEAD_EXCHANGE,
+            "x-dead-letter-routing-key": name,
+            "x-dead-letter-strategy": "at-least-once",
+        }
+
+
+def dead_queue(queue: str) -> str:
+    """Where the dead letters of a queue lie."""
+    return f"{queue}.dead"
+
+
+def _differs(what: str, error: Exception) -> TopologyDiffers:
+    said = f"{what} exists with other properties: {error}. Empty and delete it in the broker; it is declared again."
+    return TopologyDiffers("topology_differs", said)

@@ -1,0 +1,139 @@
+"""The broker dies, the network swallows, a queue is deleted: the bus says so at once and resumes by itself."""
+
+import asyncio
+import time
+
+import pytest
+
+from common.bus.rabbitmq import publisher
+from common.ports.bus import BusUnavailable
+from tests.common.bus.conftest import Ear, event, eventually, published
+from tests.servers.proxy import Proxy
+
+RESUMES_SECONDS = 15.0
+
+
+async def unwell(bus) -> None:
+    """Raise what `ping` raises, once it does."""
+    async with asyncio.timeout(15):
+        while True:
+            await bus.ping()
+            await asyncio.sleep(0.01)
+
+
+async def test_a_queue_that_is_deleted_under_its_consumer_is_declared_again(rabbitmq, vhost, bus, ear):
+    other = Ear("other")
+    await bus.start([ear.subscription, other.subscription])
+    await bus.publish([first := event()])
+    await ear.until(1)
+    began = time.monotonic()
+    await asyncio.to_thread(rabbitmq.manage, "DELETE", f"queues/{vhost}/test-svc.online")
+    with pytest.raises(BusUnavailable, match="consumer"):
+        await unwell(bus)
+    async with asyncio.timeout(RESUMES_SECONDS):
+        while len(ear.heard) == 1:
+            await bus.publish([event()])
+            await asyncio.sleep(0.05)
+    assert time.monotonic() - began < RESUMES_SECONDS
+    await bus.ping()
+    assert other.heard[0].id == first.id
+
+
+async def test_a_broker_that_is_killed_loses_nothing_and_the_bus_resumes(rabbitmq, vhost, bus, ear):
+    ear.open.clear()
+    await bus.start([ear.subscription])
+    before = [event(sequence=n) for n in range(200)]
+    await bus.publish(before)
+    await asyncio.to_thread(rabbitmq.kill)
+    await asyncio.sleep(0.05)
+    began = time.monotonic()
+    with pytest.raises(BusUnavailable):
+        await bus.publish([event()])
+    assert time.monotonic() - began < 1, "a broker that is away must not make anybody wait"
+    with pytest.raises(BusUnavailable):
+        await bus.ping()
+    await asyncio.to_thread(rabbitmq.start)
+    returned = time.monotonic()
+    ear.open.set()
+    await published(bus, after := event())
+    heard = await ear.until(201)
+    assert time.monotonic() - returned < RESUMES_SECONDS
+    assert set(heard) == {e.id for e in (*before, after)}
+    await bus.ping()
+
+
+async def test_a_publish_into_a_black_hole_ends_in_time_and_is_said_to_be_unconfirmed(
+    rabbitmq, vhost, bus_at, ear, monkeypatch
+):
+    monkeypatch.setattr(publisher, "CONFIRM_SECONDS", 0.3)
+    async with Proxy(rabbitmq.port) as proxy:
+        bus = bus_at(rabbitmq.url(vhost, proxy.port))
+        await bus.start([ear.subscription])
+        proxy.black_hole()
+        began = time.monotonic()
+        with pytest.raises(BusUnavailable, match="not confirmed"):
+            await bus.publish([sent := event()])
+        assert time.monotonic() - began < 1
+        proxy.heal()
+        assert await published(bus, sent) < RESUMES_SECONDS
+        await ear.until(1)
+        await bus.close()
+
+
+async def test_silence_is_noticed_by_heartbeats_and_nobody_is_cancelled_for_it(rabbitmq, vhost, bus_at, ear):
+    """aio-pika ends in a CancelledError here, which `except Exception` would miss."""
+    async with Proxy(rabbitmq.port) as proxy:
+        bus = bus_at(rabbitmq.url(vhost, proxy.port) + "?heartbeat=1")
+        await bus.start([ear.subscription])
+        proxy.black_hole()
+        with pytest.raises(BusUnavailable):
+            await bus.publish([event()])
+        with pytest.raises(BusUnavailable):
+            await unwell(bus)
+        proxy.heal()
+        healed = time.monotonic()
+        await published(bus, sent := event())
+        await eventually(lambda: sent.id in {e.id for e in ear.heard})
+        assert time.monotonic() - healed < RESUMES_SECONDS
+        await bus.close()
+
+
+async def test_connections_that_are_reset_are_made_again(rabbitmq, vhost, bus_at, ear):
+    async with Proxy(rabbitmq.port) as proxy:
+        bus = bus_at(rabbitmq.url(vhost, proxy.port))
+        await bus.start([ear.subscription])
+        for _ in range(3):
+            proxy.cut()
+            await published(bus, event())
+        await eventually(lambda: len({e.id for e in ear.heard}) == 3)
+        await bus.close()
+
+
+async def test_a_service_that_starts_before_the_broker_needs_no_second_start(rabbitmq, vhost, bus_at, ear):
+    async with Proxy(1) as proxy:
+        bus = bus_at(rabbitmq.url(vhost, proxy.port))
+        began = time.monotonic()
+        await bus.start([ear.subscription])
+        assert time.monotonic() - began < 1
+        with pytest.raises(BusUnavailable):
+            await bus.publish([event()])
+        proxy.target = rabbitmq.port
+        assert await published(bus, sent := event()) < RESUMES_SECONDS
+        assert await ear.until(1) == [sent.id]
+        await bus.close()
+
+
+async def test_a_publisher_that_is_cancelled_stays_cancelled(rabbitmq, vhost, bus_at, ear):
+    async with Proxy(rabbitmq.port) as proxy:
+        bus = bus_at(rabbitmq.url(vhost, proxy.port))
+        await bus.start([ear.subscription])
+        proxy.black_hole()
+        publishing = asyncio.create_task(bus.publish([sent := event()]))
+        await asyncio.sleep(0.05)
+        publishing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await publishing
+        proxy.heal()
+        await published(bus, sent)
+        await ear.until(1)
+        await bus.close()
