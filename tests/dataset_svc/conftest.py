@@ -22,10 +22,10 @@ from common.kernel.events import CloudEvent
 from dataset_svc.context import Context
 from dataset_svc.service import build
 from dataset_svc.settings import Settings
-from tests.common.conftest import small_disk
+from tests.common.conftest import child, small_disk
 from tests.support.platform import House, running
 
-__all__ = ["small_disk"]
+__all__ = ["child", "small_disk"]
 
 DEADLINE_SECONDS = 60
 IMAGES, TEXTS = "image/classification", "text/classification"

@@ -8,6 +8,7 @@ import pytest
 from common.kernel.errors import StorageFull
 from dataset_svc.importing import ImportRequest, Progress, import_archive
 from dataset_svc.reconcile import imports as loop
+from dataset_svc.reconcile.workplace import Workplace
 from tests.dataset_svc.archives.builder import Item, build
 from tests.dataset_svc.conftest import TEXTS, pictures, png, zipped
 
@@ -272,14 +273,14 @@ async def test_a_cancel_that_comes_too_late_for_the_work_is_still_obeyed(place, 
     """The import is cancelled while its result is being applied: nothing of it is seen."""
     made = await alice.create()
     path = f"/datasets/{made['id']}"
-    store = loop.Workplace.store
+    store = Workplace.store
 
     async def cancel_first(self, result):
         content = await store(self, result)
         await alice.ok("POST", f"{path}/imports/{self._item.id}/cancel")
         return content
 
-    monkeypatch.setattr(loop.Workplace, "store", cancel_first)
+    monkeypatch.setattr(Workplace, "store", cancel_first)
     done = await alice.imported(made["id"], pictures())
     assert done["state"] == "cancelled"
     await place.tidied(f"{path[1:]}/")

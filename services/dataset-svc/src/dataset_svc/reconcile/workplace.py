@@ -35,12 +35,17 @@ def prefix_of(item: Import) -> str:
     return f"datasets/{item.dataset_id}/{item.id}"
 
 
+def scratch_of(context: Context, item: Import) -> Path:
+    """The folder in which an import is worked at."""
+    return context.scratch / item.id
+
+
 class Workplace:
     """One import's place. Everything in it can be thrown away and made again."""
 
     def __init__(self, context: Context, item: Import, dataset: Dataset) -> None:
         self._context, self._item, self._dataset = context, item, dataset
-        self._folder = context.scratch / item.id
+        self._folder = scratch_of(context, item)
 
     async def prepare(self) -> ImportRequest:
         """What the child process is to do. Raises Problem (`archive_gone`), StorageFull (`storage_full`)."""
