@@ -25,7 +25,7 @@ from train_svc.domain.model import Model, model_of
 from train_svc.ledger import Ledger
 from train_svc.metrics import Metrics
 from train_svc.settings import Settings
-from train_svc.storage import jobs, models
+from train_svc.storage import job_in, models, save_job
 
 _ENDINGS = {
     JobState.FAILED: JobFailed,
@@ -45,7 +45,7 @@ class Attempts:
 
     async def changed(self, uow: UnitOfWork, before: Workload | None, after: Workload) -> None:
         """Move the job and tell the others, in the transaction of the change; free the devices of one that ended."""
-        job = await jobs.get(uow.connection, after.subject)
+        job = await job_in(uow, after.subject)
         if job.attempts[-1] == after.id:
             await self._follow(uow, job, before, after)
         if after.phase == Phase.ENDED:
@@ -63,7 +63,7 @@ class Attempts:
         if before.stop is None and after.stop is not None and moved.state in (JobState.PREPARING, JobState.RUNNING):
             moved = moved.moved("stop")
         if moved is not job:
-            job = await jobs.save(uow.connection, moved, now=uow.clock.now())
+            job = await save_job(uow, moved)
         if started:
             await uow.emit(JobStarted(**_facts(job)), subject=job.id, owner=job.owner)
         if _is_over(before, after) and job.state not in ENDED:
@@ -84,7 +84,7 @@ class Attempts:
         model = _model(ended, attempt, uow) if ended.state == JobState.SUCCEEDED else None
         if model is not None:
             ended = replace(ended, model_id=model.id)
-        saved = await jobs.save(uow.connection, ended, now=uow.clock.now())
+        saved = await save_job(uow, ended)
         await self._tell_end(uow, saved, outcome)
         if model is not None:
             await models.add(uow.connection, model)

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.contracts.allocation import AllocationGranted, AllocationRefused, AllocationRequested
 from common.contracts.allocation import Workload as Kind
-from common.contracts.shared import Resources
+from common.contracts.shared import Placement, Resources
 from common.db.uow import UnitOfWork
 from common.ports.inventory import Inventory, Node
 from train_svc.domain import scheduling
@@ -46,10 +46,12 @@ class Ledger:
         return changed
 
     async def submit(self, uow: UnitOfWork, ask: AllocationRequested) -> Allocation:
-        """Take a request, and grant or refuse it now where that is decided. Asking twice is asking once."""
+        """Take a request that was heard. Heard twice it is taken once, and after it was cancelled not at all."""
         known = await allocations.find(uow.connection, ask.id)
-        if known is not None:
-            return known
+        return known if known is not None else await self.take(uow, ask)
+
+    async def take(self, uow: UnitOfWork, ask: AllocationRequested) -> Allocation:
+        """Take a new request, and grant or refuse it now where that is decided."""
         now = uow.clock.now()
         number = await self._next(uow.connection)
         asked = Allocation(
@@ -57,9 +59,15 @@ class Ledger:
         )
         if not scheduling.ever_fits(ask.resources, self.nodes):
             return await self._refuse(uow, asked)
+        for grant in scheduling.plan(await self.state(uow.connection, asked)):
+            if grant.id != ask.id:
+                await self._grant(uow, await allocations.get(uow.connection, grant.id), grant.placements)
+                continue
+            asked = asked.moved("grant", placements=grant.placements, granted_at=now)
         await allocations.add(uow.connection, asked)
-        await self._fill(uow)
-        return await allocations.get(uow.connection, ask.id)
+        if asked.state == AllocationState.GRANTED:
+            await self._promise(uow, asked)
+        return asked
 
     async def _refuse(self, uow: UnitOfWork, asked: Allocation) -> Allocation:
         why = NeverFits(asked.resources, scheduling.largest(asked.resources, self.nodes))
@@ -95,35 +103,36 @@ class Ledger:
         return await self._fill(uow)
 
     async def _fill(self, uow: UnitOfWork) -> int:
-        state = await self.state(uow.connection)
-        grants = scheduling.plan(state)
+        grants = scheduling.plan(await self.state(uow.connection))
         for grant in grants:
-            await self._grant(uow, grant)
+            await self._grant(uow, await allocations.get(uow.connection, grant.id), grant.placements)
         return len(grants)
 
-    async def state(self, connection: AsyncConnection) -> scheduling.State:
-        """What a plan follows from."""
+    async def state(self, connection: AsyncConnection, *new: Allocation) -> scheduling.State:
+        """What a plan follows from, with `new` requests that are not written yet."""
         open_ones = allocations_table.c.state.in_([AllocationState.WAITING, AllocationState.GRANTED])
-        found = await allocations.where(connection, open_ones)
+        found = [*await allocations.where(connection, open_ones), *new]
         return scheduling.State(
             self.nodes,
             tuple(a.as_held() for a in found if a.state == AllocationState.GRANTED),
             tuple(a.as_ask() for a in found if a.state == AllocationState.WAITING),
         )
 
-    async def _grant(self, uow: UnitOfWork, grant: scheduling.Grant) -> None:
+    async def _grant(self, uow: UnitOfWork, waiting: Allocation, placements: tuple[Placement, ...]) -> None:
         now = uow.clock.now()
-        waiting = await allocations.get(uow.connection, grant.id)
-        moved = waiting.moved("grant", placements=grant.placements, granted_at=now)
-        granted = await allocations.save(uow.connection, moved, now=now)
+        granted = waiting.moved("grant", placements=placements, granted_at=now)
+        await self._promise(uow, await allocations.save(uow.connection, granted, now=now))
+
+    async def _promise(self, uow: UnitOfWork, granted: Allocation) -> None:
+        """Write down whose each device is now, and tell."""
         rows = [
-            {"node": placement.node, "device": device, "allocation": grant.id}
-            for placement in grant.placements
+            {"node": placement.node, "device": device, "allocation": granted.id}
+            for placement in granted.placements
             for device in placement.devices
         ]
         if rows:
             await uow.connection.execute(insert(granted_devices), rows)
-        told = AllocationGranted(id=granted.id, workload=granted.workload, placements=grant.placements)
+        told = AllocationGranted(id=granted.id, workload=granted.workload, placements=granted.placements)
         await uow.emit(told, subject=granted.id, owner=granted.owner)
         if granted.kind == "job" and self.on_grant is not None:
             await self.on_grant(uow, granted)

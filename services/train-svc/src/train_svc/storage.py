@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table
 
 from common.db.aggregates import Aggregates, aggregate_table
+from common.db.uow import UnitOfWork
 from train_svc.domain.allocation import Allocation
 from train_svc.domain.job import Job
 from train_svc.domain.model import Model, ModelState
@@ -83,3 +84,25 @@ allocations: Aggregates[Allocation] = Aggregates(
     Allocation,
     columns=lambda allocation: {"number": allocation.number, "kind": allocation.kind},
 )
+
+
+async def job_in(uow: UnitOfWork, job_id: str) -> Job:
+    """The job as this transaction has it. Raises NotFound (`job_not_found`)."""
+    known: Job | None = uow.memo.get(("job", job_id))
+    if known is None:
+        known = uow.memo["job", job_id] = await jobs.get(uow.connection, job_id)
+    return known
+
+
+async def add_job(uow: UnitOfWork, job: Job) -> Job:
+    """Store a new job."""
+    await jobs.add(uow.connection, job)
+    uow.memo["job", job.id] = job
+    return job
+
+
+async def save_job(uow: UnitOfWork, job: Job) -> Job:
+    """Store a changed job. Raises Conflict (`stale`)."""
+    saved = await jobs.save(uow.connection, job, now=uow.clock.now())
+    uow.memo["job", job.id] = saved
+    return saved

@@ -20,7 +20,7 @@ from train_svc.domain.errors import NeverFits, NotADraft
 from train_svc.domain.job import Job, JobRequest, JobState, Terms
 from train_svc.domain.request import terms_of
 from train_svc.plans import environment_faults, plan_of
-from train_svc.storage import jobs
+from train_svc.storage import add_job, job_in, jobs, save_job
 
 _EDITABLE = frozenset({"name", "description"})
 """What can be changed of a job that was started."""
@@ -51,32 +51,28 @@ async def create(
 ) -> Job:
     """A new job: a draft, or started at once (row T3)."""
     now = uow.clock.now()
-    job = Job(new_id("job"), who.id, request, terms, now, now)
-    await jobs.add(uow.connection, job)
-    return await begin(context, uow, job, terms) if start else job
+    draft = Job(new_id("job"), who.id, request, terms, now, now)
+    if not start:
+        return await add_job(uow, draft)
+    return await _ask(context, uow, await add_job(uow, draft.begun(new_id("att"), terms)))
 
 
 async def begin(context: Context, uow: UnitOfWork, job: Job, terms: Terms) -> Job:
-    """A new attempt: asks the ledger, which may grant it in this very transaction.
+    """A new attempt of a job that is there. Raises Conflict (`illegal_state`, `stale`), NeverFits (`never_fits`)."""
+    return await _ask(context, uow, await save_job(uow, job.begun(new_id("att"), terms)))
 
-    Raises Conflict (`illegal_state`), NeverFits (`never_fits`).
-    """
-    attempt = new_id("att")
-    begun = await jobs.save(uow.connection, job.begun(attempt, terms), now=uow.clock.now())
-    plan = plan_of(begun, context.settings)
-    priority = begun.request.priority
-    workload = await context.workloads.request(uow, attempt, "job", begun.id, begun.owner, plan, priority)
+
+async def _ask(context: Context, uow: UnitOfWork, job: Job) -> Job:
+    """Ask the ledger for the attempt's capacity; what fits now is granted in this very transaction."""
+    attempt, priority, resources = job.attempt_id(), job.request.priority, job.terms.resources
+    plan = plan_of(job, context.settings)
+    workload = await context.workloads.request(uow, attempt, "job", job.id, job.owner, plan, priority)
     ask = AllocationRequested(
-        id=workload.allocation,
-        workload=attempt,
-        kind="job",
-        owner=begun.owner,
-        resources=terms.resources,
-        priority=priority,
+        id=workload.allocation, workload=attempt, kind="job", owner=job.owner, resources=resources, priority=priority
     )
-    if (await context.ledger.submit(uow, ask)).state == AllocationState.REFUSED:
-        raise NeverFits(terms.resources, scheduling.largest(terms.resources, context.ledger.nodes))
-    return await jobs.get(uow.connection, begun.id)
+    if (await context.ledger.take(uow, ask)).state == AllocationState.REFUSED:
+        raise NeverFits(resources, scheduling.largest(resources, context.ledger.nodes))
+    return await job_in(uow, job.id)
 
 
 async def agree_again(context: Context, who: Principal, job: Job) -> Terms:
@@ -101,7 +97,7 @@ async def stop(context: Context, uow: UnitOfWork, who: Principal, job_id: str) -
     if job.state != JobState.QUEUED:
         job.moved("stop")
     await context.workloads.ask_stop(uow, job.attempt_id(), grace=context.settings.stop_grace_seconds)
-    return await jobs.get(uow.connection, job_id)
+    return await job_in(uow, job_id)
 
 
 def edited(job: Job, changes: dict[str, object]) -> JobRequest:
@@ -119,19 +115,19 @@ async def edit(
     """Write a changed request (row T4); a draft's terms follow it. Raises Conflict (`stale`), and as `agree`."""
     terms = await agree(context, who, request, *after) if job.state == JobState.DRAFT else job.terms
     async with context.kit.store.work(actor=who.id) as uow:
-        return await jobs.save(uow.connection, replace(job, request=request, terms=terms), now=uow.clock.now())
+        return await save_job(uow, replace(job, request=request, terms=terms))
 
 
 async def delete(uow: UnitOfWork, who: Principal, job_id: str) -> None:
     """Delete a job that does not run; its outputs and its model stay (row T16). Raises Conflict (`job_running`)."""
     job = await owned(uow, who, job_id)
-    await jobs.save(uow.connection, job.removed(), now=uow.clock.now())
+    await save_job(uow, job.removed())
     await uow.emit(JobDeleted(id=job.id), subject=job.id, owner=job.owner)
 
 
 async def owned(uow: UnitOfWork, who: Principal, job_id: str) -> Job:
     """A job that the caller may change. Raises NotFound, Forbidden."""
-    job = await jobs.get(uow.connection, job_id)
+    job = await job_in(uow, job_id)
     require_change(who, "job", job_id, job.owner, shared=False)
     _require_there(job)
     return job

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -37,13 +38,18 @@ def current_traceparent() -> str | None:
 
 @dataclass
 class UnitOfWork:
-    """What one transaction does. Everything written through `connection`, and every event, commits or none does."""
+    """What one transaction does. Everything written through `connection`, and every event, commits or none does.
+
+    `memo` is for what this transaction has read or written already and need not read again.
+    """
 
     connection: AsyncConnection
     source: str
     clock: Clock
     actor: str | None = None
+    memo: dict[tuple[str, str], Any] = field(default_factory=dict)
     _events: list[CloudEvent] = field(default_factory=list)
+    _rows: list[dict[str, Any]] = field(default_factory=list)
     _after: list[Callable[[], None]] = field(default_factory=list)
 
     async def emit(self, data: EventData, *, subject: str, owner: str | None = None) -> CloudEvent:
@@ -68,9 +74,15 @@ class UnitOfWork:
             "payload": event.model_dump_json(exclude_none=True),
             "created_at": event.time,
         }
-        await self.connection.execute(insert(outbox), row)
+        self._rows.append(row)
         self._events.append(event)
         return event
+
+    async def flush(self) -> None:
+        """Write the events that were emitted, all in one statement; `Store.work` does it before the commit."""
+        if self._rows:
+            await self.connection.execute(insert(outbox), self._rows)
+            self._rows.clear()
 
     async def _next(self, subject: str) -> int:
         return int((await self.connection.execute(_NEXT, {"subject": subject})).scalar_one())
@@ -105,6 +117,7 @@ class Store:
         async with self.database.writing() as connection:
             uow = UnitOfWork(connection, self.source, self.clock, actor)
             yield uow
+            await uow.flush()
         uow.committed()
         if uow.events:
             self.on_events()

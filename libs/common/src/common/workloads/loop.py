@@ -89,12 +89,14 @@ class Workloads:
             priority=priority,
         )
         await uow.emit(ask, subject=workload.allocation, owner=owner)
+        uow.memo["workload", workload_id] = workload
         await self._hooks.changed(uow, None, workload)
         return workload
 
     async def grant(self, uow: UnitOfWork, workload_id: str, placements: tuple[Placement, ...]) -> None:
         """The ledger promised these devices. A grant for one that waits no more is given back by releasing it."""
-        workload = await storage.find(uow.connection, workload_id)
+        known = uow.memo.get(("workload", workload_id))
+        workload = known or await storage.find(uow.connection, workload_id)
         if workload is None or workload.phase != Phase.WAITING:
             return
         await self._change(uow, workload, workload.moved("grant", placements=placements))
@@ -241,6 +243,7 @@ class Workloads:
 
     async def _change(self, uow: UnitOfWork, before: Workload, after: Workload) -> None:
         saved = await storage.save(uow.connection, after, uow.clock.now())
+        uow.memo["workload", saved.id] = saved
         if saved.phase == Phase.ENDED and before.phase == Phase.RELEASING:
             released = AllocationReleased(id=saved.allocation, workload=saved.id)
             await uow.emit(released, subject=saved.allocation, owner=saved.owner)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.db.aggregates import missing
@@ -16,6 +16,13 @@ from common.kernel.errors import Conflict
 from common.workloads.workload import Phase, Workload
 
 _ADAPTER = TypeAdapter(Workload)
+
+# built once: building and hashing a statement costs more than running it
+_INSERT = insert(workloads)
+_BY_ID = select(workloads.c.doc).where(workloads.c.id == bindparam("its_id"))
+_UPDATE = update(workloads).where(
+    workloads.c.id == bindparam("its_id"), workloads.c.version == bindparam("its_version")
+)
 
 
 def _row(workload: Workload) -> dict[str, Any]:
@@ -34,22 +41,21 @@ def _row(workload: Workload) -> dict[str, Any]:
 
 async def add(connection: AsyncConnection, workload: Workload) -> None:
     """Store a new one."""
-    await connection.execute(insert(workloads).values(_row(workload)))
+    await connection.execute(_INSERT, _row(workload))
 
 
 async def save(connection: AsyncConnection, workload: Workload, now: datetime) -> Workload:
     """Store a changed one; raises Conflict (`stale`) where it changed meanwhile."""
     newer = replace(workload, version=workload.version + 1, updated_at=now)
-    at = (workloads.c.id == workload.id) & (workloads.c.version == workload.version)
-    if not (await connection.execute(update(workloads).where(at).values(_row(newer)))).rowcount:
+    guard = {"its_id": workload.id, "its_version": workload.version}
+    if not (await connection.execute(_UPDATE, _row(newer) | guard)).rowcount:
         raise Conflict("stale", f"The workload {workload.id} was changed meanwhile.")
     return newer
 
 
 async def find(connection: AsyncConnection, workload_id: str) -> Workload | None:
     """The one with that id, None where this service has none."""
-    found = select(workloads.c.doc).where(workloads.c.id == workload_id)
-    doc = (await connection.execute(found)).scalar_one_or_none()
+    doc = (await connection.execute(_BY_ID, {"its_id": workload_id})).scalar_one_or_none()
     return _ADAPTER.validate_python(doc) if doc is not None else None
 
 
