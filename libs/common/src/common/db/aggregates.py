@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    bindparam,
     delete,
     insert,
     or_,
@@ -117,6 +118,12 @@ class Aggregates(Generic[T]):
         self._adapter: TypeAdapter[T] = TypeAdapter(model)
         self._shared = shared
         self._columns = columns
+        # built once: building and hashing a statement costs more than running it
+        self._insert = insert(table)
+        self._by_id = select(table.c.doc).where(table.c.id == bindparam("its_id"))
+        self._update = update(table).where(
+            table.c.id == bindparam("its_id"), table.c.version == bindparam("its_version")
+        )
 
     def _row(self, item: T) -> dict[str, Any]:
         return {
@@ -134,21 +141,20 @@ class Aggregates(Generic[T]):
 
     async def add(self, connection: AsyncConnection, item: T) -> None:
         """Store a new one."""
-        await connection.execute(insert(self.table).values(self._row(item)))
+        await connection.execute(self._insert, self._row(item))
 
     async def save(self, connection: AsyncConnection, item: T, *, now: datetime) -> T:
         """Store a changed one; gives it with its new version. Raises Conflict (`stale`) where it changed meanwhile."""
         newer = replace(item, version=item.version + 1, updated_at=now)
-        at = (self.table.c.id == item.id) & (self.table.c.version == item.version)
-        done = await connection.execute(update(self.table).where(at).values(self._row(newer)))
+        guard = {"its_id": item.id, "its_version": item.version}
+        done = await connection.execute(self._update, self._row(newer) | guard)
         if not done.rowcount:
             raise Conflict("stale", f"The {self.kind} {item.id} was changed meanwhile. Read it again and repeat.")
         return newer
 
     async def find(self, connection: AsyncConnection, item_id: str) -> T | None:
         """The one with that id, None where there is none."""
-        found = select(self.table.c.doc).where(self.table.c.id == item_id)
-        doc = (await connection.execute(found)).scalar_one_or_none()
+        doc = (await connection.execute(self._by_id, {"its_id": item_id})).scalar_one_or_none()
         return self._adapter.validate_python(doc) if doc is not None else None
 
     async def get(self, connection: AsyncConnection, item_id: str) -> T:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import delete, select
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import bindparam, delete, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.db.tables import holds
+from common.db.tables import Instant, holds
+
+# as text, because both dialects read it alike and the built statement would be compiled for every hold
+_TAKE = text(
+    "INSERT INTO holds (resource, holder, created_at) VALUES (:resource, :holder, :now) ON CONFLICT DO NOTHING"
+).bindparams(bindparam("now", type_=Instant))
 
 
 async def take_hold(connection: AsyncConnection, resource: str, holder: str, now: datetime) -> None:
     """Note that `holder` (a workload) needs `resource`; holding twice is holding once."""
-    make = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
-    row = make(holds).values(resource=resource, holder=holder, created_at=now)
-    await connection.execute(row.on_conflict_do_nothing())
+    await connection.execute(_TAKE, {"resource": resource, "holder": holder, "now": now})
 
 
 async def release_hold(connection: AsyncConnection, resource: str, holder: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -36,6 +36,9 @@ class Leases:
     def __init__(self, database: Database, holder: str) -> None:
         self._database = database
         self.holder = holder
+        its = [leases.c[name] == bindparam(f"its_{name}") for name in ("name", "holder", "epoch")]
+        guarded = select(leases.c.epoch).where(*its, leases.c.expires_at >= database.now())
+        self._guarded = guarded if database.is_sqlite else guarded.with_for_update()
 
     async def acquire(self, name: str, seconds: float) -> Lease | None:
         """Take the lease if it is free, has run out or was this holder's; None where another holds it."""
@@ -65,10 +68,8 @@ class Leases:
 
     async def guard(self, connection: AsyncConnection, lease: Lease) -> None:
         """Raise LeaseLost unless it is held now; within a transaction, this fences what follows."""
-        held = select(leases.c.epoch).where(_held(lease), leases.c.expires_at >= self._database.now())
-        if not self._database.is_sqlite:
-            held = held.with_for_update()
-        if (await connection.execute(held)).first() is None:
+        held = {"its_name": lease.name, "its_holder": lease.holder, "its_epoch": lease.epoch}
+        if (await connection.execute(self._guarded, held)).first() is None:
             raise LeaseLost(f"{lease.name}, epoch {lease.epoch}, is no longer held by {lease.holder}")
 
     async def forget(self, name: str) -> None:
