@@ -31,7 +31,12 @@ def build(platform: Platform, settings: Settings | None = None) -> Service:
         await tidy.round(lease)
 
     loop = Loop("imports", body)
-    context.bells["imports"] = loop.wake
+
+    def ring() -> None:
+        tidy.wanted = True
+        loop.wake()
+
+    context.bells["imports"] = ring
     holds = hold_routes(lambda: context.store, "datasets", _can_be_held)
     app = create_app(NAME, "Datasets and their versions", platform.keyring, *routers, holds)
     app.state.context = context

@@ -24,31 +24,39 @@ log = structlog.get_logger("tidy")
 
 @dataclass
 class Tidy:
-    """One round of tidying; each step may be killed and is done again. `at_work`: imports that are in hands."""
+    """One round of tidying; each step may be killed and is done again. `at_work`: imports that are in hands.
+
+    `wanted` is set by whoever leaves something to tidy, so that an idle service reads nothing.
+    """
 
     context: Context
     at_work: Callable[[], Collection[str]]
+    wanted: bool = True
     _next: float = field(default=0.0, init=False)
 
     async def round(self, lease: Lease | None) -> None:
-        """Look after ended imports at once, and after the rest every `tidy_seconds`."""
+        """Tidy up where that is wanted, and every `tidy_seconds` in any case: holds are released, uploads get old."""
+        now = self.context.store.clock.monotonic()
+        if not self.wanted and now < self._next:
+            return
+        self.wanted = False
+        self._next = now + self.context.settings.tidy_seconds
+        await self.expire_uploads()
         await self._uploads()
         await self._imports()
         await self._deleted()
-        if self.context.store.clock.monotonic() >= self._next:
-            await self.expire_uploads()
-            self._next = self.context.store.clock.monotonic() + self.context.settings.tidy_seconds
 
     async def expire_uploads(self) -> int:
         """Give up uploads for which nothing has come for too long; gives how many."""
         now = self.context.store.clock.now()
         before = now - timedelta(seconds=self.context.settings.upload_ttl)
+        async with self.context.store.reading() as connection:
+            if not await storage.idle_uploads(connection, before):
+                return 0
         async with self.context.store.work() as uow:
             old = await storage.idle_uploads(uow.connection, before)
             for upload in old:
                 await UPLOADS.save(uow.connection, upload.aborted(), now=now)
-        if old:
-            await self._uploads()
         return len(old)
 
     async def _uploads(self) -> None:
