@@ -120,7 +120,8 @@ def body_of(method: str, path: str) -> Any:
 
 
 async def first_answer(app: Any, scope: dict[str, Any], body: bytes) -> tuple[int, str]:
-    sent, over = asyncio.Queue(), asyncio.Event()
+    sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    over = asyncio.Event()
     given = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive() -> dict[str, Any]:

@@ -23,6 +23,7 @@ from common.ports.bus import Subscription
 from embedded.house import BEHIND
 from embedded.platform import open_platform
 from embedded.settings import Settings
+from tests.architecture.owners import OWNERS
 from tests.support.process import PlatformProcess, until
 
 
@@ -142,6 +143,8 @@ class Ledger:
     """Service, handler, state and error of every inbox row that is not done."""
     gaps: Sequence[str]
     """Subjects whose events are not numbered 1, 2, 3 …"""
+    foreign: Sequence[tuple[str, str]]
+    """Service and type of every event that is not its own to tell."""
 
     @property
     def told(self) -> int:
@@ -160,6 +163,7 @@ def read_ledger(platform: PlatformProcess) -> Ledger:
     heard: dict[tuple[str, str], Counter[str]] = {}
     undone: list[tuple[str, str, str, str]] = []
     numbers: dict[str, list[int]] = {}
+    foreign: list[tuple[str, str]] = []
     unsent = 0
     for service in _with_outbox(platform):
         unsent += platform.unsent(service)
@@ -167,13 +171,14 @@ def read_ledger(platform: PlatformProcess) -> Ledger:
         for event, type_, subject, number in platform.rows(service, query):
             events.setdefault(type_, set()).add(event)
             numbers.setdefault(f"{service} {subject}", []).append(number)
+            foreign += [] if service in OWNERS[type_] else [(service, type_)]
         for handler, event, state, error in platform.rows(service, "SELECT handler, event_id, state, error FROM inbox"):
             if state == "done":
                 heard.setdefault((service, handler), Counter())[event] += 1
             else:
                 undone.append((service, handler, state, error))
     gaps = [subject for subject, seen in numbers.items() if seen != list(range(1, len(seen) + 1))]
-    return Ledger({type_: frozenset(ids) for type_, ids in events.items()}, unsent, heard, undone, gaps)
+    return Ledger({type_: frozenset(ids) for type_, ids in events.items()}, unsent, heard, undone, gaps, foreign)
 
 
 def _with_outbox(platform: PlatformProcess) -> list[str]:
@@ -190,6 +195,7 @@ def balance(platform: PlatformProcess, listening: Sequence[Subscription], second
     ledger = read_ledger(platform)
     assert not ledger.undone, ledger.undone
     assert not ledger.gaps, ledger.gaps
+    assert not ledger.foreign, ledger.foreign
     assert not ledger.unsent
     for one in listening:
         expected = {event for type_ in one.types for event in ledger.events.get(type_, ())}
