@@ -84,14 +84,14 @@ class Ledger:
 
         One that is not known yet is noted as cancelled, so that a request that comes late gets nothing.
         """
+        known = await allocations.find(uow.connection, allocation_id)
+        if known is not None and known.ended:
+            return
         await self._next(uow.connection)
         now = uow.clock.now()
-        known = await allocations.find(uow.connection, allocation_id)
         if known is None:
             gone = Allocation(allocation_id, workload, kind, owner, Resources(), now, now)
             await allocations.add(uow.connection, gone.moved("free", ended_at=now))
-            return
-        if known.ended:
             return
         await allocations.save(uow.connection, known.moved("free", ended_at=now), now=now)
         await uow.connection.execute(delete(granted_devices).where(granted_devices.c.allocation == allocation_id))

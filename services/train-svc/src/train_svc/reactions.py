@@ -13,6 +13,8 @@ from common.db.uow import UnitOfWork
 from train_svc.catalogue import ALGORITHM, DATASET
 from train_svc.context import Context
 
+Capacity = AllocationRequested | AllocationCancelled | AllocationReleased
+
 
 def reactions(context: Context) -> Reactions:
     """What it does about what others tell."""
@@ -30,12 +32,14 @@ def reactions(context: Context) -> Reactions:
     async def on_algorithm_gone(uow: UnitOfWork, heard: Heard[AlgorithmOffline]) -> None:
         await forget(uow, ALGORITHM, heard.envelope)
 
-    async def on_capacity_wanted(uow: UnitOfWork, heard: Heard[AllocationRequested]) -> None:
-        if heard.data.kind != "job":  # a job's request was taken in the transaction that made it
-            await ledger.submit(uow, heard.data)
-
-    async def on_capacity_free(uow: UnitOfWork, heard: Heard[AllocationReleased]) -> None:
-        await ledger.free(uow, heard.data.id, heard.data.workload, "replica", heard.envelope.owner or "")
+    async def on_capacity(uow: UnitOfWork, heard: Heard[Capacity]) -> None:
+        """One handler for asking and giving back, so that both are taken in the order in which they were told."""
+        asked = heard.data
+        if isinstance(asked, AllocationRequested):
+            if asked.kind != "job":  # a job's request was taken in the transaction that made it
+                await ledger.submit(uow, asked)
+            return
+        await ledger.free(uow, asked.id, asked.workload, "replica", heard.envelope.owner or "")
 
     return {
         DatasetOnline: [on_dataset_known],
@@ -46,8 +50,8 @@ def reactions(context: Context) -> Reactions:
         AlgorithmChanged: [on_algorithm_known],
         AlgorithmOffline: [on_algorithm_gone],
         AlgorithmDeleted: [on_algorithm_gone],
-        AllocationRequested: [on_capacity_wanted],
-        AllocationCancelled: [on_capacity_free],
-        AllocationReleased: [on_capacity_free],
+        AllocationRequested: [on_capacity],
+        AllocationCancelled: [on_capacity],
+        AllocationReleased: [on_capacity],
         AllocationRevoked: [context.workloads.on_allocation_revoked],
     }
