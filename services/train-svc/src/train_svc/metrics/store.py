@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Any
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.db.database import Database
 from common.db.migrate import upgrade
+from common.disk import storage_full
 from common.kernel.errors import Invalid
 from train_svc.domain.points import Column, Columns, Point, Points, unpacked
 from train_svc.metrics.tables import chunks, series, tails
@@ -71,7 +74,7 @@ class Metrics:
 
     async def add(self, points: Mapping[str, Columns]) -> None:
         """Add the columns of some attempts in one commit. Raises TooManySeries, with nothing added."""
-        async with self.database.writing() as connection:
+        async with self._writing() as connection:
             for attempt, columns in points.items():
                 await self._add(connection, attempt, columns, strict=True)
 
@@ -81,11 +84,22 @@ class Metrics:
         False, and nothing added, where somebody else has read on from `start` meanwhile. Names beyond the limit are
         left out: a job is not stopped for them.
         """
-        async with self.database.writing() as connection:
+        async with self._writing() as connection:
             if not await self._read_on(connection, attempt, start, end, points.wrong):
                 return False
             await self._add(connection, attempt, points.columns, strict=False)
         return True
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction. Raises StorageFull (`storage_full`) where the disk has no room for it."""
+        try:
+            async with self.database.writing() as connection:
+                yield connection
+        except OperationalError as error:
+            if "full" not in str(error.orig):
+                raise
+            raise storage_full("metrics", str(error.orig)) from error
 
     async def _read_on(self, connection: AsyncConnection, attempt: str, start: int, end: int, wrong: int) -> bool:
         if start == 0:
