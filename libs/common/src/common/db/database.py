@@ -20,7 +20,7 @@ from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.expression import literal_column
 
 from common.db import postgres
-from common.db.sqlite import connect
+from common.db.sqlite import Opened, connect
 from common.kernel.errors import Unavailable
 
 MIGRATING = 0x6D6F64656C
@@ -40,6 +40,7 @@ class Database:
         self.dialect = self.url.get_backend_name()
         self._durable = durable
         self._writing = asyncio.Lock()
+        self._opened = Opened()
         self.engine = self._sqlite() if self.is_sqlite else postgres.pooled(self.url, pool_size=pool_size)
         self._reader = self.engine if self.is_sqlite else self.engine.execution_options(**_SNAPSHOT)
 
@@ -49,9 +50,9 @@ class Database:
         return self.dialect == "sqlite"
 
     def _sqlite(self) -> AsyncEngine:
-        path, durable = self.url.database or "", self._durable
+        path, opened, durable = self.url.database or "", self._opened, self._durable
         engine = create_async_engine(
-            self.url, pool_size=4, max_overflow=12, async_creator=lambda: connect(path, durable=durable)
+            self.url, pool_size=4, max_overflow=12, async_creator=lambda: connect(path, opened, durable=durable)
         )
 
         def begin(connection: Connection) -> None:
@@ -124,3 +125,4 @@ class Database:
         while isinstance(pool, QueuePool) and pool.checkedout() and time.monotonic() < deadline:
             await asyncio.sleep(0.001)
         await self.engine.dispose()
+        await self._opened.end(CLOSE_SECONDS)

@@ -6,7 +6,11 @@ Results are small here (pages of lists), so fetching them whole with the stateme
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
+import time
+import weakref
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -79,11 +83,42 @@ class OneCrossing(aiosqlite.Connection):
         return _Cursor(self)
 
 
-async def connect(path: str, *, durable: bool) -> OneCrossing:
+class Opened:
+    """All connections of one database that are open or just ending.
+
+    A task that is cancelled in its midst may leave one behind that nobody closes, or one whose thread still speaks to
+    an event loop that is closed meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._connections: weakref.WeakSet[OneCrossing] = weakref.WeakSet()
+        self._threads: list[threading.Thread] = []
+
+    def add(self, connection: OneCrossing) -> None:
+        """One more."""
+        self._connections.add(connection)
+        self._threads = [*(thread for thread in self._threads if _may_run(thread)), connection._thread]
+
+    async def end(self, seconds: float) -> None:
+        """Close what was left open, and wait until all threads have ended."""
+        for connection in self._connections:
+            if connection._connection is not None:
+                connection.stop()
+        deadline = time.monotonic() + seconds
+        while any(thread.is_alive() for thread in self._threads) and time.monotonic() < deadline:
+            await asyncio.sleep(0.001)
+
+
+def _may_run(thread: threading.Thread) -> bool:
+    return thread.ident is None or thread.is_alive()
+
+
+async def connect(path: str, opened: Opened, *, durable: bool) -> OneCrossing:
     """Open a database in WAL, in autocommit (who begins says BEGIN). `durable`: a commit survives a power loss."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     connection = OneCrossing(lambda: sqlite3.connect(path, isolation_level=None), iter_chunk_size=64)
     connection._thread.daemon = True  # a connection that was not closed must not keep the process from ending
+    opened.add(connection)
     connection = cast(OneCrossing, await connection)
     pragmas = (
         "journal_mode=WAL",
