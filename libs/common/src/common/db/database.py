@@ -20,7 +20,7 @@ from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.expression import literal_column
 
 from common.db import postgres
-from common.db.sqlite import Opened, connect
+from common.db.sqlite import OneCrossing, Opened, connect
 from common.kernel.errors import Unavailable
 
 MIGRATING = 0x6D6F64656C
@@ -56,8 +56,9 @@ class Database:
         )
 
         def begin(connection: Connection) -> None:
-            writing = connection.get_execution_options().get("writing", False)
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+            opened = connection.connection.driver_connection
+            assert isinstance(opened, OneCrossing)
+            opened.will_begin(writing=connection.get_execution_options().get("writing", False))
 
         event.listen(engine.sync_engine, "begin", begin)
         return engine

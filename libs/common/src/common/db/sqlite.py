@@ -1,7 +1,8 @@
 """SQLite connections that cross to their thread once a statement.
 
 The driver's cursor crosses four times (open, execute, fetch, close), which costs more than the statement itself.
-Results are small here (pages of lists), so fetching them whole with the statement loses nothing.
+Results are small here (pages of lists), so fetching them whole with the statement loses nothing. A transaction begins
+with its first statement and in the same crossing; the end of one that only read is not waited for.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class _Cursor:
 
     async def _run(self, act: Any) -> _Cursor:
         def whole() -> None:
+            self._connection.begin()
             cursor = self._connection.raw.cursor()
             try:
                 act(cursor)
@@ -68,6 +70,35 @@ class _Cursor:
 
 class OneCrossing(aiosqlite.Connection):
     """An aiosqlite connection with such cursors."""
+
+    _begin: str | None = None
+    _only_reads = False
+
+    def will_begin(self, *, writing: bool) -> None:
+        """Begin a transaction with the next statement; one that writes takes the database's write lock at once."""
+        self._begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
+        self._only_reads = not writing
+
+    def begin(self) -> None:
+        """In the connection's thread: begin what is still to begin."""
+        if self._begin is not None:
+            self.raw.execute(self._begin).close()
+            self._begin = None
+
+    async def commit(self) -> None:
+        """Commit; nothing to do where no statement came."""
+        if self._begin is None:
+            await super().commit()
+        self._begin = None
+
+    async def rollback(self) -> None:
+        """Roll back; what only read needs no waiting for, the next statement comes after it anyway."""
+        if self._begin is not None:
+            self._begin = None
+        elif self._only_reads:
+            self._tx.put_nowait((asyncio.get_running_loop().create_future(), self.raw.rollback))
+        else:
+            await super().rollback()
 
     @property
     def raw(self) -> sqlite3.Connection:
