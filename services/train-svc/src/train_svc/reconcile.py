@@ -5,6 +5,7 @@ from __future__ import annotations
 from common.db.leases import Lease
 from common.service import Loop
 from train_svc.context import Context
+from train_svc.ledger import waiting_in_order
 
 
 def loops(context: Context) -> list[Loop]:
@@ -15,6 +16,9 @@ def loops(context: Context) -> list[Loop]:
 
     async def fill(lease: Lease | None) -> None:
         await context.ledger.look()
+        async with context.kit.store.reading() as connection:
+            if not await waiting_in_order(connection):
+                return
         async with context.kit.store.work() as uow:
             if lease is not None:
                 await context.kit.leases.guard(uow.connection, lease)
