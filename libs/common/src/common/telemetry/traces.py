@@ -1,7 +1,7 @@
 """Traces from the gateway through outbox and bus to the consumer (W3C Trace Context).
 
-Spans are made whenever tracing is set up; they leave the process only where an OTLP endpoint is set
-(`OTEL_EXPORTER_OTLP_ENDPOINT`).
+Spans are recorded and leave the process only where an OTLP endpoint is set (`OTEL_EXPORTER_OTLP_ENDPOINT`). Without
+one nothing is recorded, but the trace's id still goes all the way, and stands in every log line and event.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -24,11 +25,13 @@ _tracer = trace.get_tracer("modelyard")
 
 
 def set_up(service: str, processor: SpanProcessor | None = None) -> None:
-    """Make spans, and export them where an OTLP endpoint is set (or to `processor`). Once a process."""
-    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    """Trace, and export where an OTLP endpoint is set (or to `processor`). Once a process."""
+    exported = bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
+    sampler = DEFAULT_ON if processor is not None or exported else ALWAYS_OFF
+    provider = TracerProvider(sampler=sampler, resource=Resource.create({"service.name": service}))
     if processor is not None:
         provider.add_span_processor(processor)
-    elif os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+    elif exported:
         # imported only here: it costs start time and memory that a platform without traces need not spend
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
