@@ -45,6 +45,7 @@ LOWEST_PORT, HIGHEST_PORT = 15000, 32000
 could otherwise be given the platform's own port."""
 
 R = TypeVar("R")
+Facts = dict[str, list[tuple[Any, ...]]]
 
 
 def engine_cache() -> Path:
@@ -240,19 +241,11 @@ class PlatformProcess:
         """The services that have a database."""
         return sorted(path.stem for path in (self.home / "db").glob("*.sqlite3"))
 
-    def facts(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Every row that says something, by `service.table`, and the names of all stored files."""
-        found: dict[str, list[tuple[Any, ...]]] = {}
-        for service in self.services():
-            tables = self.rows(service, "SELECT name FROM sqlite_master WHERE type = 'table'")
-            for (table,) in tables:
-                if table not in _ALWAYS_MOVING:
-                    found[f"{service}.{table}"] = sorted(self.rows(service, f"SELECT * FROM {table}"), key=repr)
-        files = self.home / "files"
-        found["files"] = [(str(path.relative_to(files)),) for path in sorted(files.rglob("*")) if path.is_file()]
-        return found
+    def facts(self) -> Facts:
+        """See `facts_of`."""
+        return facts_of(self.home)
 
-    def settled_facts(self, seconds: float = 20.0) -> dict[str, list[tuple[Any, ...]]]:
+    def settled_facts(self, seconds: float = 20.0) -> Facts:
         """The same once every event was delivered and nothing moves any more."""
         last = self.facts()
         deadline = time.monotonic() + seconds
@@ -299,6 +292,18 @@ def platform(disks: Mapping[str, int] | None = None, **environment: str) -> Iter
     finally:
         left = process.close()
     assert not left, f"still running: {left}"
+
+
+def facts_of(home: Path) -> Facts:
+    """Every row of a state folder that says something, by `service.table`, and the names of all stored files."""
+    found: Facts = {}
+    for database in sorted((home / "db").glob("*.sqlite3")):
+        for (table,) in rows_of(database, "SELECT name FROM sqlite_master WHERE type = 'table'"):
+            if table not in _ALWAYS_MOVING:
+                found[f"{database.stem}.{table}"] = sorted(rows_of(database, f"SELECT * FROM {table}"), key=repr)
+    files = home / "files"
+    found["files"] = [(str(path.relative_to(files)),) for path in sorted(files.rglob("*")) if path.is_file()]
+    return found
 
 
 def rows_of(database: Path, query: str, *given: Any) -> list[tuple[Any, ...]]:
