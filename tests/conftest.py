@@ -8,6 +8,7 @@ import pytest
 
 from tests.servers.postgres import Postgres
 from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.s3 import Rclone, Swift
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +26,28 @@ def rabbitmq() -> Iterator[RabbitMQ]:
 def postgres() -> Iterator[Postgres]:
     """The database server. A test that kills it starts it again."""
     server = Postgres()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def rclone() -> Iterator[Rclone]:
+    """The fast S3 server. A test that kills it starts it again."""
+    server = Rclone()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def swift() -> Iterator[Swift]:
+    """The strict S3 server. A test that kills it starts it again."""
+    server = Swift()
     try:
         server.start()
         yield server

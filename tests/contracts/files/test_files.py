@@ -1,6 +1,6 @@
 """What every file store must do. Adapters are listed in `ADAPTERS`; the tests don't know which one they run on.
 
-An adapter is a class made from an empty folder, whose `open()` gives a client of the same store each time.
+An adapter is a class made from a test's request and an empty folder, whose `open()` gives a client of the same store each time.
 """
 
 import asyncio
@@ -11,24 +11,48 @@ from pathlib import Path
 import pytest
 
 from common.files import LocalFiles
+from common.files.s3 import S3Files
 from common.kernel.errors import Conflict, Invalid, NotFound
+from common.kernel.ids import new_id
 from common.ports.files import Files
+from tests.servers.s3 import S3Server
 
 
 class FileAdapter:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
         self.folder = folder / "store"
 
     async def open(self) -> Files:
         return LocalFiles(self.folder)
 
 
-ADAPTERS = {"file": FileAdapter}
+class S3Adapter:
+    server = ""
+
+    def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
+        found: S3Server = request.getfixturevalue(self.server)
+        self.settings = found.settings(f"{new_id('store')}/")
+
+    async def open(self) -> Files:
+        files = S3Files(self.settings)
+        await files.prepare()
+        return files
+
+
+class RcloneAdapter(S3Adapter):
+    server = "rclone"
+
+
+class SwiftAdapter(S3Adapter):
+    server = "swift"
+
+
+ADAPTERS = {"file": FileAdapter, "s3-rclone": RcloneAdapter, "s3-swift": SwiftAdapter}
 
 
 @pytest.fixture(params=ADAPTERS)
 async def store(request, tmp_path):
-    made = ADAPTERS[request.param](tmp_path)
+    made = ADAPTERS[request.param](request, tmp_path)
     opened: list[Files] = []
 
     async def open_client() -> Files:

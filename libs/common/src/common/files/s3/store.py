@@ -1,0 +1,268 @@
+"""Objects in a bucket: `<prefix>objects/` holds them under their keys, `<prefix>uploads/` what comes in parts.
+
+Content is hashed on the way in, the server holds each block against its hash, and the hash of the whole is kept as
+the metadata `sha256`, against which a whole object is held when it is read. It is unknown (None) for an object of
+more than one block (8 MiB) whose sender didn't say it beforehand, as S3 wants metadata before content.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+from common.files.draft import check_sum
+from common.files.keys import check_key, check_prefix
+from common.files.local import check_range
+from common.files.s3.blocks import Digests, blocks, file_chunks, file_digest
+from common.files.s3.parts import PartStore
+from common.files.s3.sending import send
+from common.files.s3.settings import S3Settings
+from common.files.s3.wire import Head, Wire
+from common.kernel.errors import Conflict, Invalid, NotFound, Problem
+from common.kernel.ids import new_id
+from common.ports.files import Chunks, FileInfo, FilesCapabilities, Part
+
+LONGEST_LINK = 7 * 24 * 3600
+"""Seconds that a signed link may hold (signature version 4)."""
+
+
+class S3Files:
+    """The `Files` port, and its links (`Linking`), on S3. Nothing is connected before the first request.
+
+    `if_absent`: exact among the users of one `S3Files`, and among all where the server's conditional PUT is. Where
+    it has none (`conditional` False) an object that another process puts at the same moment may be replaced.
+    """
+
+    capabilities = FilesCapabilities(local_paths=False, presign=True)
+
+    def __init__(self, settings: S3Settings) -> None:
+        self._settings = settings
+        self._objects = f"{settings.prefix}objects/"
+        self._wire = Wire(settings)
+        self._parts = PartStore(self._wire, f"{settings.prefix}uploads/", self, part_copy=settings.part_copy)
+        self._creating: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def prepare(self) -> None:
+        """Make the bucket where there is none; for the operator's tools. Raises Unavailable."""
+        await self._wire.create_bucket()
+
+    async def probe(self) -> S3Settings:
+        """The settings with what this server really does about `If-None-Match`. Leaves nothing behind."""
+        name, nothing = f"{self._settings.prefix}probes/{new_id('probe')}", Digests()
+        try:
+            for _ in range(2):
+                await self._wire.put(name, b"", nothing.value(), {}, if_absent=True)
+        except Conflict:
+            return dataclasses.replace(self._settings, conditional=True)
+        finally:
+            await self._wire.delete(name)
+        return dataclasses.replace(self._settings, conditional=False)
+
+    async def put(
+        self, key: str, content: bytes | Chunks, *, sha256: str | None = None, if_absent: bool = False
+    ) -> FileInfo:
+        """Store an object; see the port. Memory holds a few blocks of 8 MiB, however large it is."""
+        check_key(key)
+        async with self._first(key, if_absent):
+            return await self.put_named(self._objects + key, key, content, sha256=sha256, if_absent=if_absent)
+
+    async def put_named(
+        self, name: str, key: str, content: bytes | Chunks, *, sha256: str | None = None, if_absent: bool = False
+    ) -> FileInfo:
+        """`put` under a whole name of the bucket, told as `key`."""
+        digests, cut = Digests(), blocks(content)
+        conditional = if_absent and self._settings.conditional
+        async with aclosing(cut):
+            first = await anext(cut)
+            second = await anext(cut, None)
+            if second is None:
+                found = await digests.add(first)
+                check_sum(key, found, sha256)
+                await self._wire.put(name, first, found, {"sha256": found}, if_absent=conditional)
+            else:
+                everything = _chained(first, second, cut)
+                del first, second
+                await send(self._wire, name, everything, digests, sha256=sha256, if_absent=conditional)
+        return FileInfo(key, digests.size, datetime.now(UTC), digests.value())
+
+    @asynccontextmanager
+    async def _first(self, key: str, if_absent: bool) -> AsyncIterator[None]:
+        """One at a time where only the first may put: some servers' conditional PUT lets two at once both in."""
+        if not if_absent:
+            yield
+            return
+        async with self._creating.setdefault(key, asyncio.Lock()):
+            if not self._settings.conditional and await self._is_there(key):
+                raise Conflict("file_exists", f"There is an object {key!r} already.", key=key)
+            yield
+
+    async def _is_there(self, key: str) -> bool:
+        try:
+            await self.stat(key)
+        except NotFound:
+            return False
+        return True
+
+    async def put_file(self, key: str, path: Path, *, move: bool = False) -> FileInfo:
+        """Store a local file; see the port. It is read twice, so that its SHA-256 goes with it."""
+        check_key(key)
+        found = await asyncio.to_thread(file_digest, path)
+        info = await self.put(key, file_chunks(path), sha256=found)
+        if move:
+            path.unlink()
+        return info
+
+    async def get(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to `end`. Where they are the whole object, it is held against its SHA-256.
+
+        Raises Problem (`file_corrupt`) after the last of them.
+        """
+        check_range(key, start, end)
+        async with aclosing(self.get_named(self._objects + key, key, start, end)) as found:
+            async for chunk in found:
+                yield chunk
+
+    async def get_named(self, name: str, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """`get` of a whole name of the bucket."""
+        if end is not None and end <= start:
+            await self._wire.head(name)
+            return
+        async with self._wire.get(name, start, end) as (head, body):
+            if start or (end is not None and end < head.size) or head.sha256 is None:
+                pieces = _between(body, start - head.at, None if end is None else end - head.at)
+            else:
+                pieces = _verified(key, head.sha256, body)
+            async with aclosing(pieces):
+                async for chunk in pieces:
+                    yield chunk
+
+    async def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        """The same bytes at once."""
+        return b"".join([chunk async for chunk in self.get(key, start, end)])
+
+    async def stat(self, key: str) -> FileInfo:
+        """What is known of an object."""
+        check_key(key)
+        return _info(key, await self._wire.head(self._objects + key))
+
+    async def list(self, prefix: str = "") -> AsyncIterator[FileInfo]:
+        """Every object whose key starts with `prefix`, in the order of keys, a page of 1,000 in memory at a time."""
+        check_prefix(prefix)
+        async with aclosing(self._wire.list(self._objects + prefix)) as found:
+            async for name, head in found:
+                yield _info(name.removeprefix(self._objects), head)
+
+    async def delete(self, key: str) -> None:
+        """Remove an object; removing an absent one is no error."""
+        check_key(key)
+        await self._wire.delete(self._objects + key)
+
+    async def begin_upload(self, key: str) -> str:
+        """Begin an upload in parts; its id is good until it is completed or aborted."""
+        check_key(key)
+        return await self._parts.begin(key)
+
+    async def put_part(self, upload: str, number: int, content: bytes | Chunks, *, sha256: str | None = None) -> Part:
+        """Store one part; see the port. Raises Invalid (`bad_part_number`)."""
+        return await self._parts.put(upload, number, content, sha256)
+
+    async def parts(self, upload: str) -> Sequence[Part]:
+        """The parts that arrived, by number. Raises NotFound (`upload_not_found`)."""
+        return [stored.part for stored in await self._parts.stored(upload)]
+
+    async def complete_upload(self, upload: str, *, sha256: str | None = None) -> FileInfo:
+        """Make the object from its parts, within the server where it can copy. Raises Conflict
+        (`upload_incomplete`), Invalid (`checksum_mismatch`; the parts stay). With `sha256` they are read once."""
+        key, known = await self._parts.complete(upload, self._objects, sha256)
+        info = await self.stat(key)
+        return dataclasses.replace(info, sha256=info.sha256 or known)
+
+    async def abort_upload(self, upload: str) -> None:
+        """Throw the parts away; an unknown upload is no error."""
+        await self._parts.abort(upload)
+
+    async def presign_get(self, key: str, seconds: int) -> str:
+        """An address from which anybody can load the object, as an attachment, for that long (at most a week)."""
+        check_key(key)
+        return await self._wire.link(
+            "get_object", self._objects + key, _held(seconds), ResponseContentDisposition="attachment"
+        )
+
+    async def presign_put(self, key: str, seconds: int) -> str:
+        """An address to which anybody can put the object for that long. Its content is not checked."""
+        check_key(key)
+        return await self._wire.link("put_object", self._objects + key, _held(seconds))
+
+    def local_path(self, key: str) -> Path | None:
+        """None: objects are not files here."""
+        check_key(key)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._wire.close()
+
+
+async def _chained(first: bytes, second: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    del first
+    yield second
+    del second
+    async for block in rest:
+        yield block
+
+
+async def _between(body: AsyncIterator[bytes], skip: int, stop: int | None) -> AsyncIterator[bytes]:
+    """The bytes of `body` from `skip` up to `stop`: a server that ignores ranges sends more than was asked for."""
+    at = 0
+    async for chunk in body:
+        wanted = chunk[max(0, skip - at) : None if stop is None else max(0, stop - at)]
+        at += len(chunk)
+        if wanted:
+            yield wanted
+        if stop is not None and at >= stop:
+            return
+
+
+async def _verified(key: str, sha256: str, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """A whole object; each piece is hashed while the next is on its way."""
+    digests = Digests()
+    hashing: asyncio.Task[str] | None = None
+    try:
+        async for chunk in _gathered(body):
+            if hashing is not None:
+                await hashing
+            hashing = asyncio.create_task(digests.add(chunk))
+            yield chunk
+    finally:
+        if hashing is not None:
+            await hashing
+    if digests.value() != sha256:
+        raise Problem("file_corrupt", f"{key!r} in the file store isn't what was put there; restore it from a copy.")
+
+
+async def _gathered(body: AsyncIterator[bytes], size: int = 1 << 20) -> AsyncIterator[bytes]:
+    """The same bytes in pieces that are worth a thread."""
+    waiting, length = list[bytes](), 0
+    async for chunk in body:
+        waiting.append(chunk)
+        length += len(chunk)
+        if length >= size:
+            yield b"".join(waiting)
+            waiting, length = [], 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+def _info(key: str, head: Head) -> FileInfo:
+    return FileInfo(key, head.size, head.modified, head.sha256)
+
+
+def _held(seconds: int) -> int:
+    if not 1 <= seconds <= LONGEST_LINK:
+        raise Invalid("bad_link_time", f"A link holds from 1 to {LONGEST_LINK} seconds, not {seconds}.")
+    return seconds
