@@ -133,7 +133,7 @@ def job(unpacked: dict[str, Path], tmp_path: Path) -> Callable[..., Job]:
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The UCI digits as PNG files, 8 of 10 to train with."""
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    from sklearn.datasets import load_digits
 
     root, bunch = tmp_path_factory.mktemp("digits"), load_digits()
     order = np.random.default_rng(7).permutation(len(bunch.target))

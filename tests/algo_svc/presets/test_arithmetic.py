@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from sklearn import metrics  # type: ignore[import-untyped]
+from sklearn import metrics
 from yardkit.arrays import logistic, softmax
 from yardkit.data import Unreadable
 from yardkit.evaluation import evaluate

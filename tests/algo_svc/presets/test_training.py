@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from sklearn import metrics  # type: ignore[import-untyped]
+from sklearn import metrics
 
 MakeJob = Callable[..., Any]
 

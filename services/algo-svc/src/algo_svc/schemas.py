@@ -110,7 +110,9 @@ class AlgorithmPatch(_Strict):
         """The fields that were sent, parts as the contracts have them."""
         found = {name: getattr(self, name) for name in self.model_fields_set}
         sent = {name: value for name, value in found.items() if value is not None or name == "inference"}
-        return {name: value.part() if isinstance(value, PartIn) else value for name, value in sent.items()}
+        return {
+            name: value.part() if isinstance(value, TrainingIn | InferenceIn) else value for name, value in sent.items()
+        }
 
 
 class VisibilityIn(_Strict):

@@ -1,5 +1,7 @@
 """Algorithms, engines, and the tombstones of algorithms."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -11,7 +13,7 @@ branch_labels = ("algo",)
 depends_on = None
 
 
-def _aggregate(name: str, *extra: sa.Column) -> None:
+def _aggregate(name: str, *extra: sa.Column[Any]) -> None:
     op.create_table(
         name,
         sa.Column("id", sa.String(48), primary_key=True),

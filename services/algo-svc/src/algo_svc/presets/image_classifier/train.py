@@ -49,7 +49,7 @@ class Learner:
     """A scikit-learn `MLPClassifier` whose whole state (weights, moments of Adam) can be kept and put back."""
 
     def __init__(self, settings: Settings, classes: int, normalise: Normalisation) -> None:
-        from sklearn.neural_network import MLPClassifier  # type: ignore[import-untyped]
+        from sklearn.neural_network import MLPClassifier
 
         self.normalise = normalise
         self._numbers = np.arange(classes)

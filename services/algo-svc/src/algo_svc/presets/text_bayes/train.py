@@ -46,7 +46,7 @@ class Learner:
     """A scikit-learn `MultinomialNB`, whose whole state is two arrays of counts."""
 
     def __init__(self, blank: Bayes) -> None:
-        from sklearn.naive_bayes import MultinomialNB  # type: ignore[import-untyped]
+        from sklearn.naive_bayes import MultinomialNB
 
         self._blank = blank
         self._numbers = np.arange(len(blank.classes))
@@ -186,7 +186,7 @@ def _blank(settings: Settings, dataset: data.Dataset[str]) -> Bayes:
 
 
 def _samples(part: data.Part[str], bayes: Bayes) -> Samples:
-    from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
+    from scipy.sparse import csr_matrix
 
     rows = [bayes.count(item) for item in part.items]
     starts = np.concatenate([[0], np.cumsum([len(columns) for columns, _ in rows])])
