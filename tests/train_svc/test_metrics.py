@@ -17,8 +17,9 @@ from common.db.migrate import downgrade
 from tests.train_svc.conftest import Yard, eventually
 from tests.train_svc.test_logs_and_results import events_of
 from train_svc.domain.points import Column, from_lines
-from train_svc.metrics import Metrics, TooManySeries, Writer
-from train_svc.metrics.store import MERGE_BELOW, MIGRATIONS
+from train_svc.metrics import Metrics, Place, TooManySeries, Writer
+from train_svc.metrics.appending import MERGE_BELOW
+from train_svc.metrics.store import MIGRATIONS
 
 
 async def opened(folder: Path) -> Metrics:
@@ -58,9 +59,25 @@ async def _written_and_read(batches: list[list[tuple[int, float]]]) -> None:
         if wanted:
             assert (await metrics.latest(["att"]))["att"] == {"loss": wanted[max(wanted)]}
         after = sorted(wanted)[len(wanted) // 2] if wanted else 0
-        later = await metrics.curves("att", after=after)
+        later = await metrics.news("att", {}, after)
         assert later.get("loss", []) == [(s, v) for s, v in sorted(wanted.items()) if s > after]
         await metrics.close()
+
+
+async def test_whoever_follows_gets_every_point_once_also_of_metrics_that_come_late(metrics: Metrics) -> None:
+    seen: dict[str, Place] = {}
+    heard: dict[str, list[tuple[int, float]]] = {}
+    for step in range(0, 900, 3):
+        await metrics.add({"att": {"loss": Column([step, step + 1], [0.5, 0.25])}})
+        if step % 5 == 0:
+            await metrics.add({"att": {"accuracy": Column([step], [1.0])}})
+        if step % 7 == 0:
+            for name, points in (await metrics.news("att", seen, -1)).items():
+                heard.setdefault(name, []).extend(points)
+    for name, points in (await metrics.news("att", seen, -1)).items():
+        heard.setdefault(name, []).extend(points)
+    assert heard == await metrics.curves("att")
+    assert await metrics.news("att", seen, -1) == {}
 
 
 async def test_many_single_points_are_few_rows(metrics: Metrics) -> None:

@@ -20,6 +20,7 @@ from train_svc.api.streams import ALIVE, event, resumed_at, streamed
 from train_svc.context import Context, Ctx
 from train_svc.domain.job import Job
 from train_svc.domain.points import Columns, gather, thin
+from train_svc.metrics import Place
 from train_svc.schemas.jobs import AcceptedPoints
 
 router = APIRouter(tags=["jobs"])
@@ -102,12 +103,13 @@ async def follow_metrics(
 async def _follow(context: Context, job: Job, attempt: str, after: int) -> AsyncIterator[bytes]:
     clock, settings = context.kit.store.clock, context.settings
     spoke = clock.monotonic()
+    seen: dict[str, Place] = {}
     while True:
         over = await _over(context, attempt)
-        steps = _by_step(await context.metrics.curves(attempt, after=after))
+        steps = _by_step(await context.metrics.news(attempt, seen, after))
         for step, values in steps.items():
             yield event("metrics", {"step": step, **values}, step)
-            after, spoke = step, clock.monotonic()
+            spoke = clock.monotonic()
         if over:
             break
         if not steps:

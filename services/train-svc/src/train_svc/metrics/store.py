@@ -8,9 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import OperationalError
@@ -21,13 +20,11 @@ from common.db.migrate import upgrade
 from common.disk import storage_full
 from common.kernel.errors import Invalid
 from train_svc.domain.points import Column, Columns, Point, Points, unpacked
+from train_svc.metrics.appending import Changes, SeriesRow, append, fills, tails_of, write
 from train_svc.metrics.tables import chunks, series, tails
 
 MIGRATIONS = Path(__file__).parent / "migrations" / "versions"
 BRANCH = "train_metrics@head"
-MERGE_BELOW = 256
-"""A last chunk of fewer points is filled up rather than followed by another."""
-LONGEST_CHUNK = 8192
 
 
 class TooManySeries(Invalid):
@@ -38,23 +35,11 @@ class TooManySeries(Invalid):
 
 
 @dataclass(frozen=True)
-class _Series:
-    """A row of `series`."""
+class Place:
+    """How far somebody who follows a metric has come: the last step, and the chunk in which it was."""
 
-    id: int
-    chunks: int = 0
-    tail: int = 0
-    last_step: int = -1
-    last_value: float = 0.0
-
-
-@dataclass
-class _Changes:
-    """What one commit does to the tables."""
-
-    filled: list[dict[str, Any]]
-    added: list[dict[str, Any]]
-    series: list[dict[str, Any]]
+    step: int
+    chunk: int = 0
 
 
 class Metrics:
@@ -124,17 +109,17 @@ class Metrics:
 
     async def _add(self, connection: AsyncConnection, attempt: str, columns: Columns, *, strict: bool) -> None:
         known = await self._series(connection, attempt, columns, strict=strict)
-        changes = _Changes([], [], [])
-        filling = {known[name].id: known[name].chunks for name in columns if name in known and _fills(known[name])}
-        tail = await _tails(connection, filling)
+        changes = Changes()
+        filling = {known[name].id: known[name].chunks for name in columns if name in known and fills(known[name])}
+        tail = await tails_of(connection, filling)
         for name, column in columns.items():
             if name in known and column.steps:
-                _append(changes, known[name], column, tail.get(known[name].id))
-        await _write(connection, changes)
+                append(changes, known[name], column, tail.get(known[name].id))
+        await write(connection, changes)
 
     async def _series(
         self, connection: AsyncConnection, attempt: str, columns: Columns, *, strict: bool
-    ) -> dict[str, _Series]:
+    ) -> dict[str, SeriesRow]:
         """The attempt's series by name, locked where the database locks rows; those that are new are made."""
         known = await _known(connection, attempt)
         new = [name for name in columns if name not in known]
@@ -168,26 +153,33 @@ class Metrics:
                 latest.setdefault(row.attempt, {})[row.name] = row.last_value
         return latest
 
-    async def curves(
-        self, attempt: str, names: Sequence[str] | None = None, after: int | None = None
-    ) -> dict[str, list[Point]]:
-        """Whole curves by metric, in the order of steps; with `after`, only later steps."""
+    async def curves(self, attempt: str, names: Sequence[str] | None = None) -> dict[str, list[Point]]:
+        """Whole curves by metric, in the order of steps."""
         wanted = [series.c.attempt == attempt, *([series.c.name.in_(names)] if names else [])]
-        if after is not None:
-            wanted.append(series.c.last_step > after)
-        rows = (
-            select(series.c.name, chunks.c.steps, chunks.c["values"])
-            .join(chunks, chunks.c.series == series.c.id)
-            .where(*wanted)
-            .order_by(series.c.name, chunks.c.number)
-        )
         async with self.database.reading() as connection:
-            found = (await connection.execute(rows)).all()
-        read = _curves if len(found) < MERGE_BELOW else _curves_in_thread
-        curves = await read([(row[0], row[1], row[2]) for row in found])
-        if after is None:
-            return curves
-        return {name: [point for point in points if point[0] > after] for name, points in curves.items()}
+            found = (await connection.execute(_CHUNKS.where(*wanted))).all()
+        rows = [(row[0], row[1], row[2]) for row in found]
+        return _joined(rows) if len(rows) < FEW_CHUNKS else await asyncio.to_thread(_joined, rows)
+
+    async def news(self, attempt: str, seen: dict[str, Place], after: int) -> dict[str, list[Point]]:
+        """The points that each metric got beyond its place in `seen`, which moves on; new metrics begin behind `after`.
+
+        Only chunks that can hold something new are read.
+        """
+        async with self.database.reading() as connection:
+            known = (await connection.execute(_KNOWN, {"attempt": attempt})).all()
+            grown = {row.name: row for row in known if row.last_step > seen.get(row.name, Place(after)).step}
+            rows = []
+            for name, row in grown.items():
+                first = seen.get(name, Place(after)).chunk
+                found = _CHUNKS.where(series.c.id == row.id, chunks.c.number >= first)
+                rows += [(name, r[1], r[2]) for r in (await connection.execute(found)).all()]
+        news = {}
+        for name, points in _joined(rows).items():
+            last = seen.get(name, Place(after)).step
+            news[name] = [point for point in points if point[0] > last]
+            seen[name] = Place(grown[name].last_step, max(grown[name].chunks - 1, 0))
+        return news
 
     async def forget(self, attempt: str) -> None:
         """Remove everything of an attempt."""
@@ -198,97 +190,25 @@ class Metrics:
             await connection.execute(delete(tails).where(tails.c.attempt == attempt))
 
 
+FEW_CHUNKS = 64
+"""So many are unpacked at once; more, in a thread."""
+
+_CHUNKS = (
+    select(series.c.name, chunks.c.steps, chunks.c["values"])
+    .join(chunks, chunks.c.series == series.c.id)
+    .order_by(series.c.name, chunks.c.number)
+)
 _KNOWN = select(
     series.c.name, series.c.id, series.c.chunks, series.c.tail, series.c.last_step, series.c.last_value
 ).where(series.c.attempt == bindparam("attempt"))
-_FILL = (
-    update(chunks)
-    .where(chunks.c.series == bindparam("at_series"), chunks.c.number == bindparam("at_number"))
-    .values({"steps": bindparam("new_steps"), "values": bindparam("new_values")})
-)
-_GROW = (
-    update(series)
-    .where(series.c.id == bindparam("at_id"))
-    .values(
-        chunks=bindparam("new_chunks"),
-        tail=bindparam("new_tail"),
-        last_step=bindparam("new_step"),
-        last_value=bindparam("new_value"),
-    )
-)
 
 
-async def _known(connection: AsyncConnection, attempt: str) -> dict[str, _Series]:
+async def _known(connection: AsyncConnection, attempt: str) -> dict[str, SeriesRow]:
     rows = await connection.execute(_KNOWN.with_for_update(), {"attempt": attempt})
-    return {row[0]: _Series(*row[1:]) for row in rows.all()}
-
-
-def _fills(one: _Series) -> bool:
-    return one.chunks > 0 and one.tail < MERGE_BELOW
-
-
-async def _tails(connection: AsyncConnection, filling: Mapping[int, int]) -> dict[int, Column]:
-    """The last chunks that are to be filled up, by series."""
-    tail: dict[int, Column] = {}
-    for series_id, number in filling.items():
-        at = select(chunks.c.steps, chunks.c["values"]).where(
-            chunks.c.series == series_id, chunks.c.number == number - 1
-        )
-        row = (await connection.execute(at)).one()
-        tail[series_id] = unpacked(row[0], row[1])
-    return tail
-
-
-def _append(changes: _Changes, known: _Series, column: Column, tail: Column | None) -> None:
-    """Put a column behind what a series has: into its last chunk while that is short, then into new ones."""
-    steps, values = column.steps, column.values
-    count, size = known.chunks, known.tail
-    if tail is not None and steps[0] > tail.steps[-1]:
-        room = LONGEST_CHUNK - len(tail.steps)
-        filled = Column(tail.steps + steps[:room], tail.values + values[:room])
-        changes.filled.append(
-            _at(known.id, count - 1) | dict(zip(("new_steps", "new_values"), filled.packed(), strict=True))
-        )
-        size, steps, values = len(filled.steps), steps[room:], values[room:]
-    for start in range(0, len(steps), LONGEST_CHUNK):
-        part = Column(steps[start : start + LONGEST_CHUNK], values[start : start + LONGEST_CHUNK])
-        packed = dict(zip(("steps", "values"), part.packed(), strict=True))
-        changes.added.append({"series": known.id, "number": count, **packed})
-        count, size = count + 1, len(part.steps)
-    newest = column.steps[-1] >= known.last_step
-    changes.series.append(
-        {
-            "at_id": known.id,
-            "new_chunks": count,
-            "new_tail": size,
-            "new_step": column.steps[-1] if newest else known.last_step,
-            "new_value": column.values[-1] if newest else known.last_value,
-        }
-    )
-
-
-def _at(series_id: int, number: int) -> dict[str, Any]:
-    return {"at_series": series_id, "at_number": number}
-
-
-async def _write(connection: AsyncConnection, changes: _Changes) -> None:
-    if changes.filled:
-        await connection.execute(_FILL, changes.filled)
-    if changes.added:
-        await connection.execute(insert(chunks), changes.added)
-    if changes.series:
-        await connection.execute(_GROW, changes.series)
+    return {row[0]: SeriesRow(*row[1:]) for row in rows.all()}
 
 
 Rows = Iterable[tuple[str, bytes, bytes]]
-
-
-async def _curves_in_thread(rows: Rows) -> dict[str, list[Point]]:
-    return await asyncio.to_thread(_joined, rows)
-
-
-async def _curves(rows: Rows) -> dict[str, list[Point]]:
-    return _joined(rows)
 
 
 def _joined(rows: Rows) -> dict[str, list[Point]]:
