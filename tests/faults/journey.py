@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,7 +71,7 @@ class Journey:
     def training(self, dataset: Any, algorithm: Any) -> Any:
         """A job whose log and metrics are followed live all the time."""
         jobs = self.client.jobs
-        with self.chaos.stage("training"), ThreadPoolExecutor(2) as pool:
+        with self.looking(), self.chaos.stage("training"), ThreadPoolExecutor(2) as pool:
             made = jobs.create(
                 "lines",
                 algorithm_id=algorithm["id"],
@@ -78,13 +81,30 @@ class Journey:
             )
             log = pool.submit(lambda: "".join(jobs.follow_log(made["id"])))
             points = pool.submit(lambda: list(jobs.follow_metrics(made["id"])))
-            ended = jobs.wait(made["id"], progress=lambda _: self.look(), timeout=PATIENCE)
+            ended = jobs.wait(made["id"], timeout=PATIENCE)
         assert ended["state"] == "succeeded", (ended["reason"], ended["detail"])
         self.check_training(ended, log.result(), points.result())
         return ended
 
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Note all the time which processes run, also while the platform does not."""
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(0.02):
+                self.look()
+
+        watcher = threading.Thread(target=watch, name="watching processes")
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+
     def look(self) -> None:
-        """Note which processes run."""
+        """Note which processes run now."""
         for record in (self.platform.home / "run" / "workloads").glob("*/running"):
             try:
                 seen = json.loads(record.read_bytes())

@@ -93,6 +93,7 @@ class Stub:
         self.forgets_keys = 0
         self.import_fails = False
         self.stands_still = False
+        self.minds_states = False
         self.result_content = b"json"
         self.lock = threading.RLock()
         algorithm = self.add("algorithms", "algo", name="image-classifier", online=True, state="ready")
@@ -451,6 +452,10 @@ class Stub:
     # online and offline
     @on("POST", "/api/v1/{kind}/{id}/online")
     def online(self, asked: Asked, kind: str, id: str) -> Answer:
+        if self.minds_states and self.things[kind][id].get("online"):
+            refused = problem(409, "illegal_state", "The thing is online: it can't go online now.")
+            refused.body["state"] = "online"
+            return refused
         self.things[kind][id] |= {"online": True, "version": self.things[kind][id]["version"] + 1}
         return Answer(body=self.things[kind][id])
 

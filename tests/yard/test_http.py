@@ -80,6 +80,22 @@ def test_starting_a_job_again_is_never_sent_twice(client: Client, stub: Stub) ->
     assert len(stub.calls("POST", "/start$")) == 1
 
 
+def test_a_verb_whose_answer_was_lost_is_not_refused_for_its_own_effect(client: Client, stub: Stub) -> None:
+    stub.minds_states = True
+    made = client.datasets.create("digits", purpose="image/classification")
+    stub.break_at("POST", "/online$")
+    assert client.datasets.online(made["id"])["online"] is True
+    assert len(stub.calls("POST", "/online$")) == 2
+
+
+def test_a_verb_that_was_sent_once_is_refused_where_it_makes_no_sense(client: Client, stub: Stub) -> None:
+    stub.minds_states = True
+    made = client.datasets.create("digits", purpose="image/classification")
+    client.datasets.online(made["id"])
+    with pytest.raises(YardError, match="illegal_state"):
+        client.datasets.online(made["id"])
+
+
 def test_a_deletion_whose_answer_was_lost_succeeds(client: Client, stub: Stub) -> None:
     made = client.datasets.create("digits", purpose="image/classification")
     stub.break_at("DELETE", "/datasets/")

@@ -23,7 +23,8 @@ class YardError(Exception):
     """A request that failed. `code` is stable and may be switched on; `detail` says what to do.
 
     `status` is the HTTP status, None where the platform did not answer or was not asked. `extra` holds what else the
-    problem document said.
+    problem document said. `again`: the request had been sent before and its answer was lost, so it may be its own
+    effect that now stands in its way.
     """
 
     code: str
@@ -31,6 +32,7 @@ class YardError(Exception):
     faults: tuple[Fault, ...] = ()
     status: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    again: bool = False
 
     def __str__(self) -> str:
         return "\n".join(

@@ -147,7 +147,7 @@ class Http:
                 continue
             if again and method == "DELETE" and response.status_code == httpx2.codes.NOT_FOUND:
                 return response
-            return checked(response)
+            return checked(response, again=again)
 
     @contextmanager
     def stream(
@@ -206,10 +206,12 @@ def retry_after(response: httpx2.Response) -> float | None:
     return float(told)
 
 
-def checked(response: httpx2.Response) -> httpx2.Response:
-    """The answer itself where it is good. Raises the YardError that it tells of."""
+def checked(response: httpx2.Response, *, again: bool = False) -> httpx2.Response:
+    """The answer itself where it is good. Raises the YardError that it tells of; `again` as in there."""
     if response.is_error:
-        raise problem_of(response.status_code, response.content)
+        problem = problem_of(response.status_code, response.content)
+        problem.again = again
+        raise problem
     return response
 
 

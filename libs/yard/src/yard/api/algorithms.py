@@ -48,11 +48,11 @@ class Algorithms(Group[Algorithm]):
 
     def online(self, id: str) -> Algorithm:
         """Let jobs use it."""
-        return self._verb(id, "online")
+        return self._verb(id, "online", leads_to=["online"])
 
     def offline(self, id: str) -> Algorithm:
         """No new use of it."""
-        return self._verb(id, "offline")
+        return self._verb(id, "offline", leads_to=["ready"])
 
     def visibility(self, id: str, visibility: str) -> Algorithm:
         """`private`, `public`, or (administrators) `preset`."""

@@ -108,11 +108,11 @@ class Datasets(Group[Dataset]):
 
     def online(self, id: str) -> Dataset:
         """Let jobs use it."""
-        return self._verb(id, "online")
+        return self._verb(id, "online", leads_to=["online"])
 
     def offline(self, id: str) -> Dataset:
         """No new use of it; running jobs keep what they hold."""
-        return self._verb(id, "offline")
+        return self._verb(id, "offline", leads_to=["ready"])
 
     def visibility(self, id: str, visibility: str) -> Dataset:
         """`private`, `public`, or (administrators) `preset`."""

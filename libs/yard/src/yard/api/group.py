@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
 
 from yard.errors import Fault, YardError
@@ -40,8 +40,23 @@ class Listing(Generic[R]):
             found.append(one)
         return found
 
-    def _verb(self, id: str, verb: str, body: Mapping[str, Any] | None = None, *, repeat: bool = True) -> R:
-        return cast(R, self._http.act(self._at(id, verb), body, repeat=repeat))
+    def _verb(
+        self,
+        id: str,
+        verb: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        repeat: bool = True,
+        leads_to: Collection[str] = (),
+    ) -> R:
+        """Do a verb. Where its answer was lost, and the platform says when it is sent again that it can't be done in
+        one of the states that it `leads_to`, it was done the first time."""
+        try:
+            return cast(R, self._http.act(self._at(id, verb), body, repeat=repeat))
+        except YardError as error:
+            if error.again and error.code == "illegal_state" and error.extra.get("state") in leads_to:
+                return cast(R, self._http.get(self._at(id)))
+            raise
 
     def id_of(self, name_or_id: str) -> str:
         """The id of what is called so. Raises YardError (`not_found`, `ambiguous_name`)."""

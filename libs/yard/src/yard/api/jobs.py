@@ -75,7 +75,7 @@ class Jobs(Group[Job]):
 
     def stop(self, id: str) -> Job:
         """End it: devices are freed, what it wrote is kept."""
-        return self._verb(id, "stop")
+        return self._verb(id, "stop", leads_to=ENDED)
 
     def attempts(self, id: str) -> list[Attempt]:
         """Every try at it, oldest first."""

@@ -34,11 +34,11 @@ class Users(Shown[User]):
 
     def enable(self, id: str) -> User:
         """Let them log in again."""
-        return self._verb(id, "enable")
+        return self._verb(id, "enable", leads_to=["active"])
 
     def disable(self, id: str) -> User:
         """No login and no API key of theirs opens anything; what they own stays."""
-        return self._verb(id, "disable")
+        return self._verb(id, "disable", leads_to=["disabled"])
 
     def password(self, current: str, new: str) -> User:
         """Change one's own password; all logins end, API keys stay."""

@@ -27,7 +27,7 @@ class Services(Group[Service]):
 
     def start(self, id: str, replicas: int = 1) -> Service:
         """Start that many replicas."""
-        return self._verb(id, "start", {"replicas": replicas})
+        return self._verb(id, "start", {"replicas": replicas}, leads_to=["starting", "running"])
 
     def stop(self, id: str) -> Service:
         """No replica any more; the address stays."""
