@@ -106,6 +106,19 @@ async def test_a_lock_that_is_not_free_in_time_is_not_waited_for(url, monkeypatc
     await database.close()
 
 
+async def test_a_cancellation_in_the_middle_of_a_statement_stays_one(database):
+    async def wait() -> None:
+        async with database.writing() as connection:
+            await connection.execute(text("SELECT pg_sleep(10)"))
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await one(database) == 1
+
+
 async def test_connections_are_bounded_and_who_gets_none_is_told(postgres, url, monkeypatch):
     monkeypatch.setattr(adapter, "POOL_WAIT_SECONDS", 0.1)
     database = Database(url, pool_size=1)

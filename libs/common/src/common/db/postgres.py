@@ -86,6 +86,8 @@ def _refuse_closed(adapted: Any, _record: Any, _proxy: Any) -> None:
 
 def _say_unavailable(context: ExceptionContext) -> None:
     error = context.original_exception
+    if not isinstance(error, Exception):
+        return  # a cancellation, for which the connection is given up too
     if isinstance(error, TimeoutError):  # only the driver's own: the connection leads nowhere
         context.is_disconnect = True
         if context.connection is not None:
