@@ -5,7 +5,8 @@ So jobs can be submitted while the owner is down (design §4, independence).
 
 from __future__ import annotations
 
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from common.contracts.algorithm import AlgorithmSnapshot
 from common.contracts.dataset import DatasetSnapshot
@@ -24,47 +25,68 @@ S = TypeVar("S", DatasetSnapshot, AlgorithmSnapshot)
 DATASET, ALGORITHM = "dataset", "algorithm"
 
 
-async def dataset_for(kit: Kit, who: Principal, dataset_id: str, after: int | None = None) -> DatasetSnapshot:
-    """The dataset as it may be used. `after`: a version that the asker has seen, so what was heard may be old.
+@dataclass(frozen=True)
+class Wanted:
+    """What a job is to use. `dataset_after`, `algorithm_after`: versions that the asker has seen, so what was heard
+    here may be older."""
 
-    Raises NotFound (`dataset_not_found`), DatasetOffline (`dataset_offline`), Unavailable where it is not known here
-    and its owner can't be reached.
+    algorithm_id: str
+    dataset_id: str
+    algorithm_after: int | None = None
+    dataset_after: int | None = None
+
+
+async def usable(kit: Kit, who: Principal, wanted: Wanted) -> tuple[AlgorithmSnapshot, DatasetSnapshot]:
+    """Algorithm and dataset, as they may be used.
+
+    Raises NotFound (`algorithm_not_found`, `dataset_not_found`), AlgorithmOffline, DatasetOffline, and Unavailable
+    where one is not known here and its owner can't be reached.
     """
-    found = await _find(kit, DATASET, dataset_id, DatasetSnapshot, "dataset-svc", "datasets", after)
-    _require_visible(who, DATASET, found)
-    if not found.online:
-        raise DatasetOffline(found.id, found.name)
-    return found
-
-
-async def algorithm_for(kit: Kit, who: Principal, algorithm_id: str, after: int | None = None) -> AlgorithmSnapshot:
-    """The algorithm as it may be used. Raises as `dataset_for`, with `algorithm_not_found`, `algorithm_offline`."""
-    found = await _find(kit, ALGORITHM, algorithm_id, AlgorithmSnapshot, "algo-svc", "algorithms", after)
-    _require_visible(who, ALGORITHM, found)
-    if not found.online:
-        raise AlgorithmOffline(found.id, found.name)
-    return found
-
-
-async def _find(
-    kit: Kit, kind: str, item_id: str, model: type[S], service: str, collection: str, after: int | None
-) -> S:
-    if not is_id(item_id):
-        raise missing(kind, item_id)
     async with kit.store.reading() as connection:
-        known = await recall(connection, kind, item_id, model)
-    if known is not None and known.online and after is None:
-        return known
+        heard_algorithm = await recall(connection, ALGORITHM, wanted.algorithm_id, AlgorithmSnapshot)
+        heard_dataset = await recall(connection, DATASET, wanted.dataset_id, DatasetSnapshot)
+    algorithm = await _newest(kit, _ALGORITHMS, wanted.algorithm_id, heard_algorithm, wanted.algorithm_after)
+    _require_visible(who, ALGORITHM, algorithm)
+    if not algorithm.online:
+        raise AlgorithmOffline(algorithm.id, algorithm.name)
+    dataset = await _newest(kit, _DATASETS, wanted.dataset_id, heard_dataset, wanted.dataset_after)
+    _require_visible(who, DATASET, dataset)
+    if not dataset.online:
+        raise DatasetOffline(dataset.id, dataset.name)
+    return algorithm, dataset
+
+
+@dataclass(frozen=True)
+class _Owner(Generic[S]):
+    """Who to ask for a kind of thing."""
+
+    kind: str
+    model: type[S]
+    service: str
+    collection: str
+
+
+_ALGORITHMS = _Owner(ALGORITHM, AlgorithmSnapshot, "algo-svc", "algorithms")
+_DATASETS = _Owner(DATASET, DatasetSnapshot, "dataset-svc", "datasets")
+
+
+async def _newest(kit: Kit, owner: _Owner[S], item_id: str, heard: S | None, after: int | None) -> S:
+    """What was heard, where that is enough; else what the owner says, asked once."""
+    if heard is not None and heard.online and after is None:
+        return heard
+    if not is_id(item_id):
+        raise missing(owner.kind, item_id)
     try:
-        return model.model_validate(await kit.calls.get(service, f"/api/v1/{collection}/{item_id}/snapshot"))
+        told = await kit.calls.get(owner.service, f"/api/v1/{owner.collection}/{item_id}/snapshot")
     except Unavailable:
-        if known is None:
+        if heard is None:
             raise
-        return known
+        return heard
     except Problem as problem:
         if problem.status == NotFound.status:
-            raise missing(kind, item_id) from problem
+            raise missing(owner.kind, item_id) from problem
         raise
+    return owner.model.model_validate(told)
 
 
 def _require_visible(who: Principal, kind: str, found: DatasetSnapshot | AlgorithmSnapshot) -> None:

@@ -12,7 +12,7 @@ from common.kernel.ids import new_id
 from common.kernel.names import description_faults, name_faults, raise_faults
 from common.web.access import require_change, require_see
 from common.web.identity import Principal
-from train_svc.catalogue import algorithm_for, dataset_for
+from train_svc.catalogue import Wanted, usable
 from train_svc.context import Context
 from train_svc.domain import scheduling
 from train_svc.domain.allocation import AllocationState
@@ -40,8 +40,8 @@ async def agree(
 
     Raises Invalid (`invalid_job`, all faults at once), NeverFits (`never_fits`), and as `catalogue`.
     """
-    algorithm = await algorithm_for(context.kit, who, request.algorithm_id, algorithm_after)
-    dataset = await dataset_for(context.kit, who, request.dataset_id, dataset_after)
+    wanted = Wanted(request.algorithm_id, request.dataset_id, algorithm_after, dataset_after)
+    algorithm, dataset = await usable(context.kit, who, wanted)
     raise_faults("job", environment_faults(request.environment))
     return terms_of(request, algorithm, dataset, context.house)
 
@@ -82,8 +82,7 @@ async def agree_again(context: Context, who: Principal, job: Job) -> Terms:
     """
     if job.state == JobState.DRAFT:
         return await agree(context, who, job.request)
-    await algorithm_for(context.kit, who, job.request.algorithm_id)
-    await dataset_for(context.kit, who, job.request.dataset_id)
+    await usable(context.kit, who, Wanted(job.request.algorithm_id, job.request.dataset_id))
     if not scheduling.ever_fits(job.terms.resources, context.ledger.nodes):
         raise NeverFits(job.terms.resources, scheduling.largest(job.terms.resources, context.ledger.nodes))
     return job.terms

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from common.db.uow import UnitOfWork
+from common.kernel.errors import Problem
 from common.web.access import Permission, permits, visible
 from common.web.idempotency import IdempotencyKey, answered_before, create_once
 from common.web.identity import Caller
@@ -26,10 +27,13 @@ router = APIRouter(tags=["jobs"])
 async def create_job(context: Ctx, who: Caller, body: JobIn, key: IdempotencyKey = None) -> Response:
     """Make a job from an algorithm and a dataset; it starts at once unless `start` is false."""
     store = context.kit.store
-    if (before := await answered_before(store, who, key, body)) is not None:
-        return before
     request = body.asked()
-    terms = await usecases.agree(context, who, request, body.dataset_after, body.algorithm_after)
+    try:
+        terms = await usecases.agree(context, who, request, body.dataset_after, body.algorithm_after)
+    except Problem:  # what was accepted under this key stays accepted, whatever happened to its dataset since
+        if (before := await answered_before(store, who, key, body)) is not None:
+            return before
+        raise
 
     async def work(uow: UnitOfWork) -> JobOut:
         return JobOut.of(await usecases.create(context, uow, who, request, terms, start=body.start))
