@@ -7,14 +7,15 @@ can list and replay.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import structlog
-from sqlalchemy import bindparam, insert, select, text, tuple_, update
+from sqlalchemy import TextClause, bindparam, insert, select, text, tuple_, update
 
 from common.db.tables import Instant, inbox
 from common.db.uow import Store, UnitOfWork
@@ -33,14 +34,27 @@ log = structlog.get_logger("inbox")
 
 D = TypeVar("D", bound=EventData)
 
-# as text, because both dialects read it alike and the built statement would be compiled for every event
-_DONE = text(
-    "INSERT INTO inbox (handler, event_id, type, subject, state, attempts, received_at, done_at)"
-    " VALUES (:handler, :event_id, :type, :subject, 'done', 1, :now, :now)"
-    " ON CONFLICT (handler, event_id) DO UPDATE"
-    " SET state = 'done', done_at = excluded.done_at, payload = NULL, next_attempt_at = NULL"
-    " WHERE inbox.state <> 'done' RETURNING event_id"
-).bindparams(bindparam("now", type_=Instant))
+# as text, because the built statement would be compiled for every batch
+_DONE = """
+INSERT INTO inbox (handler, event_id, type, subject, state, attempts, received_at, done_at)
+SELECT :handler, {event_id}, {type}, {subject}, 'done', 1, :now, :now FROM {rows} AS row WHERE true
+ON CONFLICT (handler, event_id) DO UPDATE
+SET state = 'done', done_at = excluded.done_at, payload = NULL, next_attempt_at = NULL
+WHERE inbox.state <> 'done' RETURNING event_id
+"""
+_COLUMNS = ("event_id", "type", "subject")
+
+
+def _done_by(rows: str, column: str) -> TextClause:
+    """Note events as done; gives the ids of those that were not before. `:rows` is JSON, a list of lists."""
+    columns = {name: column.format(place) for place, name in enumerate(_COLUMNS)}
+    return text(_DONE.format(rows=rows, **columns)).bindparams(bindparam("now", type_=Instant))
+
+
+_DONE_BY = {
+    "sqlite": _done_by("json_each(:rows)", "json_extract(row.value, '$[{}]')"),
+    "postgresql": _done_by("jsonb_array_elements(CAST(:rows AS jsonb))", "row.value ->> {}"),
+}
 
 
 @dataclass(frozen=True)
@@ -105,8 +119,7 @@ class Inbox:
         """The usual case in one commit; False (and nothing done) where any of them fails."""
         try:
             async with self._store.work() as uow:
-                for event in events:
-                    await self._handle(uow, name, event)
+                await self._handle(uow, name, events)
         except Exception as error:  # noqa: BLE001 - any failure means: take them one by one
             log.info("batch failed, taking events one by one", handler=name, error=repr(error))
             return False
@@ -115,29 +128,26 @@ class Inbox:
     async def _try(self, name: str, event: CloudEvent) -> Exception | None:
         try:
             async with self._store.work() as uow:
-                await self._handle(uow, name, event)
+                await self._handle(uow, name, [event])
         except Exception as error:  # noqa: BLE001 - noted in the inbox row, tried again, then a dead letter
             return error
         return None
 
-    async def _handle(self, uow: UnitOfWork, name: str, event: CloudEvent) -> None:
-        if not await self._first_time(uow, name, event):
-            return
+    async def _handle(self, uow: UnitOfWork, name: str, events: Sequence[CloudEvent]) -> None:
         handler, _ = self._handlers[name]
-        uow.actor = event.actor
-        with heard_span(f"{self._service} {name}", event):
-            await handler(uow, Heard(event.payload(), event))
+        by_id = {event.id: event for event in events}
+        new = await self._first_time(uow, name, by_id.values())
+        for event in by_id.values():
+            if event.id in new:
+                uow.actor = event.actor
+                with heard_span(f"{self._service} {name}", event):
+                    await handler(uow, Heard(event.payload(), event))
 
-    async def _first_time(self, uow: UnitOfWork, name: str, event: CloudEvent) -> bool:
-        """Note the event as done, unless it was before. A row waiting for its next try counts as not done."""
-        row = {
-            "handler": name,
-            "event_id": event.id,
-            "type": event.type,
-            "subject": event.subject,
-            "now": self._store.clock.now(),
-        }
-        return (await uow.connection.execute(_DONE, row)).first() is not None
+    async def _first_time(self, uow: UnitOfWork, name: str, events: Iterable[CloudEvent]) -> set[str]:
+        """Note the events as done; gives those that were not. A row waiting for its next try counts as not done."""
+        rows = json.dumps([[event.id, event.type, event.subject] for event in events])
+        values = {"handler": name, "rows": rows, "now": self._store.clock.now()}
+        return set((await uow.connection.execute(_DONE_BY[self._store.database.dialect], values)).scalars())
 
     async def _note_failure(self, name: str, event: CloudEvent, error: Exception) -> None:
         now = self._store.clock.now()

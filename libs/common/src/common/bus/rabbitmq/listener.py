@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Sequence
 
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.abc import AbstractChannel as UnderlyingChannel
+from aiormq.abc import DeliveredMessage
 from pydantic import ValidationError
 
 from common.bus.rabbitmq.link import LOST, until_one_ends
@@ -26,6 +27,8 @@ TRIES = 5
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 DECLARE_AGAIN_SECONDS = 0.5
+
+Deliveries = asyncio.Queue[DeliveredMessage]
 
 Heard = tuple[int, CloudEvent]
 """A delivery: its tag on the channel, and the event."""
@@ -58,18 +61,19 @@ class Listener:
 
     async def _on(self, channel: AbstractChannel) -> None:
         """Declare and consume, until the channel is closed or the broker cancels the consumer."""
-        deliveries: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+        deliveries: Deliveries = asyncio.Queue()
         cancelled = asyncio.Event()
         await channel.set_qos(prefetch_count=PREFETCH, timeout=DECLARE_SECONDS)
         queue = await self._topology.declare_queue(channel, self.subscription)
         underlying = await channel.get_underlay_channel()
         underlying.on_consumer_cancel_callbacks.add(lambda _: cancelled.set())
-        await queue.consume(deliveries.put, timeout=DECLARE_SECONDS)
+        # straight from the protocol layer: aio-pika would make another task and a copy for every message
+        await underlying.basic_consume(queue.name, deliveries.put, timeout=DECLARE_SECONDS)
         self.trouble = None
         self.declared.set()
         await until_one_ends(self._work(underlying, deliveries), cancelled.wait(), _closed(channel))
 
-    async def _work(self, channel: UnderlyingChannel, deliveries: asyncio.Queue[AbstractIncomingMessage]) -> None:
+    async def _work(self, channel: UnderlyingChannel, deliveries: Deliveries) -> None:
         while True:
             batch = [await deliveries.get()]
             while len(batch) < BATCH and not deliveries.empty():
@@ -77,13 +81,14 @@ class Listener:
             if readable := [heard for one in batch if (heard := await self._read(channel, one)) is not None]:
                 await self._settle(channel, readable)
 
-    async def _read(self, channel: UnderlyingChannel, message: AbstractIncomingMessage) -> Heard | None:
+    async def _read(self, channel: UnderlyingChannel, message: DeliveredMessage) -> Heard | None:
         """What a delivery says; what can't be read becomes a dead letter at once."""
         assert message.delivery_tag is not None
         try:
             return message.delivery_tag, CloudEvent.model_validate_json(message.body)
         except ValidationError as error:
-            log.warning("not an event", queue=self.subscription.queue, message_id=message.message_id, error=repr(error))
+            message_id = message.header.properties.message_id
+            log.warning("not an event", queue=self.subscription.queue, message_id=message_id, error=repr(error))
             await channel.basic_reject(message.delivery_tag, requeue=False)
             return None
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import structlog
-from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractConnection, AbstractExchange
+from aio_pika import DeliveryMode
+from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import DeliveryError, PublishError
+from aiormq import Channel
+from pamqp.commands import Basic
 
 from common.bus.rabbitmq.link import LOST, Link
-from common.bus.rabbitmq.topology import Topology
+from common.bus.rabbitmq.topology import EXCHANGE, Topology
 from common.kernel.events import CloudEvent
 from common.ports.bus import BusUnavailable
 
@@ -28,8 +31,9 @@ class Publisher:
         self.link = Link(url, f"{name} publish", self._use)
         self._topology = topology
         self._ready = ready
-        self._exchange: AbstractExchange | None = None
-        self._in_flight: dict[str, asyncio.Event] = {}
+        self._channel: Channel | None = None
+        self._in_flight: set[str] = set()
+        self._waiting: dict[str, asyncio.Event] = {}
         self.unrouted = 0
         """How many events nobody was subscribed to."""
 
@@ -37,11 +41,12 @@ class Publisher:
         await self._ready.wait()
         channel = await connection.channel(on_return_raises=True)
         try:
-            self._exchange = await self._topology.declare_exchange(channel)
+            await self._topology.declare_exchange(channel)
+            self._channel = cast(Channel, await channel.get_underlay_channel())
             self.link.up()
             await channel.closed()
         finally:
-            self._exchange = None
+            self._channel = None
 
     async def publish(self, events: Sequence[CloudEvent]) -> None:
         """Return when each is confirmed. Raises BusUnavailable at once where there is no broker, else in time."""
@@ -53,20 +58,31 @@ class Publisher:
 
     async def _one(self, event: CloudEvent) -> None:
         """Publish one. Its id is never in flight twice: the library would take one's confirm for the other's."""
-        while (other := self._in_flight.get(event.id)) is not None:
-            await other.wait()
-        done = self._in_flight[event.id] = asyncio.Event()
+        while event.id in self._in_flight:
+            free = self._waiting.setdefault(event.id, asyncio.Event())
+            await free.wait()
+        self._in_flight.add(event.id)
         try:
             await self._confirmed(event)
         finally:
-            del self._in_flight[event.id]
-            done.set()
+            self._in_flight.remove(event.id)
+            if (waiting := self._waiting.pop(event.id, None)) is not None:
+                waiting.set()
 
     async def _confirmed(self, event: CloudEvent) -> None:
-        if (exchange := self._exchange) is None:
+        if (channel := self._channel) is None:
             raise BusUnavailable("bus_unavailable", f"The broker is not connected: {self.link.trouble!r}")
         try:
-            await exchange.publish(_message(event), event.type, mandatory=True, timeout=CONFIRM_SECONDS)
+            # straight to the protocol layer, which need not wait for the socket to be written: the confirm says more
+            await channel.basic_publish(
+                event.model_dump_json(exclude_none=True).encode(),
+                exchange=EXCHANGE,
+                routing_key=event.type,
+                properties=_properties(event),
+                mandatory=True,
+                timeout=CONFIRM_SECONDS,
+                wait=False,
+            )
         except PublishError:
             self.unrouted += 1  # nobody listens, which is no failure
         except DeliveryError as error:
@@ -84,14 +100,8 @@ def _portions(events: list[CloudEvent]) -> Iterator[list[CloudEvent]]:
         yield events[start : start + IN_FLIGHT]
 
 
-def _message(event: CloudEvent) -> Message:
-    """An event in structured mode (CloudEvents AMQP binding 1.0.2 §3.2)."""
-    return Message(
-        event.model_dump_json(exclude_none=True).encode(),
-        content_type="application/cloudevents+json",
-        delivery_mode=DeliveryMode.PERSISTENT,
-        message_id=event.id,
-        timestamp=event.time,
-        type=event.type,
-        app_id=event.source,
+def _properties(event: CloudEvent) -> Basic.Properties:
+    """An event in structured mode: all of it is in the body (CloudEvents AMQP binding 1.0.2 §3.2)."""
+    return Basic.Properties(
+        content_type="application/cloudevents+json", delivery_mode=DeliveryMode.PERSISTENT, message_id=event.id
     )
