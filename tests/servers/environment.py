@@ -32,8 +32,9 @@ def environment(name: str, *requirements: str) -> Path:
 
 def _make(place: Path, requirements: tuple[str, ...]) -> None:
     uv = Path(sys.executable).parent / "uv"
-    install = [uv, "pip", "install", "--quiet", "--python", place / "bin" / "python", *requirements]
-    for command in ([uv, "venv", "--quiet", "--python", sys.executable, place], install):
+    install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", place / "bin" / "python", *requirements]
+    make: list[str | Path] = [uv, "venv", "--quiet", "--python", sys.executable, place]
+    for command in (make, install):
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             wanted = " ".join(requirements)

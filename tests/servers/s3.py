@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import json
 import urllib.error
 import urllib.request
 from abc import abstractmethod
+from concurrent.futures import ThreadPoolExecutor
 
-from common.files.s3 import S3Settings
+from common.files.s3 import S3Files, S3Settings
 from tests.servers.environment import environment
 from tests.servers.process import Server, free_port
 
@@ -56,6 +58,7 @@ class S3Server(Server):
     secret = "testing"
     conditional = True
     part_copy = True
+    flat = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,6 +79,7 @@ class S3Server(Server):
             timeout=timeout,
             conditional=self.conditional,
             part_copy=self.part_copy,
+            flat=self.flat,
         )
 
 
@@ -87,6 +91,7 @@ class Rclone(S3Server):
     secret = "secretkey"
     conditional = False
     part_copy = False
+    flat = False
 
     def __init__(self) -> None:
         self._program = environment("rclone", *RCLONE) / "rclone"
@@ -96,7 +101,9 @@ class Rclone(S3Server):
     def start(self) -> None:
         """Start it and return when it serves."""
         place = ["--addr", f"127.0.0.1:{self.port}", "--auth-key", f"{self.key},{self.secret}"]
-        self.spawn([self._program, "serve", "s3", *place, "--config", "", "data"])
+        # without a cache for writes, a put into a folder that a deletion empties at the same moment hangs
+        cache = ["--vfs-cache-mode", "writes", "--vfs-write-back", "0s", "--cache-dir", "cache"]
+        self.spawn([self._program, "serve", "s3", *place, *cache, "--config", "", "data"])
         self.wait_until_it_answers()
 
     def answers(self) -> bool:
@@ -133,11 +140,21 @@ class Swift(S3Server):
         for name in (*self._ports, "proxy"):
             self.spawn([self._programs / f"swift-{name}-server", self.folder / f"{name}.conf"])
         self.wait_until_it_answers()
+        with ThreadPoolExecutor(1) as beside:  # whoever asks may have a running loop
+            beside.submit(asyncio.run, _make_bucket(self.settings(""))).result()
 
     def answers(self) -> bool:
         """Whether all four do."""
         everyone = [f"{port}/healthcheck" for port in (*self._ports.values(), self.port)]
         return all(_status(f"http://127.0.0.1:{place}") != 0 for place in everyone)
+
+
+async def _make_bucket(settings: S3Settings) -> None:
+    files = S3Files(settings)
+    try:
+        await files.prepare()
+    finally:
+        await files.close()
 
 
 def _proxy() -> str:

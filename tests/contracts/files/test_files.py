@@ -1,6 +1,7 @@
 """What every file store must do. Adapters are listed in `ADAPTERS`; the tests don't know which one they run on.
 
-An adapter is a class made from a test's request and an empty folder, whose `open()` gives a client of the same store each time.
+An adapter is a class made from a test's request and an empty folder; its `open()` gives a client of the same store each
+time.
 """
 
 import asyncio
@@ -34,9 +35,7 @@ class S3Adapter:
         self.settings = found.settings(f"{new_id('store')}/")
 
     async def open(self) -> Files:
-        files = S3Files(self.settings)
-        await files.prepare()
-        return files
+        return S3Files(self.settings)
 
 
 class RcloneAdapter(S3Adapter):
@@ -47,7 +46,11 @@ class SwiftAdapter(S3Adapter):
     server = "swift"
 
 
-ADAPTERS = {"file": FileAdapter, "s3-rclone": RcloneAdapter, "s3-swift": SwiftAdapter}
+ADAPTERS: dict[str, type[FileAdapter] | type[S3Adapter]] = {
+    "file": FileAdapter,
+    "s3-rclone": RcloneAdapter,
+    "s3-swift": SwiftAdapter,
+}
 
 
 @pytest.fixture(params=ADAPTERS)

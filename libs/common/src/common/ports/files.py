@@ -30,7 +30,7 @@ class Part:
 
 @dataclass(frozen=True)
 class FilesCapabilities:
-    """What an adapter can do beyond the basics: `local_paths` (objects are files here), `presign` (signed links).
+    """What an adapter can do beyond the basics: `local_paths` (objects are files here), `presign` (it is `Linking`).
 
     `smallest_part`: bytes that every part of an upload but its last must have (S3 has such a limit).
     """
@@ -110,4 +110,16 @@ class Files(Protocol):
 
     async def close(self) -> None:
         """Give connections back."""
+        ...
+
+
+class Linking(Files, Protocol):
+    """A file store whose capability `presign` is True: bytes go to and from it without passing through a service."""
+
+    async def presign_get(self, key: str, seconds: int) -> str:
+        """An address from which anybody can load the object for that long. Raises Invalid (`bad_link_time`)."""
+        ...
+
+    async def presign_put(self, key: str, seconds: int) -> str:
+        """An address to which anybody can put the object for that long. Raises Invalid (`bad_link_time`)."""
         ...

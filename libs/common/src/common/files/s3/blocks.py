@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 from common.kernel.errors import Invalid
@@ -24,7 +24,7 @@ def block_size(number: int) -> int:
     return BLOCK * (1 + (number - 1) // _GROWS)
 
 
-async def blocks(content: bytes | Chunks) -> AsyncIterator[bytes]:
+async def blocks(content: bytes | Chunks) -> AsyncGenerator[bytes, None]:
     """The content in blocks; only the last may be shorter, and an empty content is one empty block."""
     if isinstance(content, bytes):
         content = _sliced(content) if len(content) > BLOCK else _once(content)

@@ -50,11 +50,10 @@ class Objects(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A part and where its bytes and its record are."""
+    """A part and where its bytes are."""
 
     part: Part
     data: str
-    record: str
 
 
 class PartStore:
@@ -74,7 +73,7 @@ class PartStore:
         return upload
 
     async def put(self, upload: str, number: int, content: bytes | Chunks, sha256: str | None) -> Part:
-        """Store the data, then the record that makes it count, then let go what it replaces."""
+        """Store the data, then the record that makes it count. What it replaces goes with the whole upload."""
         check_number(number)
         about = await self._about(upload)
         if about["done"]:
@@ -84,9 +83,6 @@ class PartStore:
         part = Part(number, info.size, info.sha256 or "")
         record = f"{self._root}{upload}/parts/{number:05d}.{token}.{part.size}.{part.sha256}"
         await self._store.put_named(record, what, b"")
-        for stored in await self._listed(upload, f"{number:05d}."):
-            if stored.record < record:
-                await self._drop(stored)
         return part
 
     async def stored(self, upload: str) -> Sequence[Stored]:
@@ -167,20 +163,16 @@ class PartStore:
             await self._wire.delete(f"{self._root}{upload}/about")
             await self._drop_all(upload, "parts/", "data/")
 
-    async def _listed(self, upload: str, start: str = "") -> list[Stored]:
+    async def _listed(self, upload: str) -> list[Stored]:
         """Every part that has a record, oldest first for each number."""
         if not is_id(upload, "upload"):
             raise _unknown(upload)
         folder = f"{self._root}{upload}/"
         found = []
-        async for record, _ in self._wire.list(f"{folder}parts/{start}"):
+        async for record, _ in self._wire.list(f"{folder}parts/"):
             number, token, size, sha256 = record.removeprefix(f"{folder}parts/").split(".")
-            found.append(Stored(Part(int(number), int(size), sha256), f"{folder}data/{token}", record))
+            found.append(Stored(Part(int(number), int(size), sha256), f"{folder}data/{token}"))
         return found
-
-    async def _drop(self, stored: Stored) -> None:
-        await self._wire.delete(stored.record)
-        await self._wire.delete(stored.data)
 
     async def _drop_all(self, upload: str, *below: str) -> None:
         for folder in below:

@@ -12,7 +12,8 @@ class S3Settings:
     `endpoint` is how the services reach the server, `public` how the holders of links do, where that differs.
     `timeout`: seconds in which a connection is made, an answer begins, or the next bytes come. `conditional` False
     says that the server ignores `If-None-Match` (rclone does; `S3Files.probe` finds out); `part_copy` False that it
-    can't put a multipart upload together from objects that it has.
+    can't put a multipart upload together from objects that it has; `flat` False that keys are paths of its file
+    system, where deleting `a` takes `a/b` with it (rclone again), so that we look before each deletion.
     """
 
     endpoint: str
@@ -25,3 +26,4 @@ class S3Settings:
     timeout: float = 20.0
     conditional: bool = True
     part_copy: bool = True
+    flat: bool = True

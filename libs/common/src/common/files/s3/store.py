@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,7 +117,7 @@ class S3Files:
             path.unlink()
         return info
 
-    async def get(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    async def get(self, key: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """The bytes from `start` up to `end`. Where they are the whole object, it is held against its SHA-256.
 
         Raises Problem (`file_corrupt`) after the last of them.
@@ -127,7 +127,9 @@ class S3Files:
             async for chunk in found:
                 yield chunk
 
-    async def get_named(self, name: str, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    async def get_named(
+        self, name: str, key: str, start: int = 0, end: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
         """`get` of a whole name of the bucket."""
         if end is not None and end <= start:
             await self._wire.head(name)
@@ -160,7 +162,8 @@ class S3Files:
     async def delete(self, key: str) -> None:
         """Remove an object; removing an absent one is no error."""
         check_key(key)
-        await self._wire.delete(self._objects + key)
+        if self._settings.flat or await self._is_there(key):
+            await self._wire.delete(self._objects + key)
 
     async def begin_upload(self, key: str) -> str:
         """Begin an upload in parts; its id is good until it is completed or aborted."""
@@ -201,6 +204,7 @@ class S3Files:
     def local_path(self, key: str) -> Path | None:
         """None: objects are not files here."""
         check_key(key)
+        return None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -216,7 +220,7 @@ async def _chained(first: bytes, second: bytes, rest: AsyncIterator[bytes]) -> A
         yield block
 
 
-async def _between(body: AsyncIterator[bytes], skip: int, stop: int | None) -> AsyncIterator[bytes]:
+async def _between(body: AsyncIterator[bytes], skip: int, stop: int | None) -> AsyncGenerator[bytes, None]:
     """The bytes of `body` from `skip` up to `stop`: a server that ignores ranges sends more than was asked for."""
     at = 0
     async for chunk in body:
@@ -228,7 +232,7 @@ async def _between(body: AsyncIterator[bytes], skip: int, stop: int | None) -> A
             return
 
 
-async def _verified(key: str, sha256: str, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _verified(key: str, sha256: str, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """A whole object; each piece is hashed while the next is on its way."""
     digests = Digests()
     hashing: asyncio.Task[str] | None = None

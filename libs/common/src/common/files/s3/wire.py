@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +23,9 @@ from common.files.s3.settings import S3Settings
 
 SLOWEST = 256 << 10
 """Bytes a second below which a transfer counts as stuck: a write into a black hole has no time-out of its own."""
+
+PAGE = 1000
+"""Objects in a page of a list; the most that S3 gives."""
 
 CONNECTIONS = 32
 ATTEMPTS = 3
@@ -66,7 +69,7 @@ class Wire:
         self, key: str, body: bytes, sha256: str, metadata: Mapping[str, str], *, if_absent: bool = False
     ) -> None:
         """PutObject. `if_absent` only where the server knows `If-None-Match`."""
-        more = {"IfNoneMatch": "*"} if if_absent else {}
+        more: dict[str, Any] = {"IfNoneMatch": "*"} if if_absent else {}
         checksum = _base64(sha256)
         await self._ask("put_object", key, len(body), Body=body, Metadata=metadata, ChecksumSHA256=checksum, **more)
 
@@ -79,7 +82,7 @@ class Wire:
         """GetObject from `start` up to `end` (exclusive, larger): what it is and its bytes, which begin at `at`:
         a server may ignore the range. Beyond the end there are none."""
         whole = not start and end is None
-        more = {} if whole else {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
+        more: dict[str, Any] = {} if whole else {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
         try:
             found = await self._ask("get_object", key, **more)
         except BeyondEnd:
@@ -96,11 +99,11 @@ class Wire:
             while chunk := await body.read(1 << 20):
                 yield chunk
 
-    async def list(self, prefix: str) -> AsyncIterator[tuple[str, Head]]:
+    async def list(self, prefix: str) -> AsyncGenerator[tuple[str, Head], None]:
         """ListObjectsV2, page by page."""
         more: dict[str, Any] = {}
         while True:
-            page = await self._ask("list_objects_v2", "", Prefix=prefix, **more)
+            page = await self._ask("list_objects_v2", "", Prefix=prefix, MaxKeys=PAGE, **more)
             for row in page.get("Contents", ()):
                 yield row["Key"], Head(row["Size"], row["LastModified"], None)
             if not page.get("IsTruncated"):
@@ -113,7 +116,7 @@ class Wire:
 
     async def create_upload(self, key: str, metadata: Mapping[str, str], *, summed: bool) -> str:
         """CreateMultipartUpload; its id. `summed`: whether parts will come with their SHA-256."""
-        more = {"ChecksumAlgorithm": "SHA256"} if summed else {}
+        more: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"} if summed else {}
         return str((await self._ask("create_multipart_upload", key, Metadata=metadata, **more))["UploadId"])
 
     async def send_part(self, key: str, upload: str, number: int, body: bytes, sha256: str) -> SentPart:
@@ -136,7 +139,7 @@ class Wire:
             | ({"ChecksumSHA256": part.checksum} if part.checksum else {})
             for part in sorted(parts, key=lambda part: part.number)
         ]
-        more = {"IfNoneMatch": "*"} if if_absent else {}
+        more: dict[str, Any] = {"IfNoneMatch": "*"} if if_absent else {}
         await self._ask("complete_multipart_upload", key, UploadId=upload, MultipartUpload={"Parts": named}, **more)
 
     async def abort_upload(self, key: str, upload: str) -> None:
@@ -200,8 +203,8 @@ def _config(timeout: float) -> AioConfig:
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield b""
+    for chunk in tuple[bytes, ...]():
+        yield chunk
 
 
 def _base64(sha256: str) -> str:

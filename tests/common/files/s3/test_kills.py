@@ -1,0 +1,70 @@
+"""What is left when the server, or the one who sends, dies at the worst moment."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from common.files.s3 import S3Files
+from common.kernel.errors import Unavailable
+from common.kernel.ids import new_id
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize("name", ["swift", "rclone"])
+async def test_a_killed_server_has_the_old_object_or_none_and_uploads_go_on(request, name, open_files):
+    server = request.getfixturevalue(name)
+    settings = server.settings(f"{new_id('store')}/", timeout=5)
+    files = open_files(settings)
+    one, two = b"1" * 5 * MIB, b"2" * 5 * MIB
+
+    async def until_it_dies() -> AsyncIterator[bytes]:
+        for number in range(40):
+            if number == 12:
+                await asyncio.to_thread(server.kill)
+            yield b"n" * MIB
+
+    await files.put("kept", b"old")
+    upload = await files.begin_upload("parts")
+    await files.put_part(upload, 1, one)
+    if name == "rclone":
+        await _settled(files)
+    with pytest.raises(Unavailable) as died:
+        await files.put("kept", until_it_dies())
+    assert died.value.code == "files_unavailable"
+    await asyncio.to_thread(server.start)
+    assert await files.read("kept") == b"old"
+    await files.put_part(upload, 2, two)
+    info = await open_files(settings).complete_upload(upload, sha256=hashlib.sha256(one + two).hexdigest())
+    assert info.sha256 == hashlib.sha256(one + two).hexdigest()
+    assert await files.read("parts") == one + two
+    assert [info.key async for info in files.list()] == ["kept", "parts"]
+
+
+async def _settled(files: S3Files) -> None:
+    """rclone writes back what it took a moment after it answers."""
+    await asyncio.sleep(0.5)
+
+
+async def test_two_processes_complete_one_upload(on_swift, swift, open_files):
+    upload = await on_swift.begin_upload("joined")
+    size = on_swift.capabilities.smallest_part
+    for number in (1, 2):
+        await on_swift.put_part(upload, number, bytes([number]) * 6 * MIB * size)
+    others = [open_files(swift.settings(on_swift._settings.prefix)) for _ in range(2)]
+    infos = await asyncio.gather(*(files.complete_upload(upload) for files in (on_swift, *others)))
+    assert {(info.key, info.size) for info in infos} == {("joined", 12 * MIB)}
+    assert await on_swift.read("joined") == b"\1" * 6 * MIB + b"\2" * 6 * MIB
+
+
+async def test_an_upload_leaves_nothing_but_its_outcome(on_swift, swift):
+    upload = await on_swift.begin_upload("k")
+    for content in (b"first", b"second"):
+        await on_swift.put_part(upload, 1, content)
+    await on_swift.complete_upload(upload)
+    left = [name async for name, _ in on_swift._wire.list(f"{on_swift._settings.prefix}uploads/")]
+    assert [name.rpartition("/")[2] for name in left] == ["about"]
+    await on_swift.abort_upload(upload)
+    assert [name async for name, _ in on_swift._wire.list(f"{on_swift._settings.prefix}uploads/")] == []
