@@ -17,7 +17,7 @@ from bench.house import password, percentile, platform, row
 from common.images import choose_interpreter
 from common.kernel.clock import SystemClock
 from common.kernel.ids import new_id
-from common.ports.runtime import LaunchSpec, Mount, WorkloadState
+from common.ports.runtime import LaunchSpec, Limits, Mount, WorkloadState
 from common.runtime.process import ProcessRuntime
 from yard import Client
 
@@ -26,6 +26,7 @@ JOBS = 60
 QUIET_SECONDS = 0.25
 P50_MS = 20.0
 P99_MS = 80.0
+CPU = 1.0
 COMMAND = ("sh", "-c", "date +%s%N")
 
 
@@ -68,7 +69,7 @@ def prepare(client: Client) -> dict[str, Any]:
         "name": "clock",
         "algorithm_id": algorithm["id"],
         "dataset_id": dataset["id"],
-        "resources": {"cpu": 0.1},
+        "resources": {"cpu": CPU},
     }
 
 
@@ -100,7 +101,8 @@ def submit(client: Client, job: dict[str, Any]) -> float:
 
 async def launch(runtime: ProcessRuntime) -> float:
     """Launch the same directly."""
-    spec = LaunchSpec(new_id("att"), "bench", COMMAND, mounts=(Mount("results", "scratch", "RESULT_DIR"),))
+    mounts = (Mount("results", "scratch", "RESULT_DIR"),)
+    spec = LaunchSpec(new_id("att"), "bench", COMMAND, mounts=mounts, limits=Limits(cpu=CPU))
     asked = time.time_ns()
     handle = await runtime.launch(spec)
     while (await runtime.observe(handle)).state in (WorkloadState.STARTING, WorkloadState.RUNNING):
