@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from common.ports.bus import Subscription
+from tests.faults.harness import balance
 from tests.journeys.steps import PATIENCE, online_images, refused, succeeded
 from tests.support import process
 from tests.support.algorithms import slow_algorithm
 from tests.support.data import images_zip, packed, picture
-from tests.support.process import PlatformProcess, SmallDisk, until
-from yard import Client
+from tests.support.process import PlatformProcess, SmallDisk, left_over, until
+from yard import Client, YardError
 
 MIB = 1 << 20
 PART = MIB
@@ -156,3 +158,39 @@ def test_results_that_can_not_be_kept_make_no_model(
     again = succeeded(alice, alice.jobs.start(job["id"]))
     assert {one["path"] for one in alice.jobs.results(job["id"])} >= {"large.bin", "model.json"}
     assert again["model_id"]
+
+
+@pytest.mark.row("P6")
+def test_databases_that_find_no_room_lose_nothing(engine: Path, listening: list[Subscription], tmp_path: Path) -> None:
+    with process.platform({"db": 64 * MIB}) as running, running.user("alice", patience=0.0) as alice:
+        dataset, algorithm = online_images(alice, tmp_path, each=3), slow_algorithm(alice, tmp_path)
+        ids: dict[str, Any] = {"dataset_id": dataset["id"], "algorithm_id": algorithm["id"]}
+        job = alice.jobs.create("goes on", **ids, parameters={"lines": 20, "seconds": 2.0})
+        until(lambda: alice.jobs.show(job["id"])["state"] == "running", PATIENCE)
+        disk = running.disks["db"]
+        disk.fill(running.pid, leave=64 << 10)
+        known = until(lambda: full(alice), PATIENCE)
+        assert known == "storage_full" or not disk.mounted
+        until(lambda: not is_training(running), PATIENCE, lambda: "the training does not need the databases")
+        assert alice.jobs.show(job["id"])["state"] == "running", "what can't be written down has not happened"
+        assert alice.datasets.show(dataset["id"])["state"] == "online"
+
+        disk.free(running.pid)
+        done = succeeded(alice, job)
+        assert (done["attempt"], done["reason"]) == (1, "completed")
+        assert len(alice.jobs.metrics(job["id"])["series"]["loss"]) == 20
+        succeeded(alice, alice.jobs.create("after it", **ids))
+        balance(running, listening)
+
+
+def full(alice: Client) -> str:
+    """Make datasets until there is no room; the code with which that is told."""
+    try:
+        alice.datasets.create("one more", purpose="image/classification", description="x" * 255)
+    except YardError as told:
+        return told.code
+    return ""
+
+
+def is_training(running: PlatformProcess) -> bool:
+    return any("train.py" in one and "supervisor" not in one for one in left_over(running.home))
