@@ -22,7 +22,7 @@ from common.kernel.events import CloudEvent
 from common.ports.bus import Subscription
 
 PREFETCH = 400
-BATCH = 100
+BATCH = 200
 TRIES = 5
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
