@@ -93,17 +93,17 @@ class Rclone(S3Server):
     part_copy = False
     flat = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, cached: bool = True) -> None:
         self._program = environment("rclone", *RCLONE) / "rclone"
         super().__init__()
+        # without a cache for writes, a put into a folder that a deletion empties at the same moment hangs
+        self._cache = ["--vfs-cache-mode", "writes", "--vfs-write-back", "0s", "--cache-dir", "cache"] if cached else []
         (self.folder / "data" / BUCKET).mkdir(parents=True)
 
     def start(self) -> None:
         """Start it and return when it serves."""
         place = ["--addr", f"127.0.0.1:{self.port}", "--auth-key", f"{self.key},{self.secret}"]
-        # without a cache for writes, a put into a folder that a deletion empties at the same moment hangs
-        cache = ["--vfs-cache-mode", "writes", "--vfs-write-back", "0s", "--cache-dir", "cache"]
-        self.spawn([self._program, "serve", "s3", *place, *cache, "--config", "", "data"])
+        self.spawn([self._program, "serve", "s3", *place, *self._cache, "--config", "", "data"])
         self.wait_until_it_answers()
 
     def answers(self) -> bool:

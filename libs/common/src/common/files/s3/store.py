@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
@@ -29,6 +30,9 @@ from common.ports.files import Chunks, FileInfo, FilesCapabilities, Part
 
 LONGEST_LINK = 7 * 24 * 3600
 """Seconds that a signed link may hold (signature version 4)."""
+
+_HASHED = 2 << 20
+"""Bytes that are worth handing over to a thread."""
 
 
 class S3Files:
@@ -233,33 +237,30 @@ async def _between(body: AsyncIterator[bytes], skip: int, stop: int | None) -> A
 
 
 async def _verified(key: str, sha256: str, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """A whole object; each piece is hashed while the next is on its way."""
-    digests = Digests()
-    hashing: asyncio.Task[str] | None = None
+    """A whole object; what came is hashed while more is on its way."""
+    digest, waiting, length = hashlib.sha256(), list[bytes](), 0
+    hashing: asyncio.Task[None] | None = None
     try:
-        async for chunk in _gathered(body):
-            if hashing is not None:
-                await hashing
-            hashing = asyncio.create_task(digests.add(chunk))
+        async for chunk in body:
+            waiting.append(chunk)
+            length += len(chunk)
+            if length >= _HASHED:
+                if hashing is not None:
+                    await hashing
+                hashing = asyncio.create_task(asyncio.to_thread(_update, digest, waiting))
+                waiting, length = [], 0
             yield chunk
     finally:
         if hashing is not None:
             await hashing
-    if digests.value() != sha256:
+    _update(digest, waiting)
+    if digest.hexdigest() != sha256:
         raise Problem("file_corrupt", f"{key!r} in the file store isn't what was put there; restore it from a copy.")
 
 
-async def _gathered(body: AsyncIterator[bytes], size: int = 1 << 20) -> AsyncIterator[bytes]:
-    """The same bytes in pieces that are worth a thread."""
-    waiting, length = list[bytes](), 0
-    async for chunk in body:
-        waiting.append(chunk)
-        length += len(chunk)
-        if length >= size:
-            yield b"".join(waiting)
-            waiting, length = [], 0
-    if waiting:
-        yield b"".join(waiting)
+def _update(digest: hashlib._Hash, chunks: Sequence[bytes]) -> None:
+    for chunk in chunks:
+        digest.update(chunk)
 
 
 def _info(key: str, head: Head) -> FileInfo:
