@@ -1,5 +1,7 @@
 """State and events commit together; an effect happens once however often its event comes."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import select, text
 
@@ -148,3 +150,61 @@ async def test_the_ledger_of_outbox_against_inbox_agrees(store, effects):
         )
     assert sent == done
     assert len(sent) == 250
+
+
+class Moody(MemoryBus):
+    """A bus on which the unexpected happens first."""
+
+    failures = 2
+
+    async def publish(self, events):
+        if self.failures:
+            self.failures -= 1
+            raise OSError("No space left on device")
+        await super().publish(events)
+
+
+async def goes_on(clock, task, done) -> None:
+    async with asyncio.timeout(10):
+        while not await done():
+            assert not task.done()
+            clock.advance(1.0)
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_relay_outlives_what_nobody_expected(store, clock, effects):
+    bus, ear = Moody(), Inbox(store, "test-svc", {DatasetOffline: [effects.on_offline]})
+    await bus.start(ear.subscriptions())
+    relay = Relay(store, bus)
+    task = asyncio.create_task(relay.run())
+    await emitted(store, "ds-1")
+
+    async def done() -> bool:
+        return await relay.waiting() == 0
+
+    await goes_on(clock, task, done)
+    assert await effects_in(store) == ["ds-1"]
+
+
+async def test_retries_outlive_what_nobody_expected(store, clock, effects, monkeypatch):
+    bus, ear = MemoryBus(), Inbox(store, "test-svc", {DatasetOffline: [effects.on_offline]})
+    await bus.start(ear.subscriptions())
+    effects.failures = 1
+    await emitted(store, "ds-1")
+    await Relay(store, bus).once()
+    assert await effects_in(store) == []
+    honest, failures = ear.retry_due, [OSError("No space left on device")] * 2
+
+    async def moody() -> int:
+        if failures:
+            raise failures.pop()
+        return await honest()
+
+    monkeypatch.setattr(ear, "retry_due", moody)
+
+    async def done() -> bool:
+        return await effects_in(store) == ["ds-1"]
+
+    await goes_on(clock, asyncio.create_task(ear.run()), done)

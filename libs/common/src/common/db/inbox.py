@@ -195,8 +195,12 @@ class Inbox:
         """Retry for ever what failed."""
         while True:
             self._wake.clear()
-            tried = await self.retry_due()
-            if tried:
+            try:
+                if await self.retry_due():
+                    continue
+            except Exception:
+                log.exception("retrying failed, goes on")
+                await self._store.clock.sleep(POLL_SECONDS)
                 continue
             try:
                 async with asyncio.timeout(POLL_SECONDS):  # wait_for of Python 3.11 can swallow a cancellation

@@ -49,6 +49,10 @@ class Relay:
                 log.warning("bus unavailable, events wait in the outbox", reason=problem.detail)
                 await self._store.clock.sleep(POLL_SECONDS)
                 continue
+            except Exception:
+                log.exception("relay failed, goes on")  # a full disk, for example: it may have room again soon
+                await self._store.clock.sleep(POLL_SECONDS)
+                continue
             try:
                 async with asyncio.timeout(POLL_SECONDS):  # wait_for of Python 3.11 can swallow a cancellation
                     await self._wake.wait()
