@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -70,7 +71,9 @@ def home() -> Iterator[Path]:
     made.chmod(0o711)
     yield made / "state"
     run(made / "state", "down", "--workloads")
-    assert settled_left_over(made) == []
+    left = settled_left_over(made)
+    shutil.rmtree(made)
+    assert left == []
 
 
 def run(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
