@@ -17,7 +17,7 @@ from common.db.migrate import upgrade
 from common.db.outbox import Relay
 from common.db.uow import Store
 from common.kernel.clock import ManualClock
-from common.kernel.errors import Unavailable
+from common.kernel.errors import StorageFull, Unavailable
 from common.kernel.events import CloudEvent
 from common.ports.bus import BusCapabilities, Subscription
 from tests.common.db.conftest import migrate
@@ -116,6 +116,14 @@ async def test_a_cancellation_in_the_middle_of_a_statement_stays_one(database):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert await one(database) == 1
+
+
+async def test_a_full_disk_is_said_to_be_full(database):
+    full = text("DO $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = 'disk_full'; END $$")
+    with pytest.raises(StorageFull, match="disk is full"):
+        async with database.writing() as connection:
+            await connection.execute(full)
     assert await one(database) == 1
 
 

@@ -32,6 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from common.db.database import may_lock
 from common.db.tables import Instant, Json
 from common.kernel.errors import BadRequest, Conflict, NotFound
 
@@ -121,6 +122,7 @@ class Aggregates(Generic[T]):
         # built once: building and hashing a statement costs more than running it
         self._insert = insert(table)
         self._by_id = select(table.c.doc).where(table.c.id == bindparam("its_id"))
+        self._by_id_alone = self._by_id.with_for_update(key_share=True)
         self._update = update(table).where(
             table.c.id == bindparam("its_id"), table.c.version == bindparam("its_version")
         )
@@ -153,8 +155,9 @@ class Aggregates(Generic[T]):
         return newer
 
     async def find(self, connection: AsyncConnection, item_id: str) -> T | None:
-        """The one with that id, None where there is none."""
-        doc = (await connection.execute(self._by_id, {"its_id": item_id})).scalar_one_or_none()
+        """The one with that id, None where there is none. Who may write has it alone until the transaction ends."""
+        found = self._by_id_alone if may_lock(connection) else self._by_id
+        doc = (await connection.execute(found, {"its_id": item_id})).scalar_one_or_none()
         return self._adapter.validate_python(doc) if doc is not None else None
 
     async def get(self, connection: AsyncConnection, item_id: str) -> T:

@@ -127,3 +127,9 @@ class Database:
             await asyncio.sleep(0.001)
         await self.engine.dispose()
         await self._opened.end(CLOSE_SECONDS)
+
+
+def may_lock(connection: AsyncConnection) -> bool:
+    """Whether rows can and should be locked here: SQLite locks the whole database instead, and readers lock nothing."""
+    options = connection.sync_connection.get_execution_options() if connection.sync_connection is not None else {}
+    return connection.dialect.name == "postgresql" and not options.get("postgresql_readonly", False)

@@ -21,6 +21,12 @@ from common.ports.bus import Bus
 BATCH = 200
 POLL_SECONDS = 1.0
 
+GATHER_SECONDS = 0.01
+"""How long to gather after a commit where publishing means doing the consumers' work in this very process.
+
+It would get in the way of the request that committed; and what follows closely leaves in the same batch.
+"""
+
 _UNSENT = select(outbox.c.id, outbox.c.payload).where(outbox.c.sent_at.is_(None)).order_by(outbox.c.id).limit(BATCH)
 
 # a mark that a power loss takes along only sends again what inboxes know, so nobody waits for the disk
@@ -35,6 +41,7 @@ class Relay:
     def __init__(self, store: Store, bus: Bus) -> None:
         self._store = store
         self._bus = bus
+        self._gather = 0.0 if bus.capabilities.across_processes else GATHER_SECONDS
         self._wake = asyncio.Event()
         store.on_events = self._wake.set
 
@@ -58,6 +65,7 @@ class Relay:
                     await self._wake.wait()
             except TimeoutError:
                 continue
+            await self._store.clock.sleep(self._gather)
 
     async def once(self) -> int:
         """Send one batch; gives its size. Raises BusUnavailable with nothing marked."""

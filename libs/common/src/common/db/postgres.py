@@ -16,7 +16,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from common.kernel.errors import Unavailable
+from common.kernel.errors import StorageFull, Unavailable
 
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 30.0
@@ -29,6 +29,7 @@ NO_ANSWER_SECONDS = STATEMENT_SECONDS + 5.0
 
 POOL_WAIT_SECONDS = 5.0
 
+DISK_FULL = "53100"
 _BUSY = {
     "57014": "a statement took too long",
     "55P03": "a lock was not free in time",
@@ -96,7 +97,10 @@ def _say_unavailable(context: ExceptionContext) -> None:
         raise _unavailable("it does not answer") from error
     if context.is_disconnect:
         raise _unavailable(f"the connection was lost: {error}") from error
-    if (reason := _BUSY.get(getattr(error, "sqlstate", None) or "")) is not None:
+    state = getattr(error, "sqlstate", None)
+    if state == DISK_FULL:
+        raise StorageFull("storage_full", "The database's disk is full. Free some space and repeat.") from error
+    if (reason := _BUSY.get(state or "")) is not None:
         raise _unavailable(reason) from error
 
 

@@ -12,7 +12,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.db.database import Database
+from common.db.database import Database, may_lock
 from common.db.tables import outbox
 from common.kernel.clock import Clock
 from common.kernel.events import CloudEvent, EventData
@@ -25,6 +25,8 @@ _NEXT = text(
     "INSERT INTO sequences (subject, value) VALUES (:subject, 1)"
     " ON CONFLICT (subject) DO UPDATE SET value = sequences.value + 1 RETURNING value"
 )
+
+_ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 def current_traceparent() -> str | None:
@@ -86,6 +88,11 @@ class UnitOfWork:
 
     async def _next(self, subject: str) -> int:
         return int((await self.connection.execute(_NEXT, {"subject": subject})).scalar_one())
+
+    async def alone(self, name: str) -> None:
+        """Until this transaction ends no other of that name passes here. SQLite has one writer at a time anyway."""
+        if may_lock(self.connection):
+            await self.connection.execute(_ALONE, {"name": name})
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Call this once the transaction has committed; never if it rolls back. It must not raise."""

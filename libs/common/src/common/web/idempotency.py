@@ -51,8 +51,10 @@ async def create_once(
     """
     digest = _digest(request)
     async with store.work(actor=who.id) as uow:
-        if key is not None and (before := await _known(uow.connection, who, key, digest)) is not None:
-            return before
+        if key is not None:
+            await uow.alone(f"idempotency {who.id} {key}")
+            if (before := await _known(uow.connection, who, key, digest)) is not None:
+                return before
         body = (await work(uow)).model_dump_json()
         if key is not None:
             row = {"owner": who.id, "key": key, "request": digest, "status": status, "body": body}

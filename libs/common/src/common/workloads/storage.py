@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.db.aggregates import missing
+from common.db.database import may_lock
 from common.db.tables import workloads
 from common.kernel.errors import Conflict
 from common.workloads.workload import Phase, Workload
@@ -20,6 +21,7 @@ _ADAPTER = TypeAdapter(Workload)
 # built once: building and hashing a statement costs more than running it
 _INSERT = insert(workloads)
 _BY_ID = select(workloads.c.doc).where(workloads.c.id == bindparam("its_id"))
+_BY_ID_ALONE = _BY_ID.with_for_update(key_share=True)
 _UPDATE = update(workloads).where(
     workloads.c.id == bindparam("its_id"), workloads.c.version == bindparam("its_version")
 )
@@ -54,8 +56,9 @@ async def save(connection: AsyncConnection, workload: Workload, now: datetime) -
 
 
 async def find(connection: AsyncConnection, workload_id: str) -> Workload | None:
-    """The one with that id, None where this service has none."""
-    doc = (await connection.execute(_BY_ID, {"its_id": workload_id})).scalar_one_or_none()
+    """The one with that id, None where this service has none. Who may write has it alone until the commit."""
+    found = _BY_ID_ALONE if may_lock(connection) else _BY_ID
+    doc = (await connection.execute(found, {"its_id": workload_id})).scalar_one_or_none()
     return _ADAPTER.validate_python(doc) if doc is not None else None
 
 
