@@ -54,6 +54,7 @@ class Signer:
     def __init__(self, issuer: str, key: Ed25519PrivateKey) -> None:
         self.issuer = issuer
         self._key = key
+        self._own, self._own_until = "", 0.0
 
     @property
     def key(self) -> Ed25519PrivateKey:
@@ -76,8 +77,12 @@ class Signer:
         return jwt.encode(claims, self._key, algorithm="EdDSA", headers={"kid": self.issuer})
 
     def for_itself(self) -> str:
-        """A token with which a service acts for itself."""
-        return self.sign(Principal(self.issuer, "service", self.issuer))
+        """A token with which a service acts for itself; the same one until half its time is over."""
+        now = time.time()
+        if now >= self._own_until:
+            self._own = self.sign(Principal(self.issuer, "service", self.issuer))
+            self._own_until = now + TOKEN_SECONDS / 2
+        return self._own
 
 
 class KeyRing:
