@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -93,6 +94,8 @@ async def serve(settings: Settings, ready: Callable[[str, House], None]) -> None
                 timeout_graceful_shutdown=5,
                 proxy_headers=False,  # else anybody here could claim another address, and guess passwords for ever
             )
+            gc.collect()
+            gc.freeze()  # what was built so far stays for good: looking through it again and again would stall requests
             say_running(settings.home, address)
             ready(address, house)
             await uvicorn.Server(config).serve(sockets=[listener])
