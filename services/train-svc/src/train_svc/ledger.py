@@ -84,10 +84,10 @@ class Ledger:
 
         One that is not known yet is noted as cancelled, so that a request that comes late gets nothing.
         """
+        await self._next(uow.connection)  # before any allocation: whoever plans takes both in this order
         known = await allocations.find(uow.connection, allocation_id)
         if known is not None and known.ended:
             return
-        await self._next(uow.connection)
         now = uow.clock.now()
         if known is None:
             gone = Allocation(allocation_id, workload, kind, owner, Resources(), now, now)
