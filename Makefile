@@ -34,7 +34,7 @@ down: ## stop it; running jobs and services go on, the state stays
 	@test ! -x $(BIN)/python || $(BIN)/python -m embedded down
 
 status: ## say whether it runs, and where
-	@test ! -x $(BIN)/python || $(BIN)/python -m embedded status
+	@test ! -x $(BIN)/python || $(BIN)/python -m embedded status || test $$? = 3
 
 check: setup ## style, types and walls
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
