@@ -55,8 +55,8 @@ class Ear:
 
 
 @pytest.fixture
-async def bus_at() -> AsyncIterator[Callable[..., RabbitBus]]:
-    """Makes buses, none of which outlives the test."""
+async def bus_at(vhost: str) -> AsyncIterator[Callable[..., RabbitBus]]:
+    """Makes buses, none of which outlives the virtual host: they would connect anew while it is being removed."""
     made: list[RabbitBus] = []
 
     def make(url: str, topology: Topology | None = None) -> RabbitBus:

@@ -172,6 +172,8 @@ class CountingBus:
         self.sent.update(event.id for event in events)
         await asyncio.sleep(0)
 
+    async def ping(self) -> None: ...
+
     async def close(self) -> None: ...
 
 

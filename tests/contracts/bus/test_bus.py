@@ -103,7 +103,12 @@ async def test_a_confirm_means_durable(bus):
 async def test_before_start_and_after_close_it_says_so(bus):
     with pytest.raises(BusUnavailable):
         await bus.publish([event()])
+    with pytest.raises(BusUnavailable):
+        await bus.ping()
     await bus.start([])
+    await bus.ping()
     await bus.close()
     with pytest.raises(BusUnavailable):
         await bus.publish([event()])
+    with pytest.raises(BusUnavailable):
+        await bus.ping()

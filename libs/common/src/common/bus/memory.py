@@ -29,8 +29,7 @@ class MemoryBus:
 
     async def publish(self, events: Sequence[CloudEvent]) -> None:
         """Deliver to every subscriber, in order; raises BusUnavailable where one could not take them."""
-        if not self._open:
-            raise BusUnavailable("bus_unavailable", "The bus is not running.")
+        await self.ping()
         wanted = [(s, [e for e in events if e.type in s.types]) for s in self._subscriptions]
         taken = await asyncio.gather(*(s.receive(mine) for s, mine in wanted if mine), return_exceptions=True)
         for outcome in taken:
@@ -38,6 +37,11 @@ class MemoryBus:
                 raise BusUnavailable("bus_unavailable", f"A subscriber could not take an event: {outcome!r}")
             if isinstance(outcome, BaseException):
                 raise outcome
+
+    async def ping(self) -> None:
+        """Raise BusUnavailable before start and after close."""
+        if not self._open:
+            raise BusUnavailable("bus_unavailable", "The bus is not running.")
 
     async def close(self) -> None:
         """Deliver no more."""

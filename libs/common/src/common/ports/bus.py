@@ -58,6 +58,10 @@ class Bus(Protocol):
         """
         ...
 
+    async def ping(self) -> None:
+        """Raise BusUnavailable, with the reason, unless events can be published now and everything is listened to."""
+        ...
+
     async def close(self) -> None:
         """Stop delivering; what is unconfirmed comes again after the next start."""
         ...
