@@ -158,6 +158,13 @@ class Place:
                 self.context.ring()
                 await asyncio.sleep(0.01)
 
+    async def swept(self) -> None:
+        """Wait until no import has a scratch folder any more: tidying removes it after the objects."""
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while any(self.context.scratch.iterdir()):
+                self.context.ring()
+                await asyncio.sleep(0.01)
+
 
 class Open(Protocol):
     def __call__(self, **settings: Any) -> AbstractAsyncContextManager[Place]: ...

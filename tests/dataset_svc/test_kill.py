@@ -67,5 +67,5 @@ async def test_a_killed_import_is_finished_after_a_restart(open_place: Open, hom
         assert [item["id"] for item in found["imports"]] == [done["id"]]
         assert found["current_version"]["files"] == len(pictures())
         await place.tidied(f"datasets/{dataset}/", 2)
-        assert list(place.context.scratch.iterdir()) == []
+        await place.swept()
         assert (await alice.imported(dataset, zipped(pictures())))["unchanged"], "and it is whole"
