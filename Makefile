@@ -8,7 +8,7 @@ MEMBERS := libs/common libs/yard libs/embedded services/gateway services/dataset
 STAMP := $(VENV)/.installed
 export YARD_ENGINE_CACHE ?= $(CURDIR)/.cache/engines
 
-.PHONY: help setup demo up down status check test faults bench lock format clean
+.PHONY: help setup demo up down status check asyncapi test faults bench lock format clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -36,8 +36,12 @@ down: ## stop it; running jobs and services go on, the state stays
 status: ## say whether it runs, and where
 	@test ! -x $(BIN)/python || $(BIN)/python -m embedded status || test $$? = 3
 
-check: setup ## style, types and walls
+check: setup ## style, types, walls, and whether the events' document is what the contracts say
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+	@$(BIN)/python -m common.contracts.asyncapi --check
+
+asyncapi: setup ## write docs/events/asyncapi.yaml anew, unless that would break a reader
+	@$(BIN)/python -m common.contracts.asyncapi
 
 test: setup ## every test
 	@$(BIN)/python -m pytest
