@@ -2,7 +2,7 @@
 
 The limit is aio-pika alone on the same broker: the same messages published with confirms, 100 in flight, and
 consumed with an acknowledgement each, by a process that does nothing else with them.
-Both run on uvloop, as services do.
+Both run on uvloop, as services do. The peer is Celery with `acks_late` (`bench/celery_peer.py`) on the same broker.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import aio_pika
 import uvloop
 from sqlalchemy import text
 
+from bench import celery_peer
 from bench.house import median, percentile, row
 from common.bus.rabbitmq import RabbitBus
 from common.contracts.dataset import DatasetOffline
@@ -36,6 +37,7 @@ RATE = 200.0
 PACED = 600
 ROUNDS = 5
 GOAL_RATIO = 0.5
+GOAL_OF_CELERY = 2.5
 GOAL_P50_MS = 10.0
 
 
@@ -151,6 +153,15 @@ async def alone(rabbitmq: RabbitMQ, messages: list[bytes]) -> float:
     return len(messages) / took
 
 
+def celery(rabbitmq: RabbitMQ, messages: list[bytes]) -> float:
+    """Messages a second by Celery, end to end."""
+    vhost = rabbitmq.create()
+    try:
+        return celery_peer.rate(rabbitmq.url(vhost), messages)
+    finally:
+        rabbitmq.drop(vhost)
+
+
 @contextmanager
 def servers() -> Iterator[tuple[RabbitMQ, Postgres]]:
     """A broker, and a database server that waits for its disk."""
@@ -170,9 +181,10 @@ def run() -> list[dict]:
     with servers() as (rabbitmq, postgres):
         for _ in range(ROUNDS):
             rate, seconds, messages = uvloop.run(measured(rabbitmq, postgres))
-            rounds.append((rate, uvloop.run(alone(rabbitmq, messages))))
+            rounds.append((rate, uvloop.run(alone(rabbitmq, messages)), celery(rabbitmq, messages)))
             waits += seconds
-    rate, limit = sorted(rounds, key=lambda pair: pair[0] / pair[1])[ROUNDS // 2]
+    rate, limit = _middle([(ours, raw) for ours, raw, _ in rounds])
+    of_celery, tasks = _middle([(ours, peer) for ours, _, peer in rounds])
     p50, p99 = percentile(waits, 0.5) * 1000, percentile(waits, 0.99) * 1000
     goal = f"<= {GOAL_P50_MS:.0f} ms at {RATE:.0f}/s"
     return [
@@ -184,6 +196,19 @@ def run() -> list[dict]:
             goal=f">= {GOAL_RATIO}",
             met=rate >= GOAL_RATIO * limit,
         ),
+        row(
+            "bus: outbox to effect, of Celery (acks_late)",
+            of_celery,
+            "events/s",
+            tasks,
+            goal=f">= {GOAL_OF_CELERY}",
+            met=of_celery >= GOAL_OF_CELERY * tasks,
+        ),
         row("bus: p50 from commit to effect", p50, "ms", GOAL_P50_MS, goal=goal, met=p50 < GOAL_P50_MS),
         row("bus: p99 from commit to effect", p99, "ms", median(waits) * 1000, goal="reported", met=True),
     ]
+
+
+def _middle(rounds: list[tuple[float, float]]) -> tuple[float, float]:
+    """The round with the median ratio."""
+    return sorted(rounds, key=lambda pair: pair[0] / pair[1])[len(rounds) // 2]
