@@ -73,12 +73,22 @@ Reactions = Mapping[type[EventData], Sequence[Handler]]
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """An event that a handler could not take, with the last error."""
+    """An event that a handler could not take, with the last error. `since` is when it was first heard."""
 
     handler: str
     event: CloudEvent
     attempts: int
     error: str
+    since: datetime
+
+    @property
+    def place(self) -> DeadPlace:
+        """Where it stands in the list."""
+        return self.since, self.handler, self.event.id
+
+
+DeadPlace = tuple[datetime, str, str]
+"""Where a dead letter stands in the list: when it was first heard, by which handler, and its event's id."""
 
 
 class Inbox:
@@ -209,13 +219,18 @@ class Inbox:
             except TimeoutError:
                 continue
 
-    async def dead(self) -> list[DeadLetter]:
-        """The dead letters, oldest first."""
-        rows = select(inbox).where(inbox.c.state == "dead").order_by(inbox.c.received_at)
+    async def dead(self, *, after: DeadPlace | None = None, limit: int | None = None) -> list[DeadLetter]:
+        """The dead letters, oldest first; those after a place, and not more than `limit`."""
+        place = tuple_(inbox.c.received_at, inbox.c.handler, inbox.c.event_id)
+        rows = select(inbox).where(inbox.c.state == "dead").order_by(*place.clauses).limit(limit)
+        if after is not None:
+            rows = rows.where(place > after)
         async with self._store.reading() as connection:
             found = (await connection.execute(rows)).all()
         return [
-            DeadLetter(row.handler, CloudEvent.model_validate_json(row.payload), row.attempts, row.error)
+            DeadLetter(
+                row.handler, CloudEvent.model_validate_json(row.payload), row.attempts, row.error, row.received_at
+            )
             for row in found
         ]
 
@@ -229,6 +244,15 @@ class Inbox:
         if not done.rowcount:
             raise NotFound("dead_letter_not_found", f"{handler} has no dead letter {event_id}.")
         self._wake.set()
+
+    async def replay_all(self) -> list[tuple[str, str]]:
+        """Give every dead letter another series of tries; gives handler and event id of each."""
+        again = {"state": "retry", "attempts": 0, "next_attempt_at": self._store.clock.now()}
+        every = update(inbox).where(inbox.c.state == "dead").values(again).returning(inbox.c.handler, inbox.c.event_id)
+        async with self._store.database.writing() as connection:
+            replayed = [(row.handler, row.event_id) for row in await connection.execute(every)]
+        self._wake.set()
+        return replayed
 
 
 def _failed(attempts: int, now: datetime, error: Exception) -> dict[str, Any]:

@@ -5,7 +5,7 @@ letters. Every connection is made anew whenever it is lost, so that nobody resta
 """
 
 from common.bus.rabbitmq.bus import RabbitBus
-from common.bus.rabbitmq.dead import DeadDelivery, DeadQueue
+from common.bus.rabbitmq.dead import DeadQueue, DeadQueues
 from common.bus.rabbitmq.topology import EXCHANGE, Topology, TopologyDiffers
 
-__all__ = ["EXCHANGE", "DeadDelivery", "DeadQueue", "RabbitBus", "Topology", "TopologyDiffers"]
+__all__ = ["EXCHANGE", "DeadQueue", "DeadQueues", "RabbitBus", "Topology", "TopologyDiffers"]

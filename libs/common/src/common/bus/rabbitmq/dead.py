@@ -5,31 +5,25 @@ Handlers that fail have dead letters of their own, in the inbox (`common.db.inbo
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 import aio_pika
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.exceptions import ChannelNotFoundEntity
 
 from common.bus.rabbitmq.link import CONNECT_SECONDS, LOST
 from common.bus.rabbitmq.topology import dead_queue
 from common.kernel.errors import NotFound
 from common.ports.bus import BusUnavailable
+from common.ports.dead import DeadDelivery
 
 ASK_SECONDS = 5.0
 LISTED = 200
-
-
-@dataclass(frozen=True)
-class DeadDelivery:
-    """A message as it lies there. `reason` is the broker's: `rejected`, `delivery_limit` …"""
-
-    queue: str
-    message_id: str
-    reason: str
-    body: bytes
 
 
 class DeadQueue:
@@ -39,19 +33,31 @@ class DeadQueue:
         self._url = url
         self.queue = queue
 
-    async def list(self) -> list[DeadDelivery]:
-        """The oldest of them, which stay. Raises BusUnavailable, NotFound (`queue_not_found`)."""
+    async def list(self) -> Sequence[DeadDelivery]:
+        """The oldest of them (200 at the most), which stay. Raises BusUnavailable."""
         async with self._opened() as channel:
-            return [self._seen(message) async for message in self._each(channel)]
+            return [_seen(self.queue, message) async for message in self._each(channel, LISTED)]
 
     async def replay(self, message_id: str) -> None:
         """Give one back to its queue. Raises NotFound (`dead_letter_not_found`), BusUnavailable."""
+        if not await self.replay_some([message_id]):
+            raise NotFound("dead_letter_not_found", f"{self.queue} has no dead letter {message_id}.")
+
+    async def replay_some(self, ids: Collection[str] | None = None) -> Sequence[str]:
+        """Give these back to their queue, or all that lie there now; gives the ids of those that were there.
+
+        What dies again meanwhile is not given back twice. Raises BusUnavailable.
+        """
+        given_back = []
         async with self._opened() as channel:
             async for message in self._each(channel):
-                if message.message_id == message_id:
+                letter = _seen(self.queue, message)
+                if ids is None or letter.id in ids:
                     await self._give_back(channel, message)
-                    return
-        raise NotFound("dead_letter_not_found", f"{self.queue} has no dead letter {message_id}.")
+                    given_back.append(letter.id)
+                if ids is not None and len(given_back) == len(ids):
+                    break
+        return given_back
 
     async def _give_back(self, channel: AbstractChannel, message: AbstractIncomingMessage) -> None:
         again = Message(
@@ -73,14 +79,47 @@ class DeadQueue:
         except LOST as error:
             raise BusUnavailable("bus_unavailable", f"The broker is not available: {error!r}") from error
 
-    async def _each(self, channel: AbstractChannel) -> AsyncIterator[AbstractIncomingMessage]:
-        letters = await channel.get_queue(dead_queue(self.queue), ensure=False)
-        for _ in range(LISTED):
+    async def _each(self, channel: AbstractChannel, at_most: int | None = None) -> AsyncIterator[Any]:
+        """What lies there now; nothing where the queue is still to be declared."""
+        try:
+            letters = await channel.declare_queue(dead_queue(self.queue), passive=True, timeout=ASK_SECONDS)
+        except ChannelNotFoundEntity:
+            return
+        lying = letters.declaration_result.message_count or 0
+        for _ in range(lying if at_most is None else min(lying, at_most)):
             message = await letters.get(no_ack=False, fail=False, timeout=ASK_SECONDS)
             if message is None:
                 return
             yield message
 
-    def _seen(self, message: AbstractIncomingMessage) -> DeadDelivery:
-        reason = str(message.headers.get("x-first-death-reason", "unknown"))
-        return DeadDelivery(self.queue, message.message_id or "", reason, message.body)
+
+class DeadQueues:
+    """The dead letters of every queue of a broker. One look at a time: what one has in hand no other would see."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._alone = asyncio.Lock()
+
+    async def list(self, queue: str) -> Sequence[DeadDelivery]:
+        """The oldest of them (200 at the most), which stay. Raises BusUnavailable."""
+        async with self._alone:
+            return await DeadQueue(self._url, queue).list()
+
+    async def replay(self, queue: str, ids: Collection[str] | None = None) -> Sequence[str]:
+        """Give these back to their queue, or all; gives the ids of those that were there. Raises BusUnavailable."""
+        async with self._alone:
+            return await DeadQueue(self._url, queue).replay_some(ids)
+
+
+def _seen(queue: str, message: AbstractIncomingMessage) -> DeadDelivery:
+    reason = str(message.headers.get("x-first-death-reason", "unknown"))
+    return DeadDelivery(queue, message.message_id or "", reason, message.body, _died(message.headers))
+
+
+def _died(headers: Mapping[str, Any]) -> datetime | None:
+    """When the broker says that it died; it lists every death, the last one first."""
+    deaths = headers.get("x-death") or [{}]
+    told = deaths[0].get("time")
+    if not isinstance(told, datetime):
+        return None
+    return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
