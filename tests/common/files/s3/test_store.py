@@ -44,6 +44,36 @@ async def test_a_large_object_goes_in_blocks_and_is_held_against_its_checksum(re
     assert await files.read("large", 8 * MIB - 3, 8 * MIB + 5) == content[8 * MIB - 3 : 8 * MIB + 5]
 
 
+async def test_a_range_over_many_answers_comes_in_order(on_rclone):
+    content = b"".join([piece async for piece in pieces(45)])
+    await on_rclone.put("large", content, sha256=digest(content))
+    assert await on_rclone.read("large") == content
+    assert await on_rclone.read("large", MIB - 1, 44 * MIB + 1) == content[MIB - 1 : 44 * MIB + 1]
+    assert await on_rclone.read("large", 43 * MIB, 99 * MIB) == content[43 * MIB :]
+
+
+async def test_an_object_replaced_while_it_is_read_is_no_mixture(on_rclone):
+    await on_rclone.put("large", b"a" * 30 * MIB)
+    reading = on_rclone.get("large")
+    assert set(await anext(reading)) == set(b"a")
+    await on_rclone.put("large", b"b" * 30 * MIB)
+    with pytest.raises(Unavailable) as changed:
+        assert [set(chunk) for chunk in [c async for c in reading] if set(chunk) != set(b"a")] == []
+    assert changed.value.code == "file_changed"
+
+
+async def test_who_stops_reading_a_large_object_leaves_nothing_under_way(on_rclone):
+    await on_rclone.put("large", b"a" * 60 * MIB)
+    before = asyncio.all_tasks()
+    reading, got = on_rclone.get("large"), 0
+    async for chunk in reading:
+        got += len(chunk)
+        if got > 20 * MIB:
+            break
+    await reading.aclose()
+    assert asyncio.all_tasks() == before
+
+
 async def test_a_file_is_stored_with_its_checksum(on_rclone, tmp_path):
     (tmp_path / "source").write_bytes(b"s" * 9 * MIB)
     await on_rclone.put_file("file", tmp_path / "source")

@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 from common.files.draft import check_sum
 from common.files.keys import check_key, check_prefix
 from common.files.local import check_range
+from common.files.s3.ahead import WINDOW, ahead
 from common.files.s3.blocks import Digests, blocks, file_chunks, file_digest
 from common.files.s3.parts import PartStore
 from common.files.s3.sending import send
@@ -138,13 +139,26 @@ class S3Files:
         if end is not None and end <= start:
             await self._wire.head(name)
             return
-        async with self._wire.get(name, start, end) as (head, body):
-            if start or (end is not None and end < head.size) or head.sha256 is None:
-                pieces = _between(body, start - head.at, None if end is None else end - head.at)
-            else:
-                pieces = _verified(key, head.sha256, body)
+        window = start + WINDOW if end is None else min(end, start + WINDOW)
+        async with self._wire.get(name, start, window) as (head, body):
+            stop = head.size if end is None else min(end, head.size)
+            pieces = self._pieces(name, head, body, start, stop)
+            if start == 0 and stop == head.size and head.sha256 is not None:
+                pieces = _verified(key, head.sha256, pieces)
             async with aclosing(pieces):
                 async for chunk in pieces:
+                    yield chunk
+
+    async def _pieces(
+        self, name: str, head: Head, body: AsyncIterator[bytes], start: int, stop: int
+    ) -> AsyncGenerator[bytes, None]:
+        """The first answer's bytes, then what is behind them: nobody who reads only the beginning pays for more."""
+        follows = ahead(self._wire, name, head, head.until, stop)
+        async with aclosing(_between(body, start - head.at, stop - head.at)) as first, aclosing(follows) as rest:
+            async for chunk in first:
+                yield chunk
+            async for chunks in rest:
+                for chunk in chunks:
                     yield chunk
 
     async def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
@@ -224,19 +238,19 @@ async def _chained(first: bytes, second: bytes, rest: AsyncIterator[bytes]) -> A
         yield block
 
 
-async def _between(body: AsyncIterator[bytes], skip: int, stop: int | None) -> AsyncGenerator[bytes, None]:
+async def _between(body: AsyncIterator[bytes], skip: int, stop: int) -> AsyncGenerator[bytes, None]:
     """The bytes of `body` from `skip` up to `stop`: a server that ignores ranges sends more than was asked for."""
     at = 0
     async for chunk in body:
-        wanted = chunk[max(0, skip - at) : None if stop is None else max(0, stop - at)]
+        wanted = chunk[max(0, skip - at) : max(0, stop - at)]
         at += len(chunk)
         if wanted:
             yield wanted
-        if stop is not None and at >= stop:
+        if at >= stop:
             return
 
 
-async def _verified(key: str, sha256: str, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+async def _verified(key: str, sha256: str, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     """A whole object; what came is hashed while more is on its way."""
     digest, waiting, length = hashlib.sha256(), list[bytes](), 0
     hashing: asyncio.Task[None] | None = None

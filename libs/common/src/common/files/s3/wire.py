@@ -33,12 +33,15 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a server says of an object. `sha256` as we recorded it; `at` the first byte that this answer has."""
+    """What a server says of an object. `sha256` as we recorded it; this answer has the bytes from `at` up to `until`
+    (exclusive)."""
 
     size: int
     modified: datetime
     sha256: str | None
     at: int = 0
+    until: int = 0
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +81,13 @@ class Wire:
         return _head(await self._ask("head_object", key))
 
     @asynccontextmanager
-    async def get(self, key: str, start: int, end: int | None) -> AsyncIterator[tuple[Head, AsyncIterator[bytes]]]:
+    async def get(self, key: str, start: int, end: int) -> AsyncIterator[tuple[Head, AsyncIterator[bytes]]]:
         """GetObject from `start` up to `end` (exclusive, larger): what it is and its bytes, which begin at `at`:
         a server may ignore the range. Beyond the end there are none."""
-        whole = not start and end is None
-        more: dict[str, Any] = {} if whole else {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
         try:
-            found = await self._ask("get_object", key, **more)
+            found = await self._ask("get_object", key, Range=f"bytes={start}-{end - 1}")
         except BeyondEnd:
-            yield Head(start, datetime.now(UTC), None, start), _nothing()
+            yield Head(start, datetime.now(UTC), None, start, start), _nothing()
             return
         body = found["Body"]
         try:
@@ -212,7 +213,8 @@ def _base64(sha256: str) -> str:
 
 
 def _head(found: Mapping[str, Any]) -> Head:
-    size, at = found["ContentLength"], 0
+    size, at, length = found["ContentLength"], 0, found["ContentLength"]
     if (span := found.get("ContentRange")) and (place := span.removeprefix("bytes ").partition("/"))[2].isdigit():
         at, size = int(place[0].partition("-")[0]), int(place[2])
-    return Head(size, found["LastModified"], found.get("Metadata", {}).get("sha256"), at)
+    sha256 = found.get("Metadata", {}).get("sha256")
+    return Head(size, found["LastModified"], sha256, at, at + length, found.get("ETag", ""))
