@@ -94,6 +94,7 @@ class Stub:
         self.import_fails = False
         self.stands_still = False
         self.minds_states = False
+        self.silent: list[str] = []
         self.result_content = b"json"
         self.lock = threading.RLock()
         algorithm = self.add("algorithms", "algo", name="image-classifier", online=True, state="ready")
@@ -470,6 +471,21 @@ class Stub:
         return page(
             [{"name": "here", "cpu": 2, "memory": 4 << 30, "devices": [device], "cpu_free": 1, "memory_free": 1}]
         )
+
+    @on("GET", "/api/v1/events/dead")
+    def dead(self, asked: Asked) -> Answer:
+        known = {"event_id": "ev-1", "type": "job.started", "subject": "job-1", "attempts": 5, "since": NOW}
+        said = {"error": "ValueError('odd')", "advice": "Mend on_capacity, then replay."}
+        where = {"service": "train-svc", "handler": "on_capacity", "kept": "inbox"}
+        letter = {"id": "train-svc.on_capacity.ev-1", **where, **known, **said}
+        silent = [{"service": name, "reason": "It does not answer."} for name in self.silent]
+        return Answer(body={"items": [letter], "next_cursor": None, "unavailable": silent})
+
+    @on("POST", "/api/v1/events/dead/replay")
+    def replay(self, asked: Asked) -> Answer:
+        ids = asked.json.get("ids") or ["train-svc.on_capacity.ev-1"]
+        lost = [{"id": one, "code": "dead_letter_not_found", "detail": "None."} for one in ids if "absent" in one]
+        return Answer(body={"replayed": [one for one in ids if "absent" not in one], "failed": lost})
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -187,6 +187,9 @@ api-key delete laptop --yes
 node list
 allocation list
 allocation show {allocation}
+events dead
+events replay train-svc.on_capacity.ev-1
+events replay --all --service train-svc
 """.strip().splitlines()
 
 
@@ -243,6 +246,33 @@ def test_a_refusal_is_one_message_with_code_and_faults(yard: Any) -> None:
         "  name: It is empty.",
         "  purpose: Unknown.",
     ]
+
+
+def test_dead_letters_of_services_that_are_silent_are_missed_aloud(yard: Any, stub: Stub) -> None:
+    stub.silent = ["algo-svc"]
+    ended = yard("events", "dead", "-o", "json")
+    assert ended.code == 1
+    assert [one["id"] for one in ended.json] == ["train-svc.on_capacity.ev-1"]
+    assert "  algo-svc: It does not answer." in ended.err.splitlines()
+
+
+def test_a_dead_letter_is_shown_with_what_to_do(yard: Any) -> None:
+    told = yard("events", "dead").out
+    assert all(word in told for word in ("train-svc.on_capacity.ev-1", "job.started", "ValueError", "then replay"))
+
+
+def test_what_could_not_be_replayed_is_an_error_beside_what_was(yard: Any) -> None:
+    ended = yard("events", "replay", "train-svc.on_capacity.ev-1", "train-svc.on_capacity.absent", "-o", "json")
+    assert ended.code == 1
+    assert ended.json["replayed"] == ["train-svc.on_capacity.ev-1"]
+    assert "train-svc.on_capacity.absent: None." in ended.err
+
+
+def test_replaying_wants_ids_or_all(yard: Any) -> None:
+    for words in ([], ["x", "--all"], ["x", "--service", "train-svc"]):
+        ended = yard("events", "replay", *words)
+        assert ended.code == 1
+        assert "which_letters" in ended.err
 
 
 def test_a_failed_import_names_file_and_reason(yard: Any, stub: Stub, things: dict[str, str]) -> None:

@@ -20,6 +20,7 @@ from common.kernel.clock import ManualClock
 from common.kernel.errors import StorageFull, Unavailable
 from common.kernel.events import CloudEvent
 from common.ports.bus import BusCapabilities, Subscription
+from common.ports.dead import DeadDeliveries
 from tests.common.db.conftest import migrate
 from tests.servers.postgres import Postgres
 from tests.servers.proxy import Proxy
@@ -162,6 +163,7 @@ class CountingBus:
     """Counts what is published, and takes its time, so that relays meet."""
 
     capabilities = BusCapabilities(durable=True, across_processes=True)
+    dead: DeadDeliveries | None = None
 
     def __init__(self) -> None:
         self.sent: Counter[str] = Counter()

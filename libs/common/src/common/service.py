@@ -30,6 +30,7 @@ from common.ports.inventory import Inventory
 from common.ports.runtime import Runtime
 from common.ports.staging import Staging
 from common.web.calls import Calls
+from common.web.dead import DeadLetters, dead_letter_routes
 from common.web.identity import KeyRing, Signer
 
 log = structlog.get_logger("service")
@@ -152,6 +153,8 @@ class Service:
     def __post_init__(self) -> None:
         self.inbox = Inbox(self.kit.store, self.kit.service, self.reactions)
         self.relay = Relay(self.kit.store, self.kit.platform.bus)
+        letters = DeadLetters(self.kit.service, self.inbox, self.kit.platform.bus.dead)
+        self.app.include_router(dead_letter_routes(letters), prefix="/api/v1")
 
     @property
     def name(self) -> str:

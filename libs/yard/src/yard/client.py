@@ -10,6 +10,7 @@ import httpx2
 from yard.api.algorithms import Algorithms, Engines
 from yard.api.cluster import Allocations, Nodes
 from yard.api.datasets import Datasets
+from yard.api.events import Events
 from yard.api.jobs import Jobs
 from yard.api.models import Models
 from yard.api.people import ApiKeys, Users, login
@@ -49,6 +50,7 @@ class Client:
         self.api_keys = ApiKeys(self.http)
         self.nodes = Nodes(self.http)
         self.allocations = Allocations(self.http)
+        self.events = Events(self.http)
 
     @property
     def address(self) -> str:

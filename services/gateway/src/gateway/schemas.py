@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from common.web.dead import Letter, Replay
+
 Password = Annotated[SecretStr, Field(max_length=1000)]
 RoleName = Literal["admin", "user"]
 
@@ -171,3 +173,24 @@ class JobOverview(BaseModel):
     algorithm: Whole
     model: Whole
     services: Services
+
+
+class Unanswered(BaseModel):
+    """A service of which nothing, or not everything, can be told now."""
+
+    service: str
+    reason: str
+
+
+class AllLetters(BaseModel):
+    """A part of the dead letters of all services."""
+
+    items: list[Letter] = []
+    next_cursor: str | None = None
+    unavailable: list[Unanswered] = []
+
+
+class ReplayLetters(Replay):
+    """Which to replay: some by their ids, or all, or with `service` all of that one."""
+
+    service: str | None = None

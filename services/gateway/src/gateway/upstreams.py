@@ -88,11 +88,14 @@ class Answer:
     body: Any
 
 
-async def ask(upstream: Upstream, path: str, *, query: str = "", headers: Headers | None = None) -> Answer:
-    """GET a JSON document from an upstream; `path` as it is written on the wire.
+async def ask(
+    upstream: Upstream, path: str, *, query: str = "", headers: Headers | None = None, post: Any = None
+) -> Answer:
+    """GET a JSON document from an upstream, or POST one to it; `path` as it is written on the wire.
 
     Raises Unavailable (`service_unavailable`) where there is no proper answer.
     """
+    content = b"" if post is None else orjson.dumps(post)
     started: Message = {}
     body = bytearray()
     asked = False
@@ -102,7 +105,7 @@ async def ask(upstream: Upstream, path: str, *, query: str = "", headers: Header
         if asked:
             await asyncio.Event().wait()
         asked = True
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.request", "body": content, "more_body": False}
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -111,7 +114,8 @@ async def ask(upstream: Upstream, path: str, *, query: str = "", headers: Header
             body.extend(message.get("body", b""))
 
     try:
-        await upstream(_scope(path, query, headers or []), receive, send)
+        scope = _scope("GET" if post is None else "POST", path, query, [*(headers or []), *_about(content)])
+        await upstream(scope, receive, send)
         return Answer(started["status"], orjson.loads(bytes(body)) if body else None)
     except Unavailable:
         raise
@@ -120,12 +124,18 @@ async def ask(upstream: Upstream, path: str, *, query: str = "", headers: Header
         raise Unavailable("service_unavailable", f"The owner of {path} does not answer at present.") from error
 
 
-def _scope(path: str, query: str, headers: Headers) -> Scope:
+def _about(content: bytes) -> Headers:
+    if not content:
+        return []
+    return [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+
+
+def _scope(method: str, path: str, query: str, headers: Headers) -> Scope:
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
-        "method": "GET",
+        "method": method,
         "scheme": "http",
         "path": unquote(path),
         "raw_path": path.encode(),

@@ -11,12 +11,14 @@ from collections.abc import Sequence
 
 from common.kernel.events import CloudEvent
 from common.ports.bus import BusCapabilities, BusUnavailable, Subscription
+from common.ports.dead import DeadDeliveries
 
 
 class MemoryBus:
     """Hands events to the subscribers of this process."""
 
     capabilities = BusCapabilities(durable=False, across_processes=False)
+    dead: DeadDeliveries | None = None
 
     def __init__(self) -> None:
         self._subscriptions: tuple[Subscription, ...] = ()

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from common.kernel.errors import Unavailable
 from common.kernel.events import CloudEvent
+from common.ports.dead import DeadDeliveries
 
 Receive = Callable[[Sequence[CloudEvent]], Awaitable[None]]
 
@@ -46,6 +47,8 @@ class Bus(Protocol):
     """A topic exchange with one queue for each subscription. At least once; confirms mean durable."""
 
     capabilities: BusCapabilities
+    dead: DeadDeliveries | None
+    """The dead letters that it keeps by itself; None where it has no queues of its own."""
 
     async def start(self, subscriptions: Sequence[Subscription]) -> None:
         """Declare the subscriptions and begin to deliver."""

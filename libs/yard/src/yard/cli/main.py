@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from yard.cli import algorithms, cluster, datasets, jobs, models, people, services
+from yard.cli import algorithms, cluster, datasets, events, jobs, models, people, services
 from yard.errors import YardError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ for name, group in {
     "api-key": people.keys,
     "node": cluster.nodes,
     "allocation": cluster.allocations,
+    "events": events.app,
 }.items():
     app.add_typer(group, name=name)
 app.command()(people.login)

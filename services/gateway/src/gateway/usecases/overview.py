@@ -9,17 +9,16 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import structlog
 
-from common.kernel.errors import BadUpstream, NotFound, Problem, Unavailable
-from common.web.calls import Relayed
+from common.kernel.errors import NotFound, Problem
 from common.web.identity import Principal
 from gateway.context import Context
 from gateway.domain.routing import OWNERS
 from gateway.schemas import Counts, Devices, JobOverview, Overview, Part, Services, Usage, Whole
-from gateway.upstreams import ask
+from gateway.usecases.asking import Asking
 
 log = structlog.get_logger("gateway")
 
@@ -29,31 +28,12 @@ MOST_PAGES = 20
 P = TypeVar("P", bound=Part)
 
 
-class _Asking:
-    """Questions to the services on behalf of one caller."""
-
-    def __init__(self, context: Context, who: Principal) -> None:
-        self._upstreams = context.upstreams
-        self._seconds = context.settings.part_seconds
-        self._headers = [(b"authorization", context.authenticator.internal(who))]
+class _Asking(Asking):
+    """Questions by collection, whoever owns it."""
 
     async def get(self, collection: str, path: str = "", **query: str) -> Any:
         """The JSON at `/api/v1/<collection><path>`. Raises the problem that was answered, or Unavailable."""
-        owner = OWNERS[collection]
-        upstream = self._upstreams.get(owner)
-        if upstream is None:
-            raise Unavailable("service_unavailable", f"{owner} is not part of this installation.")
-        path = f"/api/v1/{collection}{path}"
-        try:
-            async with asyncio.timeout(self._seconds):
-                answer = await ask(upstream, path, query=urlencode(query), headers=self._headers)
-        except TimeoutError:
-            raise Unavailable("service_unavailable", f"{owner} took longer than {self._seconds:g} s.") from None
-        if answer.status == 200 and isinstance(answer.body, dict):
-            return answer.body
-        if isinstance(answer.body, dict) and "code" in answer.body:
-            raise Relayed(answer.status, answer.body)
-        raise BadUpstream("bad_answer", f"{owner} answered {answer.status} to {path}.")
+        return await self.of(OWNERS[collection], f"{collection}{path}", query)
 
     async def one(self, collection: str, item_id: str) -> dict[str, Any]:
         """One resource."""

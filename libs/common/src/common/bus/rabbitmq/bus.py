@@ -8,12 +8,14 @@ from collections.abc import Sequence
 import structlog
 from aio_pika.abc import AbstractConnection
 
+from common.bus.rabbitmq.dead import DeadQueues
 from common.bus.rabbitmq.link import Link, until_one_ends
 from common.bus.rabbitmq.listener import Listener
 from common.bus.rabbitmq.publisher import Publisher
 from common.bus.rabbitmq.topology import Topology, TopologyDiffers
 from common.kernel.events import CloudEvent
 from common.ports.bus import BusCapabilities, BusUnavailable, Subscription
+from common.ports.dead import DeadDeliveries
 
 START_SECONDS = 15.0
 
@@ -26,6 +28,7 @@ class RabbitBus:
     capabilities = BusCapabilities(durable=True, across_processes=True)
 
     def __init__(self, url: str, *, name: str = "modelyard", topology: Topology | None = None) -> None:
+        self.dead: DeadDeliveries | None = DeadQueues(url)
         self._topology = topology or Topology()
         self._declared = asyncio.Event()
         self._listeners: list[Listener] = []
