@@ -120,6 +120,23 @@ async def test_what_fails_for_good_becomes_a_dead_letter_that_can_be_replayed(st
         await ear.replay("on_offline", event.id)
 
 
+async def test_dead_letters_come_in_pages_and_are_replayed_all_at_once(store, effects, clock, monkeypatch):
+    monkeypatch.setattr("common.db.inbox.MAX_ATTEMPTS", 1)
+    effects.failures = 7
+    ear = Inbox(store, "test-svc", {DatasetOffline: [effects.on_offline]})
+    events = await emitted(store, *(f"ds-{n}" for n in range(6)))
+    await ear.receive("on_offline", events)  # at one moment: their place must tell them apart all the same
+    found, after = [], None
+    while some := await ear.dead(after=after, limit=2):
+        found += [letter.event.id for letter in some]
+        after = some[-1].place
+    assert sorted(found) == sorted(event.id for event in events)
+    assert sorted(await ear.replay_all()) == sorted(("on_offline", event.id) for event in events)
+    assert await ear.retry_due() == 6
+    assert await ear.dead() == []
+    assert sorted(await effects_in(store)) == [f"ds-{n}" for n in range(6)]
+
+
 async def test_one_bad_event_does_not_hold_up_its_batch(store, effects):
     effects.failures = 2  # once for the batch, once for the first of them alone
     ear = Inbox(store, "test-svc", {DatasetOffline: [effects.on_offline]})

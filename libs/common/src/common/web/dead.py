@@ -80,8 +80,8 @@ class NotReplayed(BaseModel):
 class Replayed(BaseModel):
     """What was given back to its handler, and what was not."""
 
-    replayed: list[str] = []
-    failed: list[NotReplayed] = []
+    replayed: list[str]
+    failed: list[NotReplayed]
 
 
 class DeadLetters:
@@ -111,7 +111,7 @@ class DeadLetters:
 
     async def replay(self, ids: Sequence[str]) -> Replayed:
         """Give each another series of tries."""
-        told = Replayed()
+        told = Replayed(replayed=[], failed=[])
         for letter in dict.fromkeys(ids):
             try:
                 await self._replay_one(letter)
@@ -123,7 +123,8 @@ class DeadLetters:
     async def replay_all(self) -> Replayed:
         """Give all that there are now another series of tries."""
         told = Replayed(
-            replayed=[f"{self._service}.{handler}.{event}" for handler, event in await self._inbox.replay_all()]
+            replayed=[f"{self._service}.{handler}.{event}" for handler, event in await self._inbox.replay_all()],
+            failed=[],
         )
         for queue in self._queues:
             assert self._broker is not None

@@ -82,7 +82,9 @@ async def _replay(asking: Asking, service: str, ids: Sequence[str] | None) -> Re
     except Problem as told:
         problem = told
     failed = [service] if ids is None else ids
-    return Replayed(failed=[NotReplayed(id=one, code=problem.code, detail=problem.detail) for one in failed])
+    return Replayed(
+        replayed=[], failed=[NotReplayed(id=one, code=problem.code, detail=problem.detail) for one in failed]
+    )
 
 
 def _together(done: Sequence[Replayed]) -> Replayed:
