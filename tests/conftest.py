@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.servers.docker import Docker
 from tests.servers.postgres import Postgres
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.s3 import Rclone, Swift
@@ -48,6 +49,17 @@ def rclone() -> Iterator[Rclone]:
 def swift() -> Iterator[Swift]:
     """The strict S3 server. A test that kills it starts it again."""
     server = Swift()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[Docker]:
+    """The container engine. A test that kills it starts it again."""
+    server = Docker()
     try:
         server.start()
         yield server

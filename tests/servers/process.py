@@ -41,6 +41,7 @@ class Server(ABC):
 
     name = "server"
     user = "nobody"
+    undertaker = UNDERTAKER
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix=f"modelyard-{self.name}-"))
@@ -48,7 +49,7 @@ class Server(ABC):
         self.give(self.folder)
         self._children: list[subprocess.Popen[bytes]] = []
         self._undertaker = subprocess.Popen(
-            ["/bin/sh", "-c", UNDERTAKER, str(self.folder)], stdin=subprocess.PIPE, start_new_session=True
+            ["/bin/sh", "-c", self.undertaker, str(self.folder)], stdin=subprocess.PIPE, start_new_session=True
         )
 
     @abstractmethod

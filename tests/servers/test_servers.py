@@ -10,6 +10,7 @@ import asyncpg
 import psutil
 import pytest
 
+from tests.servers.docker import Docker
 from tests.servers.packages import ensure
 from tests.servers.postgres import Postgres
 from tests.servers.proxy import Proxy
@@ -42,6 +43,23 @@ async def test_rabbitmq_keeps_what_was_confirmed(rabbitmq: RabbitMQ, vhost: str)
     assert await get() == b""
     rabbitmq.restart()
     assert await get() == b"kept"
+
+
+def test_docker_keeps_what_runs(docker: Docker):
+    program = "import itertools, time\nfor n in itertools.count(): print(n, flush=True); time.sleep(0.01)"
+    one = docker.run_client("run", "--detach", docker.base(), "python3", "-c", program).strip()
+    try:
+        before = docker.run_client("inspect", "--format", "{{.State.Pid}}", one)
+        docker.restart()
+        assert docker.run_client("inspect", "--format", "{{.State.Running}} {{.State.Pid}}", one) == f"true {before}"
+    finally:
+        docker.run_client("rm", "--force", one)
+
+
+def test_what_docker_builds_finds_packages(docker: Docker):
+    docker.run_client(
+        "run", "--rm", docker.base(), "pip", "download", "--quiet", "--no-deps", "-d", "/tmp", "python-ulid"
+    )
 
 
 async def test_the_proxy_swallows_and_heals(postgres: Postgres):
