@@ -2,14 +2,17 @@
 
 import asyncio
 from collections import Counter
+from functools import partial
 
 import aio_pika
 import pytest
 
 from common.bus.rabbitmq import EXCHANGE, DeadQueue, RabbitBus, Topology, TopologyDiffers, listener
 from common.kernel.errors import NotFound, Unavailable
-from common.ports.bus import BusUnavailable
+from common.kernel.events import CloudEvent
+from common.ports.bus import Broadcast, BusUnavailable
 from tests.common.bus.conftest import Ear, event, eventually, published
+from tests.servers.proxy import Proxy
 
 QUEUE = "test-svc.online"
 
@@ -99,6 +102,41 @@ async def test_two_instances_share_a_queue(bus_at, url):
     await eventually(lambda: sum(len(each.heard) for each in ears) == 300)
     assert Counter(e.id for each in ears for e in each.heard) == Counter(e.id for e in sent)
     assert all(each.heard for each in ears)
+
+
+async def test_two_instances_each_hear_a_broadcast_and_their_queues_go_with_them(rabbitmq, vhost, bus_at, url):
+    heard: list[list[str]] = [[], []]
+    buses = [bus_at(url) for _ in heard]
+    for place, bus in zip(heard, buses, strict=True):
+        tell = partial(lambda mine, events: mine.extend(e.id for e in events), place)
+        await bus.start([], [Broadcast("test-svc", "screen", frozenset({"dataset.online"}), tell)])
+    sent = [event() for _ in range(50)]
+    await buses[0].publish(sent)
+    await eventually(lambda: [len(mine) for mine in heard] == [50, 50])
+    assert heard == [[e.id for e in sent]] * 2
+    await buses[1].close()
+    await eventually(lambda: len(_screens(rabbitmq, vhost)) == 1)
+    await buses[0].publish([event()])
+    await eventually(lambda: [len(mine) for mine in heard] == [51, 50])
+
+
+def _screens(rabbitmq, vhost) -> list[str]:
+    names = [one["name"] for one in rabbitmq.manage("GET", f"queues/{vhost}?columns=name")]
+    return [name for name in names if name.startswith("test-svc.screen.")]
+
+
+async def test_a_broadcast_that_was_interrupted_says_that_it_begins_anew(rabbitmq, vhost, bus_at):
+    began: list[int] = []
+    heard: list[CloudEvent] = []
+    async with Proxy(rabbitmq.port) as proxy:
+        bus = bus_at(rabbitmq.url(vhost, proxy.port))
+        types = frozenset({"dataset.online"})
+        await bus.start([], [Broadcast("test-svc", "screen", types, heard.extend, lambda: began.append(1))])
+        proxy.cut()
+        await eventually(lambda: len(began) == 2)
+        await published(bus, event())
+        await eventually(lambda: len(heard) == 1)
+        await bus.close()
 
 
 async def test_what_was_not_acknowledged_comes_again_after_a_restart(bus_at, url, ear):

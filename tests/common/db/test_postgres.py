@@ -19,7 +19,7 @@ from common.db.uow import Store
 from common.kernel.clock import ManualClock
 from common.kernel.errors import StorageFull, Unavailable
 from common.kernel.events import CloudEvent
-from common.ports.bus import BusCapabilities, Subscription
+from common.ports.bus import Broadcast, BusCapabilities, Subscription
 from common.ports.dead import DeadDeliveries
 from tests.common.db.conftest import migrate
 from tests.servers.postgres import Postgres
@@ -168,7 +168,7 @@ class CountingBus:
     def __init__(self) -> None:
         self.sent: Counter[str] = Counter()
 
-    async def start(self, subscriptions: Sequence[Subscription]) -> None: ...
+    async def start(self, subscriptions: Sequence[Subscription], broadcasts: Sequence[Broadcast] = ()) -> None: ...
 
     async def publish(self, events: Sequence[CloudEvent]) -> None:
         self.sent.update(event.id for event in events)

@@ -9,7 +9,7 @@ from common.bus.memory import MemoryBus
 from common.bus.rabbitmq import RabbitBus
 from common.kernel.events import CloudEvent
 from common.kernel.ids import new_id
-from common.ports.bus import Bus, BusUnavailable, Subscription
+from common.ports.bus import Broadcast, Bus, BusUnavailable, Subscription
 
 
 def rabbitmq(request) -> Bus:
@@ -112,3 +112,47 @@ async def test_before_start_and_after_close_it_says_so(bus):
         await bus.publish([event()])
     with pytest.raises(BusUnavailable):
         await bus.ping()
+
+
+class Screen:
+    """Hears a broadcast, for an instance of its own."""
+
+    def __init__(self, *types: str) -> None:
+        self.heard: list[str] = []
+        self.began = 0
+        self.broadcast = Broadcast("test-svc", "screen", frozenset(types), self._tell, self._begin)
+
+    def _tell(self, events) -> None:
+        self.heard += [e.id for e in events]
+
+    def _begin(self) -> None:
+        self.began += 1
+
+    async def until(self, count: int) -> list[str]:
+        async with asyncio.timeout(20):
+            while len(self.heard) < count:
+                await asyncio.sleep(0.005)
+        return self.heard
+
+
+async def test_every_instance_hears_every_event_of_a_broadcast(bus):
+    one, other, ear = Screen("dataset.online", "job.started"), Screen("job.started"), Ear("online", "dataset.online")
+    await bus.start([ear.subscription], [one.broadcast, other.broadcast])
+    assert (one.began, other.began) == (1, 1)
+    sent = [event(), event("job.started"), event("job.failed")]
+    await bus.publish(sent)
+    assert await one.until(2) == [sent[0].id, sent[1].id]
+    assert await other.until(1) == [sent[1].id]
+    assert await ear.until(1) == [sent[0].id]
+
+
+async def test_a_broadcast_tells_nothing_of_what_came_before(bus, request):
+    if bus.capabilities.across_processes:
+        before = ADAPTERS["rabbitmq"](request)
+        await before.start([])
+        await before.publish([event()])
+        await before.close()
+    screen = Screen("dataset.online")
+    await bus.start([], [screen.broadcast])
+    await bus.publish([sent := event()])
+    assert await screen.until(1) == [sent.id]

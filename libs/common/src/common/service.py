@@ -23,7 +23,7 @@ from common.db.outbox import Relay
 from common.db.uow import Store
 from common.kernel.clock import Clock
 from common.kernel.errors import Unavailable
-from common.ports.bus import Bus
+from common.ports.bus import Broadcast, Bus
 from common.ports.files import Files
 from common.ports.images import Engines
 from common.ports.inventory import Inventory
@@ -145,6 +145,7 @@ class Service:
     kit: Kit
     app: FastAPI
     reactions: Reactions = field(default_factory=dict)
+    broadcasts: Sequence[Broadcast] = ()
     loops: Sequence[Loop] = ()
     migrations: Path | None = None
     on_start: Sequence[Callable[[], Awaitable[None]]] = ()
@@ -195,7 +196,7 @@ async def run(platform: Platform, services: Sequence[Service]) -> AsyncIterator[
             for start in service.on_start:
                 await start()
         subscriptions = [s for service in services for s in service.inbox.subscriptions()]
-        await platform.bus.start(subscriptions)
+        await platform.bus.start(subscriptions, [b for service in services for b in service.broadcasts])
         stack.push_async_callback(platform.bus.close)
         for service in services:
             await stack.enter_async_context(service.running())

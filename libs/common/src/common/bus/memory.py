@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 
 from common.kernel.events import CloudEvent
-from common.ports.bus import BusCapabilities, BusUnavailable, Subscription
+from common.ports.bus import Broadcast, BusCapabilities, BusUnavailable, Subscription
 from common.ports.dead import DeadDeliveries
 
 
@@ -22,12 +22,15 @@ class MemoryBus:
 
     def __init__(self) -> None:
         self._subscriptions: tuple[Subscription, ...] = ()
+        self._broadcasts: tuple[Broadcast, ...] = ()
         self._open = False
 
-    async def start(self, subscriptions: Sequence[Subscription]) -> None:
+    async def start(self, subscriptions: Sequence[Subscription], broadcasts: Sequence[Broadcast] = ()) -> None:
         """Begin to deliver to these."""
-        self._subscriptions = tuple(subscriptions)
+        self._subscriptions, self._broadcasts = tuple(subscriptions), tuple(broadcasts)
         self._open = True
+        for broadcast in self._broadcasts:
+            broadcast.began()
 
     async def publish(self, events: Sequence[CloudEvent]) -> None:
         """Deliver to every subscriber, in order; raises BusUnavailable where one could not take them."""
@@ -39,6 +42,9 @@ class MemoryBus:
                 raise BusUnavailable("bus_unavailable", f"A subscriber could not take an event: {outcome!r}")
             if isinstance(outcome, BaseException):
                 raise outcome
+        for broadcast in self._broadcasts:
+            if mine := [event for event in events if event.type in broadcast.types]:
+                broadcast.tell(mine)
 
     async def ping(self) -> None:
         """Raise BusUnavailable before start and after close."""

@@ -35,6 +35,25 @@ class Subscription:
         return f"{self.service}.{self.handler}"
 
 
+def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Broadcast:
+    """What every instance of a service hears for itself, while it listens: for screens, and for what it keeps in mind.
+
+    `tell` gets each event as it comes, perhaps twice, and nothing of what came while the broker was away: `began` is
+    called whenever hearing begins, also anew, to look at what may have been missed. Neither may raise or wait.
+    """
+
+    service: str
+    name: str
+    types: frozenset[str]
+    tell: Callable[[Sequence[CloudEvent]], None]
+    began: Callable[[], None] = _nothing
+
+
 @dataclass(frozen=True)
 class BusCapabilities:
     """What an adapter keeps by itself. `durable`: events survive in the bus; else the outbox is the queue."""
@@ -50,8 +69,11 @@ class Bus(Protocol):
     dead: DeadDeliveries | None
     """The dead letters that it keeps by itself; None where it has no queues of its own."""
 
-    async def start(self, subscriptions: Sequence[Subscription]) -> None:
-        """Declare the subscriptions and begin to deliver."""
+    async def start(self, subscriptions: Sequence[Subscription], broadcasts: Sequence[Broadcast] = ()) -> None:
+        """Declare the subscriptions and begin to deliver, what was told before a queue was made included.
+
+        Broadcasts go to every instance that has them.
+        """
         ...
 
     async def publish(self, events: Sequence[CloudEvent]) -> None:

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 import structlog
 from aio_pika.abc import AbstractConnection
 
+from common.bus.rabbitmq.broadcasting import Hearer
 from common.bus.rabbitmq.dead import DeadQueues
 from common.bus.rabbitmq.link import Link, until_one_ends
 from common.bus.rabbitmq.listener import Listener
 from common.bus.rabbitmq.publisher import Publisher
 from common.bus.rabbitmq.topology import Topology, TopologyDiffers
 from common.kernel.events import CloudEvent
-from common.ports.bus import BusCapabilities, BusUnavailable, Subscription
+from common.ports.bus import Broadcast, BusCapabilities, BusUnavailable, Subscription
 from common.ports.dead import DeadDeliveries
 
 START_SECONDS = 15.0
@@ -30,18 +31,20 @@ class RabbitBus:
     def __init__(self, url: str, *, name: str = "modelyard", topology: Topology | None = None) -> None:
         self.dead: DeadDeliveries | None = DeadQueues(url)
         self._topology = topology or Topology()
-        self._declared = asyncio.Event()
+        self._bound = asyncio.Event()
         self._listeners: list[Listener] = []
+        self._hearers: list[Hearer] = []
         self._listening = Link(url, f"{name} listen", self._listen)
-        self._publisher = Publisher(url, name, self._topology, self._declared)
+        self._publisher = Publisher(url, name, self._topology, self._bound)
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self, subscriptions: Sequence[Subscription]) -> None:
+    async def start(self, subscriptions: Sequence[Subscription], broadcasts: Sequence[Broadcast] = ()) -> None:
         """Declare the subscriptions and begin to deliver. Without a broker that happens once there is one.
 
         Raises TopologyDiffers where the broker has something else under our names.
         """
         self._listeners = [Listener(subscription, self._topology) for subscription in subscriptions]
+        self._hearers = [Hearer(broadcast, self._topology) for broadcast in broadcasts]
         links = (self._listening, self._publisher.link)
         self._tasks = [asyncio.create_task(link.run(), name=f"bus {link.purpose}") for link in links]
         try:
@@ -63,11 +66,11 @@ class RabbitBus:
     async def ping(self) -> None:
         """Raise BusUnavailable, with the reason, unless both connections stand and every queue is listened to."""
         troubles = [link.trouble for link in (self._listening, self._publisher.link)]
-        troubles += [listener.trouble for listener in self._listeners]
+        troubles += [ear.trouble for ear in self._ears]
         for trouble in troubles:
             if trouble is not None:
                 raise BusUnavailable("bus_unavailable", f"The broker is not available: {trouble!r}")
-        if not self._tasks or not self._declared.is_set():
+        if not self._tasks or not self._bound.is_set():
             raise BusUnavailable("bus_unavailable", "The bus is not running.")
 
     @property
@@ -82,16 +85,22 @@ class RabbitBus:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
 
+    @property
+    def _ears(self) -> list[Listener | Hearer]:
+        return [*self._listeners, *self._hearers]
+
     async def _listen(self, connection: AbstractConnection) -> None:
         try:
-            await until_one_ends(self._say_when_declared(), *(one.listen(connection) for one in self._listeners))
+            await until_one_ends(self._say_when_declared(), *(one.listen(connection) for one in self._ears))
         finally:
-            self._declared.clear()
+            self._bound.clear()
 
     async def _say_when_declared(self) -> None:
-        """Only when our own queues are there may we publish: we may be the ones who listen."""
-        for listener in self._listeners:
-            await listener.declared.wait()
-        self._declared.set()
+        """We may publish when our own queues are there, filled or not: we may be the ones who listen."""
+        for one in self._listeners:
+            await one.bound.wait()
+        self._bound.set()
+        for ear in self._ears:
+            await ear.declared.wait()
         self._listening.up()
         await asyncio.Event().wait()

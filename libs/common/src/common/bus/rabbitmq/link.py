@@ -13,7 +13,7 @@ from typing import Any
 
 import aio_pika
 import structlog
-from aio_pika.abc import AbstractConnection
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from pamqp.common import FieldTable
 from yarl import URL
@@ -105,6 +105,11 @@ async def until_one_ends(*works: Coroutine[Any, Any, object]) -> None:
         if task.cancelled():
             raise ConnectionError("the broker does not answer")
         task.result()
+
+
+async def closed(channel: AbstractChannel) -> None:
+    """Return when the channel is closed, by whomever."""
+    await channel.closed()
 
 
 async def _lost(connection: AbstractConnection) -> None:

@@ -15,7 +15,8 @@ from aiormq.abc import AbstractChannel as UnderlyingChannel
 from aiormq.abc import DeliveredMessage
 from pydantic import ValidationError
 
-from common.bus.rabbitmq.link import LOST, until_one_ends
+from common.bus.rabbitmq.link import LOST, closed, until_one_ends
+from common.bus.rabbitmq.log import fill, must_be_filled
 from common.bus.rabbitmq.topology import DECLARE_SECONDS, Topology
 from common.kernel.errors import Unavailable
 from common.kernel.events import CloudEvent
@@ -37,11 +38,13 @@ log = structlog.get_logger("bus")
 
 
 class Listener:
-    """One subscription's consumer. `declared` is set while its queue is known to be there."""
+    """One subscription's consumer. `bound` is set while its queue is known to be there, `declared` while it is
+    consumed, which begins when what was told before it was made is heard."""
 
     def __init__(self, subscription: Subscription, topology: Topology) -> None:
         self.subscription = subscription
         self.trouble: Exception | None = None
+        self.bound = asyncio.Event()
         self.declared = asyncio.Event()
         self._topology = topology
 
@@ -50,28 +53,33 @@ class Listener:
         while True:
             try:
                 async with connection.channel(publisher_confirms=False) as channel:
-                    await self._on(channel)
+                    await self._on(connection, channel)
                 self.trouble = ConnectionError("the broker ended the consumer")
             except LOST as error:
                 self.trouble = error
             finally:
+                self.bound.clear()
                 self.declared.clear()
             log.warning("queue lost, declaring it again", queue=self.subscription.queue, reason=repr(self.trouble))
             await asyncio.sleep(DECLARE_AGAIN_SECONDS)
 
-    async def _on(self, channel: AbstractChannel) -> None:
+    async def _on(self, connection: AbstractConnection, channel: AbstractChannel) -> None:
         """Declare and consume, until the channel is closed or the broker cancels the consumer."""
         deliveries: Deliveries = asyncio.Queue()
         cancelled = asyncio.Event()
         await channel.set_qos(prefetch_count=PREFETCH, timeout=DECLARE_SECONDS)
+        is_new = await must_be_filled(connection, self.subscription.queue)
         queue = await self._topology.declare_queue(channel, self.subscription)
+        self.bound.set()
+        if is_new:
+            await fill(connection, self._topology, self.subscription, self._refused)
         underlying = await channel.get_underlay_channel()
         underlying.on_consumer_cancel_callbacks.add(lambda _: cancelled.set())
         # straight from the protocol layer: aio-pika would make another task and a copy for every message
         await underlying.basic_consume(queue.name, deliveries.put, timeout=DECLARE_SECONDS)
         self.trouble = None
         self.declared.set()
-        await until_one_ends(self._work(underlying, deliveries), cancelled.wait(), _closed(channel))
+        await until_one_ends(self._work(underlying, deliveries), cancelled.wait(), closed(channel))
 
     async def _work(self, channel: UnderlyingChannel, deliveries: Deliveries) -> None:
         while True:
@@ -106,6 +114,13 @@ class Listener:
             for one in heard:
                 await self._settle(channel, [one])
 
+    async def _refused(self, events: Sequence[CloudEvent]) -> Sequence[CloudEvent]:
+        """Hand over what was in the log; gives what is refused for good."""
+        alone = len(events) == 1
+        if await self._taken(events, tries=TRIES if alone else 1):
+            return ()
+        return events if alone else [refused for one in events for refused in await self._refused([one])]
+
     async def _taken(self, events: Sequence[CloudEvent], *, tries: int) -> bool:
         """Whether the subscriber has taken them, for which an inbox that is away is waited for as long as it takes."""
         pause = FIRST_PAUSE_SECONDS
@@ -124,7 +139,3 @@ class Listener:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         return True
-
-
-async def _closed(channel: AbstractChannel) -> None:
-    await channel.closed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Iterator, Sequence
 from typing import cast
 
@@ -14,7 +15,7 @@ from aiormq import Channel
 from pamqp.commands import Basic
 
 from common.bus.rabbitmq.link import LOST, Link
-from common.bus.rabbitmq.topology import EXCHANGE, Topology
+from common.bus.rabbitmq.topology import BATCH_TYPE, EXCHANGE, LOG, Topology
 from common.kernel.events import CloudEvent
 from common.ports.bus import BusUnavailable
 
@@ -42,6 +43,7 @@ class Publisher:
         channel = await connection.channel(on_return_raises=True)
         try:
             await self._topology.declare_exchange(channel)
+            await self._topology.declare_log(channel)
             self._channel = cast(Channel, await channel.get_underlay_channel())
             self.link.up()
             await channel.closed()
@@ -51,48 +53,65 @@ class Publisher:
     async def publish(self, events: Sequence[CloudEvent]) -> None:
         """Return when each is confirmed. Raises BusUnavailable at once where there is no broker, else in time."""
         for some in _portions(list({event.id: event for event in events}.values())):
-            outcomes = await asyncio.gather(*(self._one(event) for event in some), return_exceptions=True)
+            bodies = [event.model_dump_json(exclude_none=True).encode() for event in some]
+            # first into the log: what a queue that is being made does not get is there already
+            sending = (self._keep(bodies), *(self._one(event, body) for event, body in zip(some, bodies, strict=True)))
+            outcomes = await asyncio.gather(*sending, return_exceptions=True)
             for outcome in outcomes:
                 if isinstance(outcome, BaseException):
                     raise outcome
 
-    async def _one(self, event: CloudEvent) -> None:
+    async def _keep(self, bodies: list[bytes]) -> None:
+        """Put them into the log, all as one message."""
+        properties = Basic.Properties(
+            content_type=BATCH_TYPE, delivery_mode=DeliveryMode.PERSISTENT, message_id=uuid.uuid4().hex
+        )
+        try:
+            await self._confirmed(b"[" + b",".join(bodies) + b"]", "", LOG, properties)
+        except PublishError as error:
+            self.link.renew()  # the log is gone, it is made again with the next connection
+            raise BusUnavailable("bus_unavailable", f"The stream {LOG} is not there: {error!r}") from error
+
+    async def _one(self, event: CloudEvent, body: bytes) -> None:
         """Publish one. Its id is never in flight twice: the library would take one's confirm for the other's."""
         while event.id in self._in_flight:
             free = self._waiting.setdefault(event.id, asyncio.Event())
             await free.wait()
         self._in_flight.add(event.id)
         try:
-            await self._confirmed(event)
+            await self._confirmed(body, EXCHANGE, event.type, _properties(event))
+        except PublishError:
+            self.unrouted += 1  # nobody listens, which is no failure
         finally:
             self._in_flight.remove(event.id)
             if (waiting := self._waiting.pop(event.id, None)) is not None:
                 waiting.set()
 
-    async def _confirmed(self, event: CloudEvent) -> None:
+    async def _confirmed(self, body: bytes, exchange: str, key: str, properties: Basic.Properties) -> None:
+        """Raises PublishError where it is bound to nothing, BusUnavailable where it is not known to have arrived."""
         if (channel := self._channel) is None:
             raise BusUnavailable("bus_unavailable", f"The broker is not connected: {self.link.trouble!r}")
         try:
             # straight to the protocol layer, which need not wait for the socket to be written: the confirm says more
             await channel.basic_publish(
-                event.model_dump_json(exclude_none=True).encode(),
-                exchange=EXCHANGE,
-                routing_key=event.type,
-                properties=_properties(event),
+                body,
+                exchange=exchange,
+                routing_key=key,
+                properties=properties,
                 mandatory=True,
                 timeout=CONFIRM_SECONDS,
                 wait=False,
             )
         except PublishError:
-            self.unrouted += 1  # nobody listens, which is no failure
+            raise
         except DeliveryError as error:
-            raise BusUnavailable("bus_full", f"A queue has no room for {event.type}: {error!r}") from error
+            raise BusUnavailable("bus_full", f"A queue has no room for {key}: {error!r}") from error
         except (*LOST, asyncio.CancelledError) as error:
             self.link.renew()  # its confirm may still come; the same id must not meet it on the same channel
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            raise BusUnavailable("bus_unavailable", f"{event.type} was not confirmed: {error!r}") from error
+            raise BusUnavailable("bus_unavailable", f"{key} was not confirmed: {error!r}") from error
 
 
 def _portions(events: list[CloudEvent]) -> Iterator[list[CloudEvent]]:

@@ -19,6 +19,18 @@ from common.ports.bus import Subscription
 
 EXCHANGE = "modelyard.events"
 DEAD_EXCHANGE = "modelyard.dead"
+LOG = "modelyard.log"
+"""The stream of all events, for whoever comes later (decision 0006). What is published together is one message."""
+
+BATCH_TYPE = "application/cloudevents-batch+json"
+"""Events as a JSON array (CloudEvents JSON format 1.0.2 §4)."""
+
+LOG_AGE = "7D"
+"""Half as long as inboxes know what they have heard (`common.db.janitor`): what is read again has no second effect."""
+
+LOG_SEGMENT_BYTES = 50_000_000
+"""The log forgets in pieces of this size."""
+
 DELIVERY_LIMIT = 4
 """Deliveries after the first. Only what kills its consumer again and again gets so far."""
 
@@ -33,9 +45,11 @@ class TopologyDiffers(Problem):
 
 @dataclass(frozen=True)
 class Topology:
-    """How queues are made. `max_length` (messages) is where a queue begins to refuse, and events wait in the outbox."""
+    """How queues are made. `max_length` (messages) is where a queue begins to refuse, and events wait in the outbox;
+    `log_bytes` is how much the log keeps at most."""
 
     max_length: int = 1_000_000
+    log_bytes: int = 5_000_000_000
 
     async def declare_exchange(self, channel: AbstractChannel) -> AbstractExchange:
         """The exchange that every event goes to. Raises TopologyDiffers."""
@@ -43,6 +57,36 @@ class Topology:
             return await channel.declare_exchange(EXCHANGE, ExchangeType.TOPIC, durable=True, timeout=DECLARE_SECONDS)
         except ChannelPreconditionFailed as error:
             raise _differs(f"The exchange {EXCHANGE}", error) from error
+
+    async def declare_log(self, channel: AbstractChannel) -> None:
+        """The stream that keeps every event for `LOG_AGE`. Raises TopologyDiffers."""
+        arguments: FieldTable = {
+            "x-queue-type": "stream",
+            "x-max-age": LOG_AGE,
+            "x-max-length-bytes": self.log_bytes,
+            "x-stream-max-segment-size-bytes": LOG_SEGMENT_BYTES,
+        }
+        try:
+            await channel.declare_queue(LOG, durable=True, arguments=arguments, timeout=DECLARE_SECONDS)
+        except ChannelPreconditionFailed as error:
+            raise _differs(f"The stream {LOG}", error) from error
+
+    async def declare_broadcast(
+        self, channel: AbstractChannel, name: str, types: frozenset[str], most: int
+    ) -> AbstractQueue:
+        """A queue of one connection's own; at `most` messages the oldest go. Raises TopologyDiffers."""
+        events = await self.declare_exchange(channel)
+        queue = await channel.declare_queue(
+            name,
+            durable=False,
+            exclusive=True,
+            auto_delete=True,
+            arguments={"x-max-length": most},
+            timeout=DECLARE_SECONDS,
+        )
+        for event_type in sorted(types):
+            await queue.bind(events, event_type, timeout=DECLARE_SECONDS)
+        return queue
 
     async def declare_queue(self, channel: AbstractChannel, subscription: Subscription) -> AbstractQueue:
         """A subscription's queue with its bindings, and where its dead letters go. Raises TopologyDiffers."""
