@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import socket
 import time
@@ -113,6 +114,13 @@ class RabbitMQ(Server):
         """What the management plugin tells of a queue."""
         found: dict[str, Any] = self.manage("GET", f"queues/{vhost}/{quote(name, safe='')}")
         return found
+
+    def shell(self, script: str, **variables: str) -> None:
+        """Run a script in the server's folder, in which `rabbitmqctl` speaks to this broker."""
+        tools = {"PATH": f"{PROGRAM.parent}:{os.environ['PATH']}", "LANG": "C.UTF-8"}
+        with (self.folder / "output.log").open("ab") as log:
+            child = self._popen(["/bin/sh", "-euc", script], {**self._environment(), **tools, **variables}, log)
+        assert child.wait(START_SECONDS) == 0, f"The script failed:\n{self.log_end()}"
 
     def manage(self, method: str, path: str, body: object = None) -> Any:
         """Ask the management plugin (its HTTP API is documented at /api). It listens a moment after AMQP does."""
