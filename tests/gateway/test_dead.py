@@ -8,13 +8,15 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from starlette.types import Receive, Scope, Send
 
 from common.contracts.dataset import DatasetOffline
 from common.db import inbox
 from embedded.house import House, running
 from embedded.settings import Settings
-from gateway.upstreams import Upstream
+from gateway.upstreams import Remote, Upstream
 from tests.gateway.gate import gate
 
 
@@ -108,6 +110,31 @@ async def test_letters_are_replayed_at_their_service(tmp_path: Path) -> None:
         told = (await client.post("/events/dead/replay", json={"all": True, "service": "a-svc"})).json()
         assert told == {"replayed": ["a-svc.on_x.ev-0", "a-svc.on_x.ev-1"], "failed": []}
         assert b.asked == [{"ids": ["b-svc.on_x.ev-0"]}]
+
+
+async def test_a_service_of_its_own_process_is_asked_over_the_network(tmp_path: Path) -> None:
+    asked = []
+
+    async def replay(request: web.Request) -> web.Response:
+        asked.append((request.headers["Authorization"][:7], await request.json()))
+        return web.json_response({"replayed": ["a-svc.on_x.ev-0"], "failed": []})
+
+    async def page(_: web.Request) -> web.Response:
+        return web.json_response({"items": [letter("a-svc", 0)], "next_cursor": None, "unavailable": "no broker"})
+
+    app = web.Application()
+    app.router.add_post("/api/v1/dead-letters/replay", replay)
+    app.router.add_get("/api/v1/dead-letters", page)
+    async with TestServer(app, host="127.0.0.1") as server:
+        remote = Remote(f"http://127.0.0.1:{server.port}")
+        async with gate(tmp_path, {"a-svc": remote}) as g:
+            client = g.client(await g.log_in())
+            told = (await client.get("/events/dead")).json()
+            assert [one["id"] for one in told["items"]] == ["a-svc.on_x.ev-0"]
+            assert told["unavailable"] == [{"service": "a-svc", "reason": "no broker"}]
+            told = (await client.post("/events/dead/replay", json={"ids": ["a-svc.on_x.ev-0"]})).json()
+            assert told == {"replayed": ["a-svc.on_x.ev-0"], "failed": []}
+            assert asked == [("Bearer ", {"ids": ["a-svc.on_x.ev-0"]})]
 
 
 async def test_what_cannot_be_asked_is_refused_with_the_reason(tmp_path: Path) -> None:

@@ -128,6 +128,20 @@ async def test_a_queue_that_is_not_declared_yet_has_none_and_a_broker_that_is_aw
             await DeadQueues(rabbitmq.url(vhost, proxy.port)).list("nobody.on_nothing")
 
 
+async def test_looking_again_and_again_takes_nothing_away(rabbitmq, vhost, url, bus, store):
+    """RabbitMQ 4 would drop it at the twentieth look, unless the queue says otherwise."""
+    ear = Inbox(store, SERVICE, {DatasetOffline: [Handlers().on_offline]})
+    await bus.start(ear.subscriptions())
+    assert rabbitmq.queue(vhost, f"{QUEUE}.dead")["arguments"]["x-delivery-limit"] > 1_000_000
+    async with await aio_pika.connect(url) as connection:
+        exchange = await (await connection.channel()).get_exchange(EXCHANGE)
+        await exchange.publish(aio_pika.Message(b"{", message_id="odd"), "dataset.offline", timeout=5)
+    letters = DeadLetters(SERVICE, ear, bus.dead)
+    await letters_of(letters, 1)
+    for _ in range(25):
+        assert [one.id for one in (await letters.page(50)).items] == [f"{QUEUE}.dead.odd"]
+
+
 async def test_two_who_look_at_once_see_the_same(url, bus, store):
     ear = Inbox(store, SERVICE, {DatasetOffline: [Handlers().on_offline]})
     await bus.start(ear.subscriptions())

@@ -21,6 +21,7 @@ from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
 
 from common.bus.rabbitmq import EXCHANGE
+from common.bus.rabbitmq.topology import LOG
 from common.contracts.job import JobQueued
 from common.db.database import Database
 from common.db.janitor import KEPT
@@ -218,6 +219,13 @@ async def feed_the_exchange(channel: AbstractChannel) -> None:
     await events.bind(own, "#", timeout=5)
 
 
+async def log_of_all(channel: AbstractChannel) -> None:
+    async def hear(_: object) -> None: ...
+
+    await channel.set_qos(prefetch_count=1)
+    await (await channel.get_queue(LOG, ensure=False)).consume(hear, timeout=5)
+
+
 FORBIDDEN: dict[str, Deed] = {
     "publish to the exchange": lambda channel: publish(channel, EXCHANGE, "dataset.online"),
     "publish to the dead": lambda channel: publish(channel, "modelyard.dead", THEIRS),
@@ -234,6 +242,7 @@ FORBIDDEN: dict[str, Deed] = {
         channel, f"reader.{NAME}.x", **{"x-dead-letter-exchange": EXCHANGE}
     ),
     "publish by an exchange of its own": feed_the_exchange,
+    "read the log": log_of_all,
     "delete the exchange": lambda channel: channel.exchange_delete(EXCHANGE, timeout=5),
     "make another exchange": lambda channel: channel.declare_exchange("modelyard.other", "topic"),
 }

@@ -34,6 +34,9 @@ LOG_SEGMENT_BYTES = 50_000_000
 DELIVERY_LIMIT = 4
 """Deliveries after the first. Only what kills its consumer again and again gets so far."""
 
+LOOKS_AT_DEAD_LETTERS = 1_000_000_000
+"""Each look at a dead letter is a delivery, and RabbitMQ 4 drops what was delivered 20 times unless told otherwise."""
+
 DECLARE_SECONDS = 10.0
 
 
@@ -98,9 +101,8 @@ class Topology:
     async def _declare_queue(self, channel: AbstractChannel, name: str, types: Sequence[str]) -> AbstractQueue:
         events = await self.declare_exchange(channel)
         dead = await channel.declare_exchange(DEAD_EXCHANGE, ExchangeType.DIRECT, durable=True, timeout=DECLARE_SECONDS)
-        letters = await channel.declare_queue(
-            dead_queue(name), durable=True, arguments={"x-queue-type": "quorum"}, timeout=DECLARE_SECONDS
-        )
+        kept: FieldTable = {"x-queue-type": "quorum", "x-delivery-limit": LOOKS_AT_DEAD_LETTERS}
+        letters = await channel.declare_queue(dead_queue(name), durable=True, arguments=kept, timeout=DECLARE_SECONDS)
         await letters.bind(dead, name, timeout=DECLARE_SECONDS)
         queue = await channel.declare_queue(
             name, durable=True, arguments=self._arguments(name), timeout=DECLARE_SECONDS
