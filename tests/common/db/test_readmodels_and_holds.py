@@ -24,7 +24,7 @@ async def test_a_late_snapshot_does_not_bring_back_what_is_gone(store):
         assert await forget(uow, "dataset", gone)
         assert not await remember(uow, "dataset", online, DatasetOffline(id="x"))
         assert await recall(uow.connection, "dataset", "ds-1", DatasetOffline) is None
-        assert await recall_all(uow.connection, "dataset", DatasetOffline) == []
+        assert await recall_all(uow.connection, "dataset", DatasetOffline) == {"ds-1": (2, None)}
 
 
 async def test_holds_are_sets(store, clock):

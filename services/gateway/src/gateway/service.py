@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from common.service import Platform, Service
+from common.db.leases import Lease
+from common.service import Loop, Platform, Service
 from common.web.app import create_app
 from gateway import api
 from gateway.context import Context
@@ -19,12 +20,16 @@ from gateway.front import Front, GatewayApp
 from gateway.identity.authenticator import Authenticator
 from gateway.identity.passwords import Passwords
 from gateway.identity.tokens import LoginTokens
+from gateway.identity.watch import LOOK_SECONDS, Watch
 from gateway.live import Live
-from gateway.reactions import reactions, recall_routes
+from gateway.reactions import broadcasts, reactions, recall_routes
 from gateway.settings import Settings
 from gateway.tracing import trace_of
 from gateway.upstreams import Remote, Upstream
 from gateway.usecases.login import make_first_admin
+
+RECALL_SECONDS = 30.0
+"""How often routes are looked up that no broadcast told of, because the broker was away."""
 
 
 def build(platform: Platform, settings: Settings | None, upstreams: Mapping[str, Upstream]) -> Service:
@@ -40,15 +45,24 @@ def build(platform: Platform, settings: Settings | None, upstreams: Mapping[str,
     own.include_router(api.ROOT)
     own.state.context = context
     app = GatewayApp(own, Front(own, upstreams, context.authenticator, data_plane))
+    watch = Watch(context.kit.store, context.authenticator)
+    routes = Loop("routes", partial(_recall, context), every=RECALL_SECONDS, leased=False)
+    among_others = platform.bus.capabilities.across_processes
     remotes = [upstream.close for upstream in upstreams.values() if isinstance(upstream, Remote)]
     return Service(
         context.kit,
         app,
         reactions(context),
+        broadcasts(context, routes.wake),
+        [routes, Loop("identity", watch.look, every=LOOK_SECONDS, leased=False)] if among_others else [],
         migrations=Path(__file__).parent / "migrations" / "versions",
-        on_start=[partial(make_first_admin, context), partial(recall_routes, context), data_plane.open],
+        on_start=[partial(make_first_admin, context), partial(recall_routes, context), watch.begin, data_plane.open],
         on_stop=[context.live.close, data_plane.close, *remotes],
     )
+
+
+async def _recall(context: Context, _lease: Lease | None) -> None:
+    await recall_routes(context)
 
 
 def _context(platform: Platform, settings: Settings, upstreams: Mapping[str, Upstream]) -> Context:

@@ -16,11 +16,12 @@ class Settings(BaseSettings):
     login_hours: float = Field(default=12.0, gt=0)
     """How long a login is good for."""
     verified_seconds: float = Field(default=30.0, ge=0)
-    """How long a verified credential is believed without looking again; revoking in this process counts at once."""
+    """How long a verified credential is believed without looking again; revoking counts at once, at other instances
+    within a second (and within this time where the database can't be asked)."""
     failed_logins: int = Field(default=10, ge=1)
-    """How many logins may fail for one name from one address within the window."""
+    """How many logins may fail for one name from one address within the window, at each instance."""
     failed_logins_address: int = Field(default=100, ge=1)
-    """How many logins may fail from one address within the window, whatever the names."""
+    """How many logins may fail from one address within the window, whatever the names, at each instance."""
     failed_login_window: float = Field(default=300.0, gt=0)
     """The window of failed logins, in seconds."""
     password_memory: int = Field(default=19_456, ge=64)

@@ -6,6 +6,7 @@ from sqlalchemy import Column, MetaData, String, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.db.aggregates import Aggregates, aggregate_table
+from common.db.database import may_lock
 from gateway.domain.api_key import ApiKey, KeyState
 from gateway.domain.user import User, UserState
 
@@ -45,9 +46,10 @@ async def active_keys(connection: AsyncConnection, owner: str) -> int:
 async def other_admins(connection: AsyncConnection, user_id: str) -> int:
     """How many active administrators there are beside that user.
 
-    Their rows stay locked until the transaction ends, so that two can't remove each other at once (SQLite has one
-    writer anyway).
+    Their rows stay locked until a writing transaction ends, so that two can't remove each other at once (SQLite has
+    one writer anyway).
     """
     admins = select(users_table.c.id).where(users_table.c.role == "admin", users_table.c.state == UserState.ACTIVE)
-    rows = (await connection.execute(admins.order_by(users_table.c.id).with_for_update())).scalars().all()
+    admins = admins.order_by(users_table.c.id)
+    rows = (await connection.execute(admins.with_for_update() if may_lock(connection) else admins)).scalars().all()
     return sum(1 for row in rows if row != user_id)

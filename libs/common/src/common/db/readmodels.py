@@ -58,7 +58,8 @@ async def recall(connection: AsyncConnection, kind: str, subject: str, model: ty
     return model.model_validate(doc) if doc is not None else None
 
 
-async def recall_all(connection: AsyncConnection, kind: str, model: type[M]) -> list[M]:
-    """Everything of a kind that is not gone."""
-    known = select(read_models.c.doc).where(read_models.c.kind == kind, read_models.c.gone.is_(False))
-    return [model.model_validate(doc) for doc in (await connection.execute(known)).scalars()]
+async def recall_all(connection: AsyncConnection, kind: str, model: type[M]) -> dict[str, tuple[int, M | None]]:
+    """Everything of a kind by its id, with the sequence of the event that told it last; None where it is gone."""
+    rows = select(read_models.c.id, read_models.c.sequence, read_models.c.gone, read_models.c.doc)
+    found = (await connection.execute(rows.where(read_models.c.kind == kind))).all()
+    return {row.id: (row.sequence, None if row.gone else model.model_validate(row.doc)) for row in found}

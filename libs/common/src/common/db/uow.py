@@ -9,11 +9,11 @@ from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.db.database import Database, may_lock
-from common.db.tables import outbox
+from common.db.tables import outbox, sequences
 from common.kernel.clock import Clock
 from common.kernel.events import CloudEvent, EventData
 from common.kernel.ids import new_id
@@ -27,6 +27,19 @@ _NEXT = text(
 )
 
 _ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+
+
+async def count_of(connection: AsyncConnection, name: str) -> int:
+    """How often `UnitOfWork.count` counted that name."""
+    value = await connection.execute(select(sequences.c.value).where(sequences.c.subject == name))
+    return int(value.scalar_one_or_none() or 0)
+
+
+async def counts(connection: AsyncConnection, name: str) -> dict[str, int]:
+    """The number of that name, and of all that begin with it and a space."""
+    its = (sequences.c.subject == name) | sequences.c.subject.startswith(f"{name} ", autoescape=True)
+    rows = await connection.execute(select(sequences.c.subject, sequences.c.value).where(its))
+    return {row.subject: int(row.value) for row in rows}
 
 
 def current_traceparent() -> str | None:
@@ -85,6 +98,10 @@ class UnitOfWork:
         if self._rows:
             await self.connection.execute(insert(outbox), self._rows)
             self._rows.clear()
+
+    async def count(self, name: str) -> int:
+        """Count up the number of that name, whose row is locked until the commit; `counts` reads it."""
+        return await self._next(name)
 
     async def _next(self, subject: str) -> int:
         return int((await self.connection.execute(_NEXT, {"subject": subject})).scalar_one())

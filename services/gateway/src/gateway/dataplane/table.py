@@ -24,6 +24,7 @@ class RouteTable:
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
+        self._heard: dict[str, int] = {}
 
     async def put(self, route: Route) -> None:
         """Set what stands behind a service's address."""
@@ -43,6 +44,16 @@ class RouteTable:
     def drop(self, service: str) -> None:
         """Like `remove`, at once."""
         self._entries.pop(service, None)
+
+    def hear(self, service: str, sequence: int, route: Route | None) -> None:
+        """What an event said, None where the service is no more. What is heard late or twice changes nothing."""
+        if sequence <= self._heard.get(service, 0):
+            return
+        self._heard[service] = sequence
+        if route is None:
+            self.drop(service)
+        else:
+            self.set(route)
 
     def find(self, service: str) -> Entry | None:
         """The entry of a service, None where there is no such address."""

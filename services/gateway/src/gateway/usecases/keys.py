@@ -11,6 +11,7 @@ from common.web.access import require_change
 from common.web.identity import Principal
 from gateway.context import Context
 from gateway.domain.api_key import SHOWN, ApiKey, KeyState, digest_of
+from gateway.identity.watch import note_change
 from gateway.storage import active_keys, keys
 
 LAST_YEAR = 9998
@@ -55,4 +56,4 @@ async def revoke_key(context: Context, who: Principal, key_id: str) -> None:
         require_change(who, "api_key", key.id, key.owner, shared=False)
         if key.state == KeyState.ACTIVE:
             await keys.save(uow.connection, key.revoke(), now=context.kit.store.clock.now())
-        uow.after_commit(lambda: context.authenticator.forget_user(key.owner))
+        await note_change(uow, context.authenticator, key.owner)

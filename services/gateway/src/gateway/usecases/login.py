@@ -78,17 +78,32 @@ async def make_first_admin(context: Context) -> None:
                 await users.add(uow.connection, user)
     except IntegrityError:
         log.info("the first administrator was made by another instance")
+    if given is None:
+        await _drop_where_it_misleads(context, path, password)
+
+
+async def _drop_where_it_misleads(context: Context, path: Path, password: str) -> None:
+    """Another instance was faster, with a password of its own: the file here opens nothing."""
+    async with context.kit.store.reading() as connection:
+        made = await user_by_login(connection, login_of(FIRST_ADMIN))
+    if not await context.passwords.verify(made.password if made else None, password):
+        path.unlink(missing_ok=True)
 
 
 def _password_in(path: Path) -> str:
+    """The password in that file, which is made where there is none. Of several instances that make it one is first."""
     if not path.exists():
-        temporary = path.with_suffix(".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(18) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            log.info("another instance was first to write the administrator's password")
+        temporary.unlink()
     return path.read_text().strip()
 
 

@@ -11,6 +11,7 @@ from common.kernel.errors import Conflict, Forbidden
 from common.web.identity import Principal
 from gateway.context import Context
 from gateway.domain.user import User, UserRole, check_password, login_of
+from gateway.identity.watch import note_change
 from gateway.storage import other_admins, user_by_login, users
 from gateway.usecases.login import FIRST_ADMIN, PASSWORD_FILE
 
@@ -69,7 +70,7 @@ async def _change(context: Context, who: Principal, user_id: str, act: Callable[
         if before.is_active_admin and not after.is_active_admin and not await other_admins(uow.connection, user_id):
             raise Conflict("last_administrator", "This is the last administrator. Make another one first.")
         saved = await users.save(uow.connection, after, now=context.kit.store.clock.now())
-        uow.after_commit(lambda: context.authenticator.forget_user(user_id))
+        await note_change(uow, context.authenticator, user_id)
         if after.password != before.password and after.login == login_of(FIRST_ADMIN):
             uow.after_commit(lambda: _remove(context.kit.platform.home / PASSWORD_FILE))
     return saved
