@@ -28,6 +28,8 @@ async def test_from_a_zip_to_an_online_dataset(place, alice):
 
     online = await alice.ok("POST", f"/datasets/{made['id']}/online")
     assert (online["state"], online["online"]) == ("online", True)
+    assert [one["state"] for one in online["imports"]] == ["succeeded"]
+    assert online == await alice.ok("GET", f"/datasets/{made['id']}"), "a change answers the document that GET has"
     imported, put_online = await place.events(made["id"])
     assert (imported.type, put_online.type) == ("dataset.imported", "dataset.online")
     assert (put_online.owner, put_online.actor, imported.actor) == ("alice", "alice", "alice")

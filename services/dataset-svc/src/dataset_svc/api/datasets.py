@@ -11,10 +11,10 @@ from common.contracts.shared import Visibility
 from common.db.uow import UnitOfWork
 from common.web.access import Permission, permits
 from common.web.idempotency import IdempotencyKey, create_once
-from common.web.identity import Caller
+from common.web.identity import Caller, Principal
 from common.web.paging import PageOf, Paging
 from dataset_svc import usecases
-from dataset_svc.context import Ctx
+from dataset_svc.context import Context, Ctx
 from dataset_svc.domain.dataset import DatasetState
 from dataset_svc.schemas import CreateDataset, DatasetOut, EditDataset, SetVisibility
 
@@ -55,15 +55,15 @@ async def list_datasets(
 @router.get("/{dataset_id}", **permits(Permission.SEE))
 async def get_dataset(dataset_id: str, context: Ctx, who: Caller) -> DatasetOut:
     """A dataset: what it is, its current version with counts, classes and a preview, its latest imports."""
-    seen = await usecases.find_dataset(context, who, dataset_id)
-    return DatasetOut.of(seen.dataset, tuple(seen.imports), seen.progress)
+    return await _shown(context, who, dataset_id)
 
 
 @router.patch("/{dataset_id}", **permits(Permission.CHANGE))
 async def edit_dataset(dataset_id: str, body: EditDataset, context: Ctx, who: Caller) -> DatasetOut:
     """Change the basic information."""
     changes = body.model_dump(exclude_none=True)
-    return DatasetOut.of(await usecases.edit_dataset(context, who, dataset_id, changes))
+    await usecases.edit_dataset(context, who, dataset_id, changes)
+    return await _shown(context, who, dataset_id)
 
 
 @router.delete("/{dataset_id}", status_code=204, **permits(Permission.CHANGE))
@@ -76,22 +76,31 @@ async def delete_dataset(dataset_id: str, context: Ctx, who: Caller) -> Response
 @router.post("/{dataset_id}/online", **permits(Permission.CHANGE))
 async def put_online(dataset_id: str, context: Ctx, who: Caller) -> DatasetOut:
     """Let it be used."""
-    return DatasetOut.of(await usecases.put_online(context, who, dataset_id))
+    await usecases.put_online(context, who, dataset_id)
+    return await _shown(context, who, dataset_id)
 
 
 @router.post("/{dataset_id}/offline", **permits(Permission.CHANGE))
 async def take_offline(dataset_id: str, context: Ctx, who: Caller) -> DatasetOut:
     """Let nobody choose it any more."""
-    return DatasetOut.of(await usecases.take_offline(context, who, dataset_id))
+    await usecases.take_offline(context, who, dataset_id)
+    return await _shown(context, who, dataset_id)
 
 
 @router.put("/{dataset_id}/visibility", **permits(Permission.CHANGE))
 async def set_visibility(dataset_id: str, body: SetVisibility, context: Ctx, who: Caller) -> DatasetOut:
     """Say who else may see and use it while it is online."""
-    return DatasetOut.of(await usecases.set_visibility(context, who, dataset_id, body.visibility))
+    await usecases.set_visibility(context, who, dataset_id, body.visibility)
+    return await _shown(context, who, dataset_id)
 
 
 @router.get("/{dataset_id}/snapshot", **permits(Permission.SERVICE))
 async def get_snapshot(dataset_id: str, context: Ctx) -> DatasetSnapshot:
     """The dataset whole, for a service that has not heard of it yet."""
     return await usecases.snapshot_of(context, dataset_id)
+
+
+async def _shown(context: Context, who: Principal, dataset_id: str) -> DatasetOut:
+    """What GET answers: whoever changed a dataset gets the same document, with its imports."""
+    seen = await usecases.find_dataset(context, who, dataset_id)
+    return DatasetOut.of(seen.dataset, tuple(seen.imports), seen.progress)
