@@ -161,7 +161,7 @@ def test_scale_stop_and_start_again(alice: Client, service: Any) -> None:
     assert (still["replicas"], still["address"]) == (0, service["address"])
     problem = refused(lambda: alice.services.call(service, {"image": picture("stripes", 1)}), 503, "service_stopped")
     assert service["id"] in problem.detail
-    refused(lambda: alice.services.test(service["id"]), 503, "no_ready_replica")
+    refused(lambda: alice.services.test(service["id"]), 503, "service_stopped")
     started(alice, service, 1)
     answer = alice.services.test(service["id"])
     assert answer["status"] == 200

@@ -91,8 +91,8 @@ async def test_nobody_there_to_ask(tmp_path: Path) -> None:
     async with yard(tmp_path / "home") as house:
         service = await house.publish()
         stopped = await house.alice.post(f"/services/{service}/test")
-        assert (stopped.status_code, stopped.json()["code"]) == (503, "no_ready_replica")
-        assert "Start it" in stopped.json()["detail"]
+        assert (stopped.status_code, stopped.json()["code"]) == (503, "service_stopped")
+        assert f"yard service start {service}" in stopped.json()["detail"]
         await house.act(service, "start")
         await house.reach(service, "running", ready=1)
         del house.replicas.workloads[house.replicas.started[0]]

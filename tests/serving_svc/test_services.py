@@ -129,7 +129,7 @@ async def test_others_see_what_is_public_and_no_more(tmp_path: Path) -> None:
             await bob.get(f"{path}/replicas/rep-1/log"),
         ):
             assert (answer.status_code, answer.json()["code"]) == (403, "not_owner")
-        assert (await bob.post(f"{path}/test")).json()["code"] == "no_ready_replica"
+        assert (await bob.post(f"{path}/test")).json()["code"] == "service_stopped"
 
 
 @pytest.mark.row("S5", "S6", "S8")

@@ -14,7 +14,7 @@ import httpx2
 from common.kernel.errors import BadUpstream, Conflict, Unavailable
 from serving_svc.context import Context
 from serving_svc.domain.requests import TestRequest
-from serving_svc.domain.service import InferenceService
+from serving_svc.domain.service import InferenceService, ServiceState
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,12 @@ class Answer:
 
 
 async def call(context: Context, service: InferenceService, request: TestRequest) -> Answer:
-    """Send it. Raises Unavailable (`no_ready_replica`), BadUpstream (`replica_timeout`, `replica_failed`)."""
+    """Send it.
+
+    Raises Unavailable (`service_stopped`, `no_ready_replica`), BadUpstream (`replica_timeout`, `replica_failed`).
+    """
     if not service.endpoints:
-        raise Unavailable("no_ready_replica", _why_none(service), state=str(service.state))
+        raise _nobody(service)
     endpoint = random.choice(service.endpoints)  # noqa: S311 - which of equals is no secret
     started = time.perf_counter()
     try:
@@ -54,10 +57,15 @@ async def call(context: Context, service: InferenceService, request: TestRequest
     return Answer(endpoint.replica, response.status_code, took, kind, _shown(content, kind, truncated), truncated)
 
 
-def _why_none(service: InferenceService) -> str:
-    if service.replicas == 0:
-        return f"{service.id} is stopped. Start it, then test it."
-    return f"None of its replicas is ready (it is {service.state}). {service.detail}".strip()
+def _nobody(service: InferenceService) -> Unavailable:
+    """Why none can be asked, with the codes that the service's own address answers with."""
+    if service.state == ServiceState.STOPPED:
+        start = f'`yard service start {service.id}` or POST /api/v1/services/{service.id}/start {{"replicas": 1}}'
+        detail = f"The service is stopped. Start it with {start}, then test it."
+        return Unavailable("service_stopped", detail, service=service.id, state=str(service.state))
+    why = f"The service is {service.state}, but none of its replicas is ready. {service.detail}".strip()
+    detail = f"{why} See GET /api/v1/services/{service.id}/replicas, and try again soon."
+    return Unavailable("no_ready_replica", detail, service=service.id, state=str(service.state), retry_after=1)
 
 
 def _body(request: TestRequest) -> dict[str, Any]:
