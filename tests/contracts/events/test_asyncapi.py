@@ -64,6 +64,13 @@ def test_a_document_whose_readers_would_be_broken_is_not_written(
     assert (tmp_path / "released.yaml").read_text("utf-8") == before
 
 
+def test_an_event_without_an_example_is_asked_for_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in sorted(EVENT_TYPES)[1:]:
+        (tmp_path / f"{name}.json").write_text((GOLDEN / f"{name}.json").read_text("utf-8"), "utf-8")
+    assert asyncapi.main(["--check", "--document", str(COMMITTED), "--golden", str(tmp_path)]) == 1
+    assert str(tmp_path / "algorithm.changed.json") in capsys.readouterr().err
+
+
 FIELDS = {
     "": ({"asyncapi", "info"}, {"defaultContentType", "servers", "channels", "operations", "components"}),
     "info": ({"title", "version"}, {"description"}),

@@ -204,6 +204,21 @@ def golden_in(folder: Path) -> dict[str, Json]:
     return {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in sorted(EVENT_TYPES)}
 
 
+def trouble(golden: Path, committed: Path, *, check: bool) -> str | None:
+    """What stands against the document, and what to do; None where it may be written or, to check, is up to date."""
+    if missing := [
+        str(golden / f"{name}.json") for name in sorted(EVENT_TYPES) if not (golden / f"{name}.json").exists()
+    ]:
+        return f"Add an example of each new event: {', '.join(missing)}"
+    now = document(golden_in(golden))
+    before = committed.read_text("utf-8") if committed.exists() else ""
+    if broken := breaks(yaml.safe_load(before), now) if before else []:
+        return advice(broken)
+    if check and before != text_of(now):
+        return f"{committed} is not what the contracts say. Run `make asyncapi` and commit it."
+    return None
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or check the document; gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m common.contracts.asyncapi", description=__doc__)
@@ -211,18 +226,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--document", type=Path, default=DOCUMENT)
     parser.add_argument("--golden", type=Path, default=GOLDEN)
     asked = parser.parse_args(arguments)
-    now = document(golden_in(asked.golden))
-    before = asked.document.read_text("utf-8") if asked.document.exists() else ""
-    broken = breaks(yaml.safe_load(before), now) if before else []
-    if broken:
-        sys.stderr.write(f"{advice(broken)}\n")
-        return 1
-    if asked.check and before != text_of(now):
-        sys.stderr.write(f"{asked.document} is not what the contracts say. Run `make asyncapi` and commit it.\n")
+    if (told := trouble(asked.golden, asked.document, check=asked.check)) is not None:
+        sys.stderr.write(f"{told}\n")
         return 1
     if not asked.check:
         asked.document.parent.mkdir(parents=True, exist_ok=True)
-        asked.document.write_text(text_of(now), "utf-8")
+        asked.document.write_text(text_of(document(golden_in(asked.golden))), "utf-8")
     return 0
 
 
