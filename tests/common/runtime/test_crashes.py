@@ -14,7 +14,7 @@ import pytest
 
 from common.kernel.clock import ManualClock
 from common.ports.runtime import Limits, Mount, WorkloadState
-from common.runtime.process import processes, spawn
+from common.runtime.process import ProcessRuntime, processes, spawn
 from common.runtime.process.folder import Folder
 from common.runtime.process.observing import PATIENCE
 
@@ -105,6 +105,21 @@ async def test_a_folder_half_made_is_cleared_away_and_made_again(yard):
     await again.runtime.close()
     handle = await yard.runtime.launch(yard.spec("pass"))
     assert (await yard.until(handle, EXITED)).exit_code == 0
+
+
+async def test_who_starts_beside_another_leaves_alone_what_that_one_is_making(yard, monkeypatch):
+    """Two services of one machine share the folder: one may start at any line of the other's launch."""
+    settle, made = Folder.settle, asyncio.Event()
+    beside = ProcessRuntime(yard.home, interpreter=Path(PYTHON))
+
+    def starts_meanwhile(folder: Folder, content: dict) -> dict:
+        beside._clear_away()
+        made.set()
+        return settle(folder, content)
+
+    monkeypatch.setattr(Folder, "settle", starts_meanwhile)
+    await yard.running(yard.spec())
+    assert made.is_set()
 
 
 async def test_many_supervisors_of_one_workload_start_one_child(yard):

@@ -1,6 +1,7 @@
 """Tokens: whose, for how long, and who may speak for whom."""
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import jwt
 import pytest
@@ -93,3 +94,11 @@ class _Later:
         from datetime import datetime
 
         return datetime.fromtimestamp(self._seconds, tz)
+
+
+def test_of_several_that_make_a_key_at_once_one_is_first(keys):
+    with ThreadPoolExecutor(8) as at_once:
+        signers = list(at_once.map(lambda _: open_signer("train-svc", *keys), range(8)))
+    ring = KeyRing(keys[1])
+    assert {ring.verify(signer.for_itself()).id for signer in signers} == {"train-svc"}
+    assert [path.name for path in keys[0].iterdir()] == ["train-svc.pem"]

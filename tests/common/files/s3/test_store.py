@@ -119,6 +119,15 @@ async def test_what_a_server_does_about_conditions_is_found_out(on_swift, on_rcl
         assert [info async for info in files.list()] == []
 
 
+async def test_what_it_does_about_conditions_is_found_out_when_it_matters(swift, rclone, open_files):
+    for server in (swift, rclone):
+        files = open_files(dataclasses.replace(server.settings(f"{new_id('store')}/"), conditional=None))
+        await files.put("one", b"first", if_absent=True)
+        with pytest.raises(Conflict):
+            await files.put("one", b"late", if_absent=True)
+        assert await files.read("one") == b"first"
+
+
 async def test_a_list_goes_over_pages(on_rclone, monkeypatch):
     monkeypatch.setattr(wire, "PAGE", 3)
     names = [f"a/{number:02d}" for number in range(11)]

@@ -6,7 +6,9 @@ folder that all can read (RFC 7519, RFC 8037). A verified token is remembered un
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,7 +146,7 @@ def open_signer(issuer: str, private: Path, public: Path) -> Signer:
     path = private / f"{issuer}.pem"
     if not path.exists():
         pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        _write_whole(path, pem)
+        _write_whole(path, pem, only_first=True)
     key = load_pem_private_key(path.read_bytes(), None)
     assert isinstance(key, Ed25519PrivateKey)
     published = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -153,14 +155,20 @@ def open_signer(issuer: str, private: Path, public: Path) -> Signer:
     return Signer(issuer, key)
 
 
-def _write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Write so that a kill leaves either nothing or the whole file."""
-    temporary = path.with_suffix(".new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+def _write_whole(path: Path, content: bytes, mode: int = 0o600, *, only_first: bool = False) -> None:
+    """Write so that a kill leaves either nothing or the whole file. `only_first`: of several that write at once one
+    is first, and the others leave what it wrote."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(path)
+    if not only_first:
+        temporary.replace(path)
+        return
+    with contextlib.suppress(FileExistsError):
+        os.link(temporary, path)
+    temporary.unlink()
 
 
 def bearer(request: Request) -> str:

@@ -73,6 +73,8 @@ class S3Files:
     ) -> FileInfo:
         """Store an object; see the port. Memory holds a few blocks of 8 MiB, however large it is."""
         check_key(key)
+        if if_absent and self._settings.conditional is None:
+            self._settings = await self.probe()
         async with self._first(key, if_absent):
             return await self.put_named(self._objects + key, key, content, sha256=sha256, if_absent=if_absent)
 
@@ -81,7 +83,7 @@ class S3Files:
     ) -> FileInfo:
         """`put` under a whole name of the bucket, told as `key`."""
         digests, cut = Digests(), blocks(content)
-        conditional = if_absent and self._settings.conditional
+        conditional = if_absent and bool(self._settings.conditional)
         async with aclosing(cut):
             first = await anext(cut)
             second = await anext(cut, None)

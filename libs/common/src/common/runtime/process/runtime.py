@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import fcntl
 import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +95,27 @@ class ProcessRuntime:
         return sorted(path.parent.name for path in self.workloads.glob("*/spec.json"))
 
     def _clear_away(self) -> None:
-        """Folders that were being made or removed when the platform was killed."""
-        for path in self.workloads.iterdir():
-            if not (path / "spec.json").exists() or path.name.startswith(".removed-"):
-                _delete(path)
+        """Folders that were being made or removed when a platform was killed. Another one that makes or removes some
+        now leaves that to a later start."""
+        with self._at_work(fcntl.LOCK_EX | fcntl.LOCK_NB) as alone:
+            for path in self.workloads.iterdir() if alone else ():
+                if not (path / "spec.json").exists() or path.name.startswith(".removed-"):
+                    _delete(path)
+
+    @contextlib.contextmanager
+    def _at_work(self, how: int = fcntl.LOCK_SH) -> Iterator[bool]:
+        """Held by every platform on this folder while it makes or removes the folder of a workload; False where it
+        can't be had now."""
+        fd = os.open(self.home / "at-work", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(fd, how)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(fd)
 
     def _adopt(self, folder: Folder) -> None:
         """Watch what runs; a record that can't be read is left to `observe`, which says so."""
@@ -144,7 +163,8 @@ class ProcessRuntime:
         folder = Folder(self.workloads, spec.workload)
         settled = folder.read("spec.json")
         if settled is None:
-            settled = folder.settle(self._settle(spec, folder))
+            with self._at_work():
+                settled = folder.settle(self._settle(spec, folder))
         if settled["port"]:
             self._ports[spec.workload] = settled["port"]
         folder.prepare(launch_words(settled))
@@ -233,7 +253,11 @@ class ProcessRuntime:
             return
         if seen.state not in (WorkloadState.EXITED, WorkloadState.LOST):
             raise Conflict("workload_running", f"{folder.workload} is {seen.state}: stop it first.")
-        await asyncio.to_thread(_remove, folder)
+        await asyncio.to_thread(self._remove, folder)
+
+    def _remove(self, folder: Folder) -> None:
+        with self._at_work():
+            _remove(folder)
 
     async def handles(self) -> Sequence[Handle]:
         """Every workload that has a folder here."""
