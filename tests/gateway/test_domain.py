@@ -122,7 +122,7 @@ def test_a_revoked_key_stays_revoked() -> None:
     assert KEY.move(KeyState.ACTIVE, "revoke") == KeyState.REVOKED
     with pytest.raises(Conflict):
         KEY.move(KeyState.REVOKED, "revoke")
-    assert USER.verbs(UserState.DISABLED) == ("enable",)
+    assert USER.verbs(UserState.DISABLED) == ("enable", "delete")
 
 
 @pytest.mark.parametrize(

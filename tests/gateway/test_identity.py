@@ -272,6 +272,45 @@ async def test_disabling_ends_logins_and_keys_at_once(tmp_path: Path) -> None:
         assert (await g.client(token).get("/users/me")).status_code == 401, "a login from before stays ended"
 
 
+async def test_deleting_ends_logins_and_keys_for_good(tmp_path: Path) -> None:
+    async with gate(tmp_path) as g:
+        alice, token = await g.user("alice")
+        made = await g.key(token)
+        admin = g.client(await g.log_in())
+        for credential in (token, made["key"]):
+            assert (await g.client(credential).get("/users/me")).status_code == 200
+        assert (await g.client(token).delete(f"/users/{alice}")).status_code == 403
+        assert (await admin.delete(f"/users/{alice}")).status_code == 204
+        for credential in (token, made["key"]):
+            assert (await g.client(credential).get("/users/me")).status_code == 401
+        login = await g.client().post("/login", json={"name": "alice", "password": "password of alice"})
+        assert login.json()["code"] == "bad_login"
+        assert [user["name"] for user in (await admin.get("/users")).json()["items"]] == ["admin"]
+        deleted = (await admin.get("/users?state=deleted")).json()["items"]
+        assert [(user["id"], user["name"]) for user in deleted] == [(alice, "alice")], "whose things they were"
+        again = [
+            await admin.delete(f"/users/{alice}"),
+            await admin.post(f"/users/{alice}/enable"),
+            await admin.put(f"/users/{alice}/role", json={"role": "admin"}),
+            await admin.put(f"/users/{alice}/password", json={"password": "another password"}),
+        ]
+        assert {(answer.status_code, answer.json()["code"]) for answer in again} == {(404, "user_not_found")}
+        other, _ = await g.user("alice")
+        assert other != alice, "who takes the name is somebody else"
+        assert (await g.client(made["key"]).get("/users/me")).status_code == 401
+
+
+async def test_nobody_deletes_themselves_and_an_administrator_is_left(tmp_path: Path) -> None:
+    async with gate(tmp_path) as g:
+        admin = g.client(await g.log_in())
+        me = (await admin.get("/users/me")).json()["id"]
+        assert (await admin.delete(f"/users/{me}")).json()["code"] == "own_account"
+        other, token = await g.user("second", role="admin")
+        both = await asyncio.gather(admin.delete(f"/users/{other}"), g.client(token).delete(f"/users/{me}"))
+        assert sorted(answer.status_code for answer in both)[0] == 204
+        assert {answer.status_code for answer in both} & {401, 409}, "one of the two is still there"
+
+
 async def test_a_new_password_ends_logins_but_not_keys(tmp_path: Path) -> None:
     async with gate(tmp_path) as g:
         alice, token = await g.user("alice")

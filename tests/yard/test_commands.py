@@ -179,6 +179,7 @@ user show bob
 user role bob admin
 user disable bob
 user enable bob
+user delete bob --yes
 user password --current-file password --new-file password
 user password bob --new-file password
 api-key create ci

@@ -43,6 +43,11 @@ async def active_keys(connection: AsyncConnection, owner: str) -> int:
     return int((await connection.execute(mine)).scalar_one())
 
 
+async def keys_that_open(connection: AsyncConnection, owner: str) -> list[ApiKey]:
+    """The keys of that user that are not revoked."""
+    return await keys.where(connection, keys_table.c.owner == owner, keys_table.c.state == KeyState.ACTIVE)
+
+
 async def other_admins(connection: AsyncConnection, user_id: str) -> int:
     """How many active administrators there are beside that user.
 

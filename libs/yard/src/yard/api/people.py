@@ -40,6 +40,10 @@ class Users(Shown[User]):
         """No login and no API key of theirs opens anything; what they own stays."""
         return self._verb(id, "disable", leads_to=["disabled"])
 
+    def delete(self, id: str) -> None:
+        """Delete somebody for good (administrators): logins and API keys end at once; what they own stays."""
+        self._http.delete(self._at(id))
+
     def password(self, current: str, new: str) -> User:
         """Change one's own password; all logins end, API keys stay."""
         return cast(User, self._http.put(self._at("me", "password"), {"current": current, "new": new}))

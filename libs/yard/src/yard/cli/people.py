@@ -151,6 +151,17 @@ def enable_user(user: Ref, output: Out = Output.TABLE) -> None:
     put_done(f"User {user} may log in again.", output, changed)
 
 
+@users.command("delete")
+def delete_user(user: Ref, yes: Yes = False, output: Out = Output.TABLE) -> None:
+    """Delete somebody for good: logins and API keys end at once. What they own stays, for administrators to tidy."""
+    sure(f"Delete user {user}? Their logins and API keys end at once; what they own stays and goes on.", yes)
+    with connected() as yard:
+        id = yard.users.id_of(user)
+        yard.users.delete(id)
+    told = f"User {user} is deleted. What they own stays: administrators see it in every list, and may delete it."
+    put_done(told, output, {"id": id, "deleted": True})
+
+
 @users.command("password")
 def change_password(
     user: Annotated[str | None, typer.Argument(help="Somebody else (administrators).", show_default=False)] = None,

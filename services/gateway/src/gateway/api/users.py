@@ -11,6 +11,7 @@ from common.web.identity import Caller
 from common.web.paging import PageOf, Paging
 from gateway.api.views import made_user, shown_once, user_view
 from gateway.context import Ctx
+from gateway.domain.user import UserState
 from gateway.schemas import PasswordChange, PasswordReset, RoleChange, UserCreate, UserMade, UserView
 from gateway.storage import users, users_table
 from gateway.usecases import users as verbs
@@ -37,8 +38,8 @@ async def change_password(body: PasswordChange, who: Caller, context: Ctx) -> Us
 async def list_users(
     page: Paging, context: Ctx, q: str | None = None, role: str | None = None, state: str | None = None
 ) -> PageOf[UserView]:
-    """All users; `q` is part of the name."""
-    conditions = []
+    """All users; `q` is part of the name. Deleted ones are listed only where `state=deleted` asks for them."""
+    conditions = [users_table.c.state != UserState.DELETED] if state is None else []
     if q:
         conditions.append(users_table.c.name.contains(q, autoescape=True))
     if role:
@@ -81,6 +82,13 @@ async def disable_user(user_id: str, who: Caller, context: Ctx) -> UserView:
 async def enable_user(user_id: str, who: Caller, context: Ctx) -> UserView:
     """They may log in again."""
     return user_view(await verbs.enable(context, who, user_id))
+
+
+@router.delete("/users/{user_id}", status_code=204, **permits(Permission.ADMIN))
+async def delete_user(user_id: str, who: Caller, context: Ctx) -> Response:
+    """Delete somebody for good: logins and API keys end at once; what they own stays, for administrators to tidy."""
+    await verbs.delete(context, who, user_id)
+    return Response(status_code=204)
 
 
 @router.put("/users/{user_id}/role", **permits(Permission.ADMIN))

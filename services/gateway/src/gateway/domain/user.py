@@ -27,6 +27,7 @@ class UserState(StrEnum):
 
     ACTIVE = "active"
     DISABLED = "disabled"
+    DELETED = "deleted"
 
 
 USER = Transitions(
@@ -35,7 +36,10 @@ USER = Transitions(
     {
         (UserState.ACTIVE, "disable"): UserState.DISABLED,
         (UserState.DISABLED, "enable"): UserState.ACTIVE,
+        (UserState.ACTIVE, "delete"): UserState.DELETED,
+        (UserState.DISABLED, "delete"): UserState.DELETED,
     },
+    final=[UserState.DELETED],
 )
 
 
@@ -71,6 +75,14 @@ class User:
     def enable(self) -> User:
         """May log in again. Raises Conflict (`illegal_state`)."""
         return replace(self, state=USER.move(self.state, "enable"))
+
+    def delete(self) -> User:
+        """Gone for good: a row that only says whose things were theirs. The name is free, since no name has a space.
+
+        Raises Conflict (`illegal_state`).
+        """
+        state = USER.move(self.state, "delete")
+        return replace(self, state=state, login=f"deleted {self.id}", password="", epoch=self.epoch + 1)
 
     def with_password(self, hashed: str) -> User:
         """A new password; earlier logins end."""

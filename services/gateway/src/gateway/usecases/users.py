@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from common.db.aggregates import missing
 from common.db.uow import UnitOfWork
 from common.kernel.errors import Conflict, Forbidden
 from common.web.identity import Principal
 from gateway.context import Context
-from gateway.domain.user import User, UserRole, check_password, login_of
+from gateway.domain.user import User, UserRole, UserState, check_password, login_of
 from gateway.identity.watch import note_change
-from gateway.storage import other_admins, user_by_login, users
+from gateway.storage import keys, keys_that_open, other_admins, user_by_login, users
 from gateway.usecases.login import FIRST_ADMIN, PASSWORD_FILE
 
 
@@ -39,6 +40,22 @@ async def set_role(context: Context, who: Principal, user_id: str, role: UserRol
     return await _change(context, who, user_id, lambda user: user.with_role(role))
 
 
+async def delete(context: Context, who: Principal, user_id: str) -> User:
+    """Delete a user for good: no login and no API key of theirs opens anything from now on, and the name is free.
+
+    What they own stays theirs, so nobody gets it by taking the name; administrators see, stop and delete it.
+    Raises Conflict (`own_account`, `last_administrator`) and NotFound (`user_not_found`).
+    """
+    if who.id == user_id:
+        raise Conflict("own_account", "Nobody deletes themselves. Let another administrator do it.")
+
+    async def revoke(uow: UnitOfWork) -> None:
+        for key in await keys_that_open(uow.connection, user_id):
+            await keys.save(uow.connection, key.revoke(), now=context.kit.store.clock.now())
+
+    return await _change(context, who, user_id, lambda user: user.delete(), revoke)
+
+
 async def reset_password(context: Context, who: Principal, user_id: str, password: str) -> User:
     """An administrator sets a password; the user's logins end."""
     async with context.kit.store.reading() as connection:
@@ -59,19 +76,34 @@ async def change_password(context: Context, who: Principal, current: str, new: s
     return await _change(context, who, who.id, lambda user: user.with_password(hashed))
 
 
-async def _change(context: Context, who: Principal, user_id: str, act: Callable[[User], User]) -> User:
-    """Change a user; what is remembered of their credentials is forgotten when it commits.
+async def _nothing_more(_uow: UnitOfWork) -> None:
+    """Most changes of a user are changes of the user alone."""
 
-    Raises Conflict (`last_administrator`) where nobody could administrate afterwards.
+
+async def _change(
+    context: Context,
+    who: Principal,
+    user_id: str,
+    act: Callable[[User], User],
+    also: Callable[[UnitOfWork], Awaitable[None]] = _nothing_more,
+) -> User:
+    """Change a user, and `also` in the same transaction; what is remembered of their credentials is forgotten when it
+    commits.
+
+    Raises Conflict (`last_administrator`) where nobody could administrate afterwards, and NotFound
+    (`user_not_found`) where the user is deleted.
     """
     async with context.kit.store.work(actor=who.id) as uow:
         before = await users.get(uow.connection, user_id)
+        if before.state == UserState.DELETED:
+            raise missing("user", user_id)
         after = act(before)
         if before.is_active_admin and not after.is_active_admin and not await other_admins(uow.connection, user_id):
             raise Conflict("last_administrator", "This is the last administrator. Make another one first.")
+        await also(uow)
         saved = await users.save(uow.connection, after, now=context.kit.store.clock.now())
         await note_change(uow, context.authenticator, user_id)
-        if after.password != before.password and after.login == login_of(FIRST_ADMIN):
+        if after.password != before.password and before.login == login_of(FIRST_ADMIN):
             uow.after_commit(lambda: _remove(context.kit.platform.home / PASSWORD_FILE))
     return saved
 
