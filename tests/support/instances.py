@@ -46,11 +46,13 @@ async def instance(
     shared: Servers,
     builds: Sequence[Build],
     *,
+    clients: dict[str, httpx2.AsyncClient] | None = None,
     change: Callable[[Platform], Platform] = lambda platform: platform,
     **overrides: Any,
 ) -> AsyncIterator[House]:
-    """One running instance. `change` alters its platform before the services are built."""
-    clients: dict[str, httpx2.AsyncClient] = {}
+    """One running instance. `change` alters its platform before the services are built; `clients` of services that run
+    in other instances only are found by all who are given the same."""
+    clients = clients if clients is not None else {}
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_platform(Settings(home=home), clients, **overrides))
         platform = change(

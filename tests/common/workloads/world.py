@@ -147,6 +147,9 @@ class Hooks:
     full: bool = False
     blind: bool = False
 
+    async def begin(self, uow: UnitOfWork, subject: str) -> None:
+        return
+
     async def changed(self, uow: UnitOfWork, before: Workload | None, after: Workload) -> None:
         uow.after_commit(lambda: self.phases.append((after.id, after.phase)))
 

@@ -43,6 +43,10 @@ class Attempts:
         self._ledger = ledger
         self._metrics = metrics
 
+    async def begin(self, uow: UnitOfWork, subject: str) -> None:
+        """The job before its attempt, and both before the queue."""
+        await job_in(uow, subject)
+
     async def changed(self, uow: UnitOfWork, before: Workload | None, after: Workload) -> None:
         """Move the job and tell the others, in the transaction of the change; free the devices of one that ended."""
         job = await job_in(uow, after.subject)

@@ -2,6 +2,9 @@
 
 All of it happens inside the caller's transaction. Whoever plans first counts up the queue's row, so that plans follow
 one another also where several instances run; the scheduler itself is `domain.scheduling`, a pure function.
+
+The order of locks is: a job, its attempt, the queue, allocations. So a plan touches no job but the one that its
+transaction began with: others hear of their grant by its event.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ OnGrant = Callable[[UnitOfWork, Allocation], Awaitable[None]]
 
 @dataclass
 class Ledger:
-    """The ledger of one pool. `on_grant` is called, in the transaction, for each that is granted to a job."""
+    """The ledger of one pool. `on_grant` is called, in the transaction, for a job's request that is granted at once."""
 
     inventory: Inventory
     cpu_overcommit: float
@@ -67,6 +70,8 @@ class Ledger:
         await allocations.add(uow.connection, asked)
         if asked.state == AllocationState.GRANTED:
             await self._promise(uow, asked)
+            if asked.kind == "job" and self.on_grant is not None:
+                await self.on_grant(uow, asked)
         return asked
 
     async def _refuse(self, uow: UnitOfWork, asked: Allocation) -> Allocation:
@@ -134,8 +139,6 @@ class Ledger:
             await uow.connection.execute(insert(granted_devices), rows)
         told = AllocationGranted(id=granted.id, workload=granted.workload, placements=granted.placements)
         await uow.emit(told, subject=granted.id, owner=granted.owner)
-        if granted.kind == "job" and self.on_grant is not None:
-            await self.on_grant(uow, granted)
 
     async def _next(self, connection: AsyncConnection) -> int:
         """Count up the queue's row, which makes every other planner wait until this transaction ends."""

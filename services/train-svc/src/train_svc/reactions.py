@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from common.contracts.algorithm import AlgorithmChanged, AlgorithmDeleted, AlgorithmOffline, AlgorithmOnline
 from common.contracts.algorithm import AlgorithmSnapshot as AnyAlgorithm
-from common.contracts.allocation import AllocationCancelled, AllocationReleased, AllocationRequested, AllocationRevoked
+from common.contracts.allocation import (
+    AllocationCancelled,
+    AllocationGranted,
+    AllocationReleased,
+    AllocationRequested,
+    AllocationRevoked,
+)
 from common.contracts.dataset import DatasetChanged, DatasetDeleted, DatasetOffline, DatasetOnline
 from common.contracts.dataset import DatasetSnapshot as AnyDataset
 from common.db.inbox import Heard, Reactions
@@ -53,5 +59,6 @@ def reactions(context: Context) -> Reactions:
         AllocationRequested: [on_capacity],
         AllocationCancelled: [on_capacity],
         AllocationReleased: [on_capacity],
+        AllocationGranted: [context.workloads.on_allocation_granted],
         AllocationRevoked: [context.workloads.on_allocation_revoked],
     }

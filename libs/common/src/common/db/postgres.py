@@ -34,11 +34,15 @@ _BUSY = {
     "57014": "a statement took too long",
     "55P03": "a lock was not free in time",
     "53300": "it has no connection left",
-    "40P01": "two transactions waited for each other",
-    "40001": "two transactions changed the same rows",
     "25P03": "a transaction was idle for too long",
 }
 """SQLSTATEs that say `not now` (PostgreSQL manual, appendix A)."""
+
+_CROSSED = {"40P01": "two transactions waited for each other", "40001": "two transactions changed the same rows"}
+
+
+class Crossed(Unavailable):
+    """The database undid this transaction for another's sake: run again, it most likely succeeds."""
 
 
 def pooled(url: URL, *, pool_size: int, no_answer_seconds: float = NO_ANSWER_SECONDS) -> AsyncEngine:
@@ -100,6 +104,9 @@ def _say_unavailable(context: ExceptionContext) -> None:
     state = getattr(error, "sqlstate", None)
     if state == DISK_FULL:
         raise StorageFull("storage_full", "The database's disk is full. Free some space and repeat.") from error
+    if (crossed := _CROSSED.get(state or "")) is not None:
+        said = f"The database gave way to another request: {crossed}. Repeat it."
+        raise Crossed("database_unavailable", said) from error
     if (reason := _BUSY.get(state or "")) is not None:
         raise _unavailable(reason) from error
 

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+import structlog
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.db.database import Database, may_lock
+from common.db.postgres import Crossed
 from common.db.tables import outbox, sequences
 from common.kernel.clock import Clock
 from common.kernel.events import CloudEvent, EventData
 from common.kernel.ids import new_id
+
+T = TypeVar("T")
+
+TRIES = 3
+"""How often a transaction is tried that crosses others'."""
+
+log = structlog.get_logger("database")
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 
@@ -145,6 +154,21 @@ class Store:
         uow.committed()
         if uow.events:
             self.on_events()
+
+    async def do(self, work: Callable[[UnitOfWork], Awaitable[T]], actor: str | None = None) -> T:
+        """What `work` gives, done in a unit of work; again where the database had to undo it for another's sake.
+
+        So it may do nothing that is not undone with the transaction. Raises Unavailable where that happens repeatedly.
+        """
+        for tries_left in range(TRIES - 1, -1, -1):
+            try:
+                async with self.work(actor) as uow:
+                    return await work(uow)
+            except Crossed as crossed:
+                log.warning("transaction undone", source=self.source, reason=crossed.detail, tries_left=tries_left)
+                if not tries_left:
+                    raise
+        raise AssertionError("unreachable")
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:

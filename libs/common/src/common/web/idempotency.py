@@ -47,10 +47,13 @@ async def create_once(
 ) -> Response:
     """Do `work` in one transaction and answer its result; with a key known already, answer what was answered then.
 
+    It may be run again, as `Store.do` says.
+
     Raises Invalid (`idempotency_key_reused`) where the key came with another request before.
     """
     digest = _digest(request)
-    async with store.work(actor=who.id) as uow:
+
+    async def once(uow: UnitOfWork) -> Response:
         if key is not None:
             await uow.alone(f"idempotency {who.id} {key}")
             if (before := await _known(uow.connection, who, key, digest)) is not None:
@@ -59,7 +62,9 @@ async def create_once(
         if key is not None:
             row = {"owner": who.id, "key": key, "request": digest, "status": status, "body": body}
             await uow.connection.execute(insert(idempotency).values(**row, created_at=store.clock.now()))
-    return Response(body, status, media_type="application/json")
+        return Response(body, status, media_type="application/json")
+
+    return await store.do(once, who.id)
 
 
 def _digest(request: BaseModel | None) -> str:

@@ -24,6 +24,8 @@ from common.contracts.allocation import (
 from common.contracts.allocation import Workload as Kind
 from common.contracts.job import EndReason
 from common.contracts.shared import Placement
+from common.db.aggregates import missing
+from common.db.database import may_lock
 from common.db.inbox import Heard
 from common.db.leases import Lease, LeaseLost
 from common.db.uow import UnitOfWork
@@ -43,6 +45,13 @@ LONGEST_PAUSE_SECONDS = 15.0
 
 class Hooks(Protocol):
     """What a service does at the turns of its workloads' lives."""
+
+    async def begin(self, uow: UnitOfWork, subject: str) -> None:
+        """Before a workload of this job, project or service is locked: lock that first, as the service's own verbs do.
+
+        Locked in two orders, each of two transactions would wait for the other. Only called where rows are locked.
+        """
+        ...
 
     async def changed(self, uow: UnitOfWork, before: Workload | None, after: Workload) -> None:
         """In the transaction of every change: move the job, project or service and emit its events."""
@@ -96,14 +105,14 @@ class Workloads:
     async def grant(self, uow: UnitOfWork, workload_id: str, placements: tuple[Placement, ...]) -> None:
         """The ledger promised these devices. A grant for one that waits no more is given back by releasing it."""
         known = uow.memo.get(("workload", workload_id))
-        workload = known or await storage.find(uow.connection, workload_id)
+        workload = known or await self._find(uow, workload_id)
         if workload is None or workload.phase != Phase.WAITING:
             return
         await self._change(uow, workload, workload.moved("grant", placements=placements))
 
     async def refuse(self, uow: UnitOfWork, workload_id: str, detail: str) -> None:
         """It can never fit."""
-        workload = await storage.find(uow.connection, workload_id)
+        workload = await self._find(uow, workload_id)
         if workload is not None and workload.phase == Phase.WAITING:
             ended = workload.moved(
                 "abandon", outcome=Outcome(EndReason.LAUNCH_FAILED, detail), ended_at=uow.clock.now()
@@ -114,17 +123,29 @@ class Workloads:
         self, uow: UnitOfWork, workload_id: str, reason: EndReason = EndReason.STOPPED_BY_USER, grace: float = 10.0
     ) -> None:
         """Let it end. Asking twice is asking once; an ended one is left alone. A waiting one ends at once."""
-        workload = await storage.get(uow.connection, workload_id)
+        workload = await self._find(uow, workload_id)
+        if workload is None:
+            raise missing("workload", workload_id)
         if workload.phase == Phase.ENDED or workload.stop is not None:
             return
         asked = replace(workload, stop=StopRequest(reason, grace))
         if workload.phase == Phase.WAITING:
             asked = asked.moved("abandon", outcome=Outcome(reason), ended_at=uow.clock.now())
+        await self._change(uow, workload, asked)
+        if workload.phase == Phase.WAITING:
             cancelled = AllocationCancelled(id=workload.allocation, workload=workload.id)
             await uow.emit(cancelled, subject=workload.allocation, owner=workload.owner)
-        await self._change(uow, workload, asked)
         if workload.phase == Phase.PREPARING:
             uow.after_commit(lambda: self._interrupt(workload_id))
+
+    async def _find(self, uow: UnitOfWork, workload_id: str) -> Workload | None:
+        """The workload, locked after what it belongs to; None where it is not this service's."""
+        if may_lock(uow.connection):
+            subject = await storage.subject_of(uow.connection, workload_id)
+            if subject is None:
+                return None
+            await self._hooks.begin(uow, subject)
+        return await storage.find(uow.connection, workload_id)
 
     # What it hears; a workload that is another service's is not here and left alone
 
@@ -138,7 +159,7 @@ class Workloads:
 
     async def on_allocation_revoked(self, uow: UnitOfWork, heard: Heard[AllocationRevoked]) -> None:
         """Its device or node is lost: stop what may still run of it."""
-        if await storage.find(uow.connection, heard.data.workload) is not None:
+        if await self._find(uow, heard.data.workload) is not None:
             await self.ask_stop(uow, heard.data.workload, EndReason.DEVICE_LOST, grace=0)
 
     # The loop
@@ -237,6 +258,8 @@ class Workloads:
             if self._lease is None:
                 raise LeaseLost("workloads")
             await self._kit.leases.guard(uow.connection, self._lease)
+            if may_lock(uow.connection):
+                await self._hooks.begin(uow, before.subject)
             await self._change(uow, before, after)
         if after.phase != before.phase:
             self.progress.pop(after.id, None)
@@ -244,10 +267,10 @@ class Workloads:
     async def _change(self, uow: UnitOfWork, before: Workload, after: Workload) -> None:
         saved = await storage.save(uow.connection, after, uow.clock.now())
         uow.memo["workload", saved.id] = saved
+        await self._hooks.changed(uow, before, saved)
         if saved.phase == Phase.ENDED and before.phase == Phase.RELEASING:
             released = AllocationReleased(id=saved.allocation, workload=saved.id)
             await uow.emit(released, subject=saved.allocation, owner=saved.owner)
-        await self._hooks.changed(uow, before, saved)
         uow.after_commit(lambda: self.wake(saved.id))
 
     async def _wait(self, workload_id: str, reason: str) -> None:

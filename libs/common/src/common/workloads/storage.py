@@ -69,6 +69,13 @@ async def get(connection: AsyncConnection, workload_id: str) -> Workload:
     return workload
 
 
+async def subject_of(connection: AsyncConnection, workload_id: str) -> str | None:
+    """The job, project or service it belongs to, which never changes: nothing is locked for it."""
+    found = select(workloads.c.subject).where(workloads.c.id == workload_id)
+    subject: str | None = (await connection.execute(found)).scalar_one_or_none()
+    return subject
+
+
 async def of_subject(connection: AsyncConnection, subject: str) -> list[Workload]:
     """All workloads of a job, project or service, oldest first."""
     found = select(workloads.c.doc).where(workloads.c.subject == subject).order_by(workloads.c.id)

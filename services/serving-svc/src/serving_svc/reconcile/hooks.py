@@ -28,6 +28,10 @@ class ReplicaHooks:
         self._settings = settings
         self._wake = wake
 
+    async def begin(self, uow: UnitOfWork, subject: str) -> None:
+        """The service before its replicas. One that is deleted has none that move."""
+        await SERVICES.find(uow.connection, subject)
+
     async def changed(self, uow: UnitOfWork, before: Workload | None, after: Workload) -> None:
         """A replica moved on: its service follows, in the same transaction."""
         if before is not None and before.outcome is None and after.outcome is not None:

@@ -107,8 +107,9 @@ class Readiness:
         async with kit.store.work() as uow:
             if lease is not None:
                 await kit.leases.guard(uow.connection, lease)
+            service = await SERVICES.find(uow.connection, kept.workload.subject)  # before its replicas, as all do
             await note(uow.connection, kept.replica.id, **values)
-            if (service := await SERVICES.find(uow.connection, kept.workload.subject)) is not None:
+            if service is not None:
                 await settle(uow, service)
             uow.after_commit(self._context.wake)
         log.info("replica", replica=kept.replica.id, **{name: str(value) for name, value in values.items()})

@@ -85,8 +85,7 @@ async def edit_job(context: Ctx, who: Caller, job_id: str, body: JobPatch) -> Jo
 @router.delete("/jobs/{job_id}", status_code=204, **permits(Permission.CHANGE))
 async def delete_job(context: Ctx, who: Caller, job_id: str) -> Response:
     """Delete a job that does not run. What it made stays: its model, and the model's lineage."""
-    async with context.kit.store.work(actor=who.id) as uow:
-        await usecases.delete(uow, who, job_id)
+    await context.kit.store.do(lambda uow: usecases.delete(uow, who, job_id), who.id)
     return Response(status_code=204)
 
 
@@ -96,8 +95,7 @@ async def start_job(context: Ctx, who: Caller, job_id: str) -> JobOut:
     job = await usecases.seen(context, who, job_id)
     job.moved("start")
     terms = await usecases.agree_again(context, who, job)
-    async with context.kit.store.work(actor=who.id) as uow:
-        begun = await usecases.begin(context, uow, job, terms)
+    begun = await context.kit.store.do(lambda uow: usecases.begin(context, uow, job, terms), who.id)
     (job_out,) = await shown(context, [begun])
     return job_out
 
@@ -105,8 +103,7 @@ async def start_job(context: Ctx, who: Caller, job_id: str) -> JobOut:
 @router.post("/jobs/{job_id}/stop", status_code=202, **permits(Permission.CHANGE))
 async def stop_job(context: Ctx, who: Caller, job_id: str) -> JobOut:
     """Let it end: SIGTERM, and SIGKILL after a grace period. What it wrote is kept, its devices are freed."""
-    async with context.kit.store.work(actor=who.id) as uow:
-        stopped = await usecases.stop(context, uow, who, job_id)
+    stopped = await context.kit.store.do(lambda uow: usecases.stop(context, uow, who, job_id), who.id)
     (job_out,) = await shown(context, [stopped])
     return job_out
 

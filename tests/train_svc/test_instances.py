@@ -1,0 +1,198 @@
+"""Two instances of train-svc on one database, one broker and one runtime: nothing is done twice or in the way."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx2
+import pytest
+import pytest_asyncio
+from sqlalchemy import select
+from sqlalchemy.engine import make_url
+
+from common.db.tables import leases
+from common.service import Platform
+from tests.servers.postgres import Postgres
+from tests.servers.rabbitmq import RabbitMQ
+from tests.support.fake_runtime import FakeRuntime
+from tests.support.instances import Servers, instance, servers
+from tests.support.platform import House
+from tests.train_svc.conftest import Nodes, eventually, gpus
+from tests.train_svc.owners import Owners
+from train_svc.domain.job import ENDED
+from train_svc.ledger import granted_now
+from train_svc.service import build
+from train_svc.settings import Settings
+from train_svc.storage import granted_devices
+
+NAMES = ("train-svc", "train-svc-metrics", "dataset-svc", "algo-svc")
+
+
+@dataclass
+class Two:
+    """The instances, and what they share."""
+
+    shared: Servers
+    houses: list[House]
+    runtime: FakeRuntime
+    owners: Owners
+    stacks: list[AsyncExitStack]
+    outside: Platform | None = None
+
+    def client(self, which: int) -> httpx2.AsyncClient:
+        return self.houses[which % len(self.houses)].client("train-svc")
+
+    async def things(self, **algorithm: Any) -> dict[str, str]:
+        platform = self.outside
+        assert platform is not None
+        ids = {
+            "dataset_id": await self.owners.dataset(platform),
+            "algorithm_id": await self.owners.algorithm(platform, **algorithm),
+        }
+
+        async def known() -> bool:
+            tried = await self.client(0).post("/jobs", json={"name": "known?", "start": False, **ids})
+            return tried.status_code == 201
+
+        await eventually(known)
+        return ids
+
+    async def job(self, job_id: str, which: int = 0) -> dict[str, Any]:
+        answer = await self.client(which).get(f"/jobs/{job_id}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def holder(self, loop: str) -> int:
+        """Which instance holds that lease."""
+        async with self.houses[0].service("train-svc").kit.store.reading() as connection:
+            name = (await connection.execute(select(leases.c.holder).where(leases.c.name == loop))).scalar_one()
+        return int(name.rpartition("-")[2])
+
+    async def deadlocks(self) -> int:
+        """How often PostgreSQL had to end a transaction because two waited for each other."""
+        at = make_url(self.shared.databases["train-svc"])
+        connection = await asyncpg.connect(host=at.host, port=at.port, user=at.username, database=at.database)
+        try:
+            counted = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+            return int(await connection.fetchval(counted))
+        finally:
+            await connection.close()
+
+
+@pytest_asyncio.fixture
+async def two(postgres: Postgres, rabbitmq: RabbitMQ, vhost: str, tmp_path: Path) -> AsyncIterator[Two]:
+    owners, runtime, nodes = Owners(), FakeRuntime(), Nodes([gpus(4, cpu=64.0)])
+    settings = Settings(stream_poll_seconds=0.02)
+    clients: dict[str, httpx2.AsyncClient] = {}
+    async with servers(postgres, rabbitmq.url(vhost), *NAMES) as shared:
+        two = Two(shared, [], runtime, owners, [])
+        mine = [lambda platform: build(platform, settings)]
+        theirs = [owners.datasets.build, owners.algorithms.build]
+        for name, builds in (("train-0", mine), ("train-1", mine), ("owners", theirs)):
+            two.stacks.append(AsyncExitStack())
+            opened = instance(name, tmp_path, shared, builds, clients=clients, runtime=runtime, inventory=nodes)
+            two.houses.append(await two.stacks[-1].enter_async_context(opened))
+        two.outside = two.houses.pop().platform
+        yield two
+        for stack in reversed(two.stacks):
+            await stack.aclose()
+
+
+@pytest.mark.row("T13")
+async def test_submits_and_stops_at_both_cross_without_a_deadlock_and_without_a_503(two: Two) -> None:
+    things, chance = await two.things(training={"devices": ("cpu", "gpu")}), random.Random(3)
+    need = {"accelerator": "gpu", "count": 1, "cpu": 0.1}
+
+    async def submit_and_stop(number: int) -> str:
+        made = await two.client(number).post("/jobs", json={"name": f"j{number}", "resources": need, **things})
+        assert made.status_code == 201, made.text
+        job_id = str(made.json()["id"])
+        await asyncio.sleep(chance.uniform(0, 0.3))
+        stopped = await two.client(number + chance.randrange(2)).post(f"/jobs/{job_id}/stop")
+        assert stopped.status_code in (202, 409), stopped.text
+        return job_id
+
+    async def end_some() -> None:
+        while True:
+            await asyncio.sleep(0.01)
+            for workload in list(two.runtime.started):
+                if chance.random() < 0.2 and two.runtime.workloads.get(workload) is not None:
+                    two.runtime.ends(workload)
+
+    async def check_devices() -> None:
+        while True:
+            async with two.houses[0].service("train-svc").kit.store.reading() as connection:
+                held = [d for a in await granted_now(connection) for p in a.placements for d in p.devices]
+            assert max(Counter(held).values(), default=0) <= 1
+            await asyncio.sleep(0.05)
+
+    watching = [asyncio.create_task(end_some()), asyncio.create_task(check_devices())]
+    jobs = await asyncio.gather(*(submit_and_stop(number) for number in range(40)))
+
+    async def over() -> bool:
+        return all([(await two.job(job, n))["state"] in ENDED for n, job in enumerate(jobs)])
+
+    await eventually(over)
+
+    async def freed() -> bool:
+        async with two.houses[1].service("train-svc").kit.store.reading() as connection:
+            return not list(await connection.execute(select(granted_devices)))
+
+    await eventually(freed)
+    for task in watching:
+        assert not task.done(), task
+        task.cancel()
+    await asyncio.gather(*watching, return_exceptions=True)
+    assert len(set(two.runtime.started)) == len(two.runtime.started)
+    assert await two.deadlocks() == 0
+
+
+async def test_when_the_one_that_works_ends_the_other_goes_on_with_what_runs(two: Two) -> None:
+    things = await two.things()
+    made = await two.client(1).post("/jobs", json={"name": "long", **things})
+    job_id = made.json()["id"]
+
+    async def runs() -> bool:
+        return bool((await two.job(job_id, 1))["state"] == "running")
+
+    await eventually(runs)
+    holder = await two.holder("workloads")
+    await two.stacks.pop(holder).aclose()
+    two.houses.pop(holder)
+    two.runtime.ends(two.runtime.started[-1])
+
+    async def ended() -> bool:
+        return bool((await two.job(job_id))["state"] == "succeeded")
+
+    await eventually(ended)
+    assert len(two.runtime.started) == 1
+
+
+@pytest.mark.row("T8")
+async def test_points_posted_at_one_are_read_at_the_other_at_once(two: Two) -> None:
+    made = await two.client(0).post("/jobs", json={"name": "curves", **await two.things()})
+    job_id = made.json()["id"]
+    for step in range(6):
+        body = [{"step": step, "loss": 1.0 / (step + 1)}]
+        posted = await two.client(step).post(f"/jobs/{job_id}/metrics", json=body)
+        assert posted.status_code == 200, posted.text
+        read = await two.client(step + 1).get(f"/jobs/{job_id}/metrics")
+        assert read.json()["series"]["loss"][-1] == [step, 1.0 / (step + 1)]
+
+
+async def test_one_key_at_both_at_once_makes_one_job(two: Two) -> None:
+    body = {"name": "once", **await two.things()}
+    for n in range(5):
+        key = {"Idempotency-Key": f"key-{n}"}
+        answers = await asyncio.gather(*(two.client(k).post("/jobs", json=body, headers=key) for k in range(4)))
+        assert {answer.status_code for answer in answers} == {201}
+        assert len({answer.json()["id"] for answer in answers}) == 1
