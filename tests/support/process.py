@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -121,8 +122,36 @@ class SmallDisk:
         (self.folder / "ballast").unlink(missing_ok=True)
 
 
+class Gate(ABC):
+    """The address of a platform, and clients of it."""
+
+    @property
+    @abstractmethod
+    def address(self) -> str:
+        """Where it answers."""
+
+    def client(self, **how: Any) -> Client:
+        """A client that nobody is logged in to."""
+        return Client(self.address, **how)
+
+    def admin(self, **how: Any) -> Client:
+        """The administrator's client."""
+        client = self.client(**how)
+        client.login("admin", ADMIN_PASSWORD)
+        return client
+
+    def user(self, name: str, **how: Any) -> Client:
+        """The client of a user, who is made where there is none of that name."""
+        with self.admin() as admin:
+            if not any(one["name"] == name for one in admin.users.each(q=name)):
+                admin.users.create(name, f"{name}-password-for-tests")
+        client = self.client(**how)
+        client.login(name, f"{name}-password-for-tests")
+        return client
+
+
 @dataclass
-class PlatformProcess:
+class PlatformProcess(Gate):
     """The platform on `home`. It listens on the same port in all its lives, so that clients find it again."""
 
     home: Path
@@ -209,25 +238,6 @@ class PlatformProcess:
             disk.take_away()
         shutil.rmtree(self.home)
         return left
-
-    def client(self, **how: Any) -> Client:
-        """A client that nobody is logged in to."""
-        return Client(self.address, **how)
-
-    def admin(self, **how: Any) -> Client:
-        """The administrator's client."""
-        client = self.client(**how)
-        client.login("admin", ADMIN_PASSWORD)
-        return client
-
-    def user(self, name: str, **how: Any) -> Client:
-        """The client of a user, who is made where there is none of that name."""
-        with self.admin() as admin:
-            if not any(one["name"] == name for one in admin.users.each(q=name)):
-                admin.users.create(name, f"{name}-password-for-tests")
-        client = self.client(**how)
-        client.login(name, f"{name}-password-for-tests")
-        return client
 
     def rows(self, service: str, query: str, *given: Any) -> list[tuple[Any, ...]]:
         """Rows of a service's own database, read beside it."""

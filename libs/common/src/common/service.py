@@ -9,10 +9,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import structlog
 from fastapi import FastAPI
+from sqlalchemy.exc import DBAPIError
 
 from common.db.database import Database
 from common.db.inbox import Inbox, Reactions
@@ -20,6 +22,7 @@ from common.db.janitor import sweep
 from common.db.leases import Lease, LeaseLost, Leases
 from common.db.migrate import upgrade
 from common.db.outbox import Relay
+from common.db.standing import standing
 from common.db.uow import Store
 from common.kernel.clock import Clock
 from common.kernel.errors import Unavailable
@@ -29,6 +32,7 @@ from common.ports.images import Engines
 from common.ports.inventory import Inventory
 from common.ports.runtime import Runtime
 from common.ports.staging import Staging
+from common.telemetry.figures import Figures
 from common.web.calls import Calls
 from common.web.dead import DeadLetters, dead_letter_routes
 from common.web.identity import KeyRing, Signer
@@ -38,6 +42,10 @@ log = structlog.get_logger("service")
 LEASE_SECONDS = 15.0
 SWEEP_SECONDS = 3600.0
 PAUSE_AFTER_FAILURE_SECONDS = 1.0
+RELEASE_SECONDS = 2.0
+
+Take = Callable[[str, Callable[[], Awaitable[None]]], Awaitable[None]]
+"""How a step of beginning is taken: at once, or again and again until what it needs is there. `(what, step)`"""
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,8 @@ class Kit:
     leases: Leases
     signer: Signer
     calls: Calls
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the service is told to stop: long streams end then, and their listeners find another instance."""
 
 
 @dataclass
@@ -94,6 +104,8 @@ class Loop:
     body: Callable[[Lease | None], Awaitable[None]]
     every: float = 1.0
     leased: bool = True
+    lease: Lease | None = None
+    """What it holds at present."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
@@ -102,23 +114,22 @@ class Loop:
 
     async def run(self, leases: Leases, clock: Clock) -> None:
         """Run for ever, while the lease is held."""
-        lease: Lease | None = None
         renewed = 0.0
         while True:
             self._wake.clear()
             try:
                 if self.leased:
-                    if lease is not None and clock.monotonic() - renewed > LEASE_SECONDS / 3:
-                        lease = lease if await leases.renew(lease, LEASE_SECONDS) else None
+                    if self.lease is not None and clock.monotonic() - renewed > LEASE_SECONDS / 3:
+                        self.lease = self.lease if await leases.renew(self.lease, LEASE_SECONDS) else None
                         renewed = clock.monotonic()
-                    if lease is None:
-                        lease = await leases.acquire(self.name, LEASE_SECONDS)
+                    if self.lease is None:
+                        self.lease = await leases.acquire(self.name, LEASE_SECONDS)
                         renewed = clock.monotonic()
-                if lease is not None or not self.leased:
-                    await self.body(lease)
+                if self.lease is not None or not self.leased:
+                    await self.body(self.lease)
             except LeaseLost as lost:
                 log.warning("lease lost", loop=self.name, reason=str(lost))
-                lease = None
+                self.lease = None
             except Unavailable as problem:
                 log.warning("loop waits", loop=self.name, reason=problem.detail)
                 await clock.sleep(PAUSE_AFTER_FAILURE_SECONDS)
@@ -126,6 +137,17 @@ class Loop:
                 log.exception("loop failed, goes on", loop=self.name)
                 await clock.sleep(PAUSE_AFTER_FAILURE_SECONDS)
             await self._pause()
+
+    async def give_up(self, leases: Leases) -> None:
+        """Let another instance have its turn at once; where the database is away, it waits until the lease runs out."""
+        held, self.lease = self.lease, None
+        if held is None:
+            return
+        try:
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await leases.release(held)
+        except (Unavailable, DBAPIError, OSError) as error:  # a time-out is an OSError
+            log.warning("lease not released", loop=self.name, reason=repr(error))
 
     async def _pause(self) -> None:
         try:
@@ -139,7 +161,9 @@ class Loop:
 class Service:
     """One service, built but not running. `migrations` is the folder of its Alembic branch.
 
-    `on_start` calls run after the migrations and before anything is heard or served.
+    `on_start` calls run after the migrations and before anything is heard or served; each may be tried again where what
+    it needs is away. `on_drain` calls come first when it is told to stop, while it still answers. `figures` are what an
+    operator wants to know of it besides what every service tells.
     """
 
     kit: Kit
@@ -150,8 +174,11 @@ class Service:
     migrations: Path | None = None
     on_start: Sequence[Callable[[], Awaitable[None]]] = ()
     on_stop: Sequence[Callable[[], Awaitable[None]]] = ()
+    on_drain: Sequence[Callable[[], Awaitable[None]]] = ()
+    figures: Sequence[Figures] = ()
 
     def __post_init__(self) -> None:
+        self.figures = [partial(standing, self.kit.store), *self.figures]
         self.inbox = Inbox(self.kit.store, self.kit.service, self.reactions)
         self.relay = Relay(self.kit.store, self.kit.platform.bus)
         letters = DeadLetters(self.kit.service, self.inbox, self.kit.platform.bus.dead)
@@ -183,20 +210,37 @@ class Service:
             await asyncio.gather(*tasks, return_exceptions=True)
             for stop in self.on_stop:
                 await stop()
+            for loop in loops:  # only now: nothing is under way any more that was begun under its lease
+                await loop.give_up(leases)
+
+    async def drain(self) -> None:
+        """It is told to stop: end long streams, which would hold up the end."""
+        self.kit.closing.set()
+        for end in self.on_drain:
+            await end()
+
+
+async def at_once(_what: str, step: Callable[[], Awaitable[None]]) -> None:
+    """Take a step now, and fail where it fails."""
+    await step()
 
 
 @asynccontextmanager
-async def run(platform: Platform, services: Sequence[Service]) -> AsyncIterator[Mapping[str, Service]]:
+async def run(
+    platform: Platform, services: Sequence[Service], take: Take = at_once
+) -> AsyncIterator[Mapping[str, Service]]:
     """Migrate, listen and run these services in this process, as long as the block lasts."""
     async with AsyncExitStack() as stack:
         for service in services:
-            stack.push_async_callback(service.kit.store.database.close)
-            await upgrade(service.kit.store.database, service.migrations)
+            database = service.kit.store.database
+            stack.push_async_callback(database.close)
+            await take("bringing the database up to date", partial(upgrade, database, service.migrations))
         for service in services:
             for start in service.on_start:
-                await start()
+                await take("getting ready", start)
         subscriptions = [s for service in services for s in service.inbox.subscriptions()]
-        await platform.bus.start(subscriptions, [b for service in services for b in service.broadcasts])
+        broadcasts = [b for service in services for b in service.broadcasts]
+        await take("listening to the bus", partial(platform.bus.start, subscriptions, broadcasts))
         stack.push_async_callback(platform.bus.close)
         for service in services:
             await stack.enter_async_context(service.running())

@@ -10,6 +10,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from weakref import WeakSet
 
 from sqlalchemy import Connection, Float, event, text
 from sqlalchemy.engine import make_url
@@ -20,6 +22,7 @@ from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.expression import literal_column
 
 from common.db import postgres
+from common.db.pulse import Pulse
 from common.db.sqlite import OneCrossing, Opened, connect
 from common.kernel.errors import Unavailable
 
@@ -43,6 +46,11 @@ class Database:
         self._opened = Opened()
         self.engine = self._sqlite() if self.is_sqlite else postgres.pooled(self.url, pool_size=pool_size)
         self._reader = self.engine if self.is_sqlite else self.engine.execution_options(**_SNAPSHOT)
+        self._pulse = None if self.is_sqlite else Pulse(self.url)
+        self._wedged: str | None = None
+        self._connections: WeakSet[Any] = WeakSet()
+        if not self.is_sqlite:
+            event.listen(self.engine.sync_engine, "connect", self._connected)
 
     @property
     def is_sqlite(self) -> bool:
@@ -96,7 +104,9 @@ class Database:
 
     @asynccontextmanager
     async def _taken(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        """A connection from the pool. Raises Unavailable where none gets free in time."""
+        """A connection from the pool. Raises Unavailable where none gets free in time, or none would answer."""
+        if self._wedged is not None:
+            raise Unavailable("database_unavailable", f"The database is not available now: {self._wedged}. Try again.")
         async with AsyncExitStack() as stack:
             try:
                 connection = await stack.enter_async_context(engine.connect())
@@ -110,6 +120,21 @@ class Database:
         async with self.reading() as connection:
             await connection.execute(text("SELECT 1"))
 
+    async def pulse(self) -> None:
+        """The same, asked beside the pool: of a pool that is full, or whose connections lead nowhere, nothing is told.
+        Raises Unavailable."""
+        await (self.ping() if self._pulse is None else self._pulse.feel())
+
+    def wedge(self, reason: str | None) -> None:
+        """It is known to be silent, or (None) no more. What waits for it fails now, and nothing begins to wait."""
+        if reason is not None and self._wedged is None:
+            for connection in tuple(self._connections):
+                connection.terminate()
+        self._wedged = reason
+
+    def _connected(self, adapted: Any, _record: Any) -> None:
+        self._connections.add(adapted.driver_connection)
+
     def now(self) -> ColumnElement[float]:
         """The database's own clock, in seconds since 1970: the only clock that leases follow."""
         sql = (
@@ -122,6 +147,8 @@ class Database:
     async def close(self) -> None:
         """Give all connections back. One that a cancelled task is just returning is waited for: returned any later it
         would never be closed, and its thread would keep the process from ending."""
+        if self._pulse is not None:
+            self._pulse.close()
         pool, deadline = self.engine.pool, time.monotonic() + CLOSE_SECONDS
         while isinstance(pool, QueuePool) and pool.checkedout() and time.monotonic() < deadline:
             await asyncio.sleep(0.001)

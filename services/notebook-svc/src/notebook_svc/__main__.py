@@ -1,0 +1,12 @@
+"""`python -m notebook_svc`: notebook-svc alone in a process, configured by environment."""
+
+from __future__ import annotations
+
+import sys
+
+from common.hosting import Alone, Needs, serve
+from notebook_svc.service import NAME, build
+from notebook_svc.settings import Settings
+
+if __name__ == "__main__":
+    sys.exit(serve(Alone(NAME, lambda platform, _: build(platform), Settings, Needs.NOTHING)))
