@@ -1,13 +1,27 @@
-"""One platform in a process of its own for each module of journeys, with people who are logged in to it."""
+"""A platform for each module of journeys, with people who are logged in to it.
+
+A module that says `ON = (EMBEDDED, PROCESSES)` is run on both by the same tests: all services in one process, and each
+in one of its own on a real broker, database server and S3 server. Those share one cluster, which is slow to start.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.journeys.steps import EMBEDDED, PROCESSES
+from tests.servers.postgres import Postgres
+from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.s3 import Swift
 from tests.support import process
-from tests.support.process import PlatformProcess
+from tests.support.cluster import Cluster, cluster
+from tests.support.process import Gate
 from yard import Client
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "platform" in metafunc.fixturenames:
+        metafunc.parametrize("platform", getattr(metafunc.module, "ON", (EMBEDDED,)), indirect=True, scope="module")
 
 
 @pytest.fixture(scope="session")
@@ -16,10 +30,19 @@ def engine() -> Path:
     return process.ensure_engine()
 
 
-@pytest.fixture(scope="module")
-def platform(engine: Path) -> Iterator[PlatformProcess]:
-    with process.platform() as running:
+@pytest.fixture(scope="session")
+def processes(engine: Path, rabbitmq: RabbitMQ, postgres: Postgres, swift: Swift) -> Iterator[Cluster]:
+    with cluster(rabbitmq, postgres, swift) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def platform(request: pytest.FixtureRequest, engine: Path) -> Iterator[Gate]:
+    if request.param == PROCESSES:
+        yield request.getfixturevalue("processes")
+    else:
+        with process.platform() as running:
+            yield running
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +52,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def admin(platform: PlatformProcess) -> Iterator[Client]:
+def admin(platform: Gate) -> Iterator[Client]:
     with platform.admin() as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def alice(platform: PlatformProcess) -> Iterator[Client]:
+def alice(platform: Gate) -> Iterator[Client]:
     with platform.user("alice") as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def bob(platform: PlatformProcess) -> Iterator[Client]:
+def bob(platform: Gate) -> Iterator[Client]:
     with platform.user("bob") as client:
         yield client

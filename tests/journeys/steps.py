@@ -11,6 +11,9 @@ import pytest
 from tests.support.data import images_zip
 from yard import Client, YardError
 
+EMBEDDED, PROCESSES = "embedded", "processes"
+"""What a journey is run on: all services in one process, or each in one of its own."""
+
 PATIENCE = 60.0
 """Seconds after which a step that should take one or two is taken for stuck."""
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.steps import PATIENCE, preset, published, refused, started, stopped, succeeded
+from tests.journeys.steps import EMBEDDED, PATIENCE, PROCESSES, preset, published, refused, started, stopped, succeeded
 from tests.support.data import CLASSES, images_zip, picture
-from tests.support.process import PlatformProcess, until
+from tests.support.process import Gate, until
 from yard import Client, YardError
 
+ON = (EMBEDDED, PROCESSES)
 EACH = 30
 EPOCHS = 8
 
@@ -139,7 +140,7 @@ def test_the_model_can_be_downloaded(alice: Client, model: Any, folder: Path) ->
 
 @pytest.mark.row("M4", "S1", "S6", "S9", "S12", "S13")
 def test_the_service_answers_from_both_replicas(
-    alice: Client, service: Any, model: Any, trained: Any, platform: PlatformProcess
+    alice: Client, service: Any, model: Any, trained: Any, platform: Gate
 ) -> None:
     assert (service["model_id"], service["job_id"]) == (model["id"], trained["id"])
     assert service["address"].rstrip("/").endswith(f"/serve/{service['id']}")

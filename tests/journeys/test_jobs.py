@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.steps import PATIENCE, online_images, refused, succeeded
+from tests.journeys.steps import EMBEDDED, PATIENCE, PROCESSES, online_images, refused, succeeded
 from tests.support.algorithms import slow_algorithm
 from tests.support.process import until
 from yard import Client
+
+ON = (EMBEDDED, PROCESSES)
 
 
 @pytest.fixture(scope="module")

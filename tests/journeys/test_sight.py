@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.steps import online_images, published, refused, started, stopped, succeeded
+from tests.journeys.steps import EMBEDDED, PROCESSES, online_images, published, refused, started, stopped, succeeded
 from tests.support.algorithms import slow_algorithm
-from tests.support.process import PlatformProcess, until
+from tests.support.process import Gate, until
 from yard import Client
+
+ON = (EMBEDDED, PROCESSES)
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +88,7 @@ def test_a_public_thing_can_be_used_but_not_changed(alice: Client, bob: Client, 
 
 
 @pytest.mark.row("S7", "P3")
-def test_a_private_service_answers_its_owner_only(
-    platform: PlatformProcess, alice: Client, bob: Client, trained: Any
-) -> None:
+def test_a_private_service_answers_its_owner_only(platform: Gate, alice: Client, bob: Client, trained: Any) -> None:
     service = started(alice, published(alice, trained), 1)
     assert alice.services.call(service, {"text": "hi"}).json()["asked"] == {"text": "hi"}
     refused(lambda: bob.services.show(service["id"]), 404, "service_not_found")
@@ -105,7 +105,7 @@ def test_a_private_service_answers_its_owner_only(
 
 
 @pytest.mark.row("P3")
-def test_users_are_the_administrators_business(admin: Client, alice: Client, platform: PlatformProcess) -> None:
+def test_users_are_the_administrators_business(admin: Client, alice: Client, platform: Gate) -> None:
     refused(lambda: alice.users.create("mallory", "some-long-password"), 403, "admin_only")
     refused(lambda: alice.users.list(), 403, "admin_only")
     made = admin.users.create("carol", "carol-password-for-tests")

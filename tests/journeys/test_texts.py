@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.steps import PATIENCE, preset, published, refused, started, stopped, succeeded
+from tests.journeys.steps import EMBEDDED, PATIENCE, PROCESSES, preset, published, refused, started, stopped, succeeded
 from tests.support.data import TOPICS, text, texts_zip
 from yard import Client
 
+ON = (EMBEDDED, PROCESSES)
 EACH = 40
 
 
