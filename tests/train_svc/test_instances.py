@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,7 @@ class Two:
     runtime: FakeRuntime
     owners: Owners
     stacks: list[AsyncExitStack]
+    open_: Callable[[str], Any]
     outside: Platform | None = None
 
     def client(self, which: int) -> httpx2.AsyncClient:
@@ -70,6 +73,9 @@ class Two:
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
+
+    async def is_in(self, job_id: str, state: str) -> bool:
+        return bool((await self.job(job_id))["state"] == state)
 
     async def holder(self, loop: str) -> int:
         """Which instance holds that lease."""
@@ -98,13 +104,16 @@ async def two(postgres: Postgres, rabbitmq: RabbitMQ, vhost: str, tmp_path: Path
     settings = Settings(stream_poll_seconds=0.02)
     clients: dict[str, httpx2.AsyncClient] = {}
     async with servers(postgres, rabbitmq.url(vhost), *NAMES) as shared:
-        two = Two(shared, [], runtime, owners, [])
+        two = Two(shared, [], runtime, owners, [], lambda name: open_(name, mine))
         mine = [lambda platform: build(platform, settings)]
+
+        def open_(name: str, builds: list[Any]) -> Any:
+            return instance(name, tmp_path, shared, builds, clients=clients, runtime=runtime, inventory=nodes)
+
         theirs = [owners.datasets.build, owners.algorithms.build]
         for name, builds in (("train-0", mine), ("train-1", mine), ("owners", theirs)):
             two.stacks.append(AsyncExitStack())
-            opened = instance(name, tmp_path, shared, builds, clients=clients, runtime=runtime, inventory=nodes)
-            two.houses.append(await two.stacks[-1].enter_async_context(opened))
+            two.houses.append(await two.stacks[-1].enter_async_context(open_(name, builds)))
         two.outside = two.houses.pop().platform
         yield two
         for stack in reversed(two.stacks):
@@ -206,3 +215,32 @@ async def test_one_key_at_both_at_once_makes_one_job(two: Two) -> None:
         answers = await asyncio.gather(*(two.client(k).post("/jobs", json=body, headers=key) for k in range(4)))
         assert {answer.status_code for answer in answers} == {201}
         assert len({answer.json()["id"] for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_an_instance_whose_clock_is_wrong_is_refused_by_nobody(
+    two: Two, hours: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It starts with a wrong clock, which is then set right, and wrong again: its tokens follow the database's."""
+    things = await two.things()
+    for stack in two.stacks[:2]:
+        await stack.aclose()
+    del two.stacks[:2], two.houses[:]
+    right = time.time
+
+    def wrong() -> float:
+        return right() + hours * 3600
+
+    monkeypatch.setattr("common.web.identity.time.time", wrong)
+    two.stacks.append(AsyncExitStack())
+    two.houses.append(await two.stacks[-1].enter_async_context(two.open_("train-2")))
+    two.houses[0].gateway.time.set(right())  # of those who ask, whose clock is right
+    for step, clock in enumerate((wrong, right, wrong)):
+        monkeypatch.setattr("common.web.identity.time.time", clock)
+        made = await two.client(0).post("/jobs", json={"name": f"step {step}", **things})
+        assert made.status_code == 201, made.text
+        job_id = made.json()["id"]
+        await eventually(partial(two.is_in, job_id, "running"))
+        assert two.owners.datasets.holds, "taken with a token of its own"
+        two.runtime.ends(two.runtime.started[-1])
+        await eventually(partial(two.is_in, job_id, "succeeded"))

@@ -1,13 +1,15 @@
 """Tokens: whose, for how long, and who may speak for whom."""
 
 import stat
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import jwt
 import pytest
 
 from common.kernel.errors import Unauthenticated
-from common.web.identity import AUDIENCE, KeyRing, Principal, open_signer
+from common.web.identity import AUDIENCE, LEEWAY_SECONDS, KeyRing, Principal, open_signer
 
 ALICE = Principal("user-1", "user", "alice", ("lab",))
 
@@ -71,29 +73,46 @@ def test_other_algorithms_and_unknown_keys_are_refused(keys, tmp_path):
             ring.verify(token)
 
 
-def test_a_remembered_token_still_expires(keys, monkeypatch):
+def test_a_remembered_token_still_expires(keys):
     ring = KeyRing(keys[1])
     token = open_signer("gateway", *keys).sign(ALICE, seconds=30)
     ring.verify(token)
-    import time
-
-    later = time.time() + 120
-    monkeypatch.setattr("common.web.identity.time.time", lambda: later)
-    monkeypatch.setattr("jwt.api_jwt.datetime", _Later(later))
+    ring.time.set(time.time() + 30 + LEEWAY_SECONDS - 2)
+    ring.verify(token)
+    ring.time.set(time.time() + 30 + LEEWAY_SECONDS + 1)
     with pytest.raises(Unauthenticated):
         ring.verify(token)
 
 
-class _Later:
-    """The library's clock, moved with ours."""
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_while_tokens_are_good_changes_nothing(keys, hours, monkeypatch):
+    signer, ring = open_signer("train-svc", *keys), KeyRing(keys[1])
+    before, now = signer.for_itself(), time.time()
+    monkeypatch.setattr("common.web.identity.time.time", lambda: now + hours * 3600)
+    assert signer.for_itself() == before
+    assert ring.verify(before).id == "train-svc"
+    assert ring.verify(signer.sign(Principal("train-svc", "service", "x"))).name == "x"
+    assert KeyRing(keys[1]).time.now() == pytest.approx(now + hours * 3600, abs=5)
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
 
-    def now(self, tz=None):
-        from datetime import datetime
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_service_that_starts_with_a_wrong_clock_signs_by_the_shared_one(keys, hours, monkeypatch):
+    ring, now = KeyRing(keys[1]), time.time()
+    monkeypatch.setattr("common.web.identity.time.time", lambda: now + hours * 3600)
+    wrong = open_signer("train-svc", *keys)
+    early = wrong.for_itself()
+    with pytest.raises(Unauthenticated):
+        ring.verify(early)
+    wrong.time.set(now)
+    assert ring.verify(wrong.for_itself()).id == "train-svc", "made anew, since the hour was another"
 
-        return datetime.fromtimestamp(self._seconds, tz)
+
+@pytest.mark.parametrize(("ahead", "good"), [(LEEWAY_SECONDS - 5, True), (LEEWAY_SECONDS + 5, False)])
+def test_a_token_of_the_future_is_taken_only_within_the_leeway(keys, ahead, good):
+    signer, ring = open_signer("train-svc", *keys), KeyRing(keys[1])
+    signer.time.set(time.time() + ahead)
+    with nullcontext() if good else pytest.raises(Unauthenticated):
+        ring.verify(signer.for_itself())
 
 
 def test_of_several_that_make_a_key_at_once_one_is_first(keys):

@@ -41,6 +41,9 @@ log = structlog.get_logger("service")
 
 LEASE_SECONDS = 15.0
 SWEEP_SECONDS = 3600.0
+HOUR_SECONDS = 30.0
+"""How often the database is asked what time it is."""
+
 PAUSE_AFTER_FAILURE_SECONDS = 1.0
 RELEASE_SECONDS = 2.0
 
@@ -73,9 +76,10 @@ class Platform:
         """A service's share."""
         database = self.database_of(service)
         store = Store(database, service, self.clock)
-        return Kit(
-            service, self, store, Leases(database, self.instance), self.signer_of(service), self.calls_of(service)
-        )
+        signer, calls = self.signer_of(service), self.calls_of(service)
+        signer.time = self.keyring.time
+        calls.follow(self.keyring.time)
+        return Kit(service, self, store, Leases(database, self.instance), signer, calls)
 
 
 @dataclass(frozen=True)
@@ -189,6 +193,12 @@ class Service:
         """The service's name, such as `train-svc`."""
         return self.kit.service
 
+    async def ask_the_hour(self, _lease: Lease | None = None) -> None:
+        """Tokens follow the database's clock, as leases do. A SQLite file is on this very machine."""
+        database = self.kit.store.database
+        if not database.is_sqlite:
+            self.kit.platform.keyring.time.set(await database.clock())
+
     async def _sweep(self, _lease: Lease | None) -> None:
         await sweep(self.kit.store)
 
@@ -197,6 +207,8 @@ class Service:
         """Relay, retries and loops, as long as the block lasts. The bus must have been started."""
         leases, clock = self.kit.leases, self.kit.store.clock
         loops = [*self.loops, Loop("janitor", self._sweep, every=SWEEP_SECONDS)]
+        if not self.kit.store.database.is_sqlite:
+            loops.append(Loop("hour", self.ask_the_hour, every=HOUR_SECONDS, leased=False))
         tasks = [
             asyncio.create_task(self.relay.run(), name=f"{self.name} relay"),
             asyncio.create_task(self.inbox.run(), name=f"{self.name} inbox"),
@@ -235,6 +247,7 @@ async def run(
             database = service.kit.store.database
             stack.push_async_callback(database.close)
             await take("bringing the database up to date", partial(upgrade, database, service.migrations))
+            await take("asking the database what time it is", service.ask_the_hour)
         for service in services:
             for start in service.on_start:
                 await take("getting ready", start)

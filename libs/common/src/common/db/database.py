@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from weakref import WeakSet
 
-from sqlalchemy import Connection, Float, event, text
+from sqlalchemy import Connection, Float, event, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import TimeoutError as NoneFree
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -143,6 +143,11 @@ class Database:
             else "extract(epoch from clock_timestamp())::float8"
         )
         return literal_column(sql, Float)
+
+    async def clock(self) -> float:
+        """What the database's clock shows now, in seconds since 1970."""
+        async with self.reading() as connection:
+            return float((await connection.execute(select(self.now()))).scalar_one())
 
     async def close(self) -> None:
         """Give all connections back. One that a cancelled task is just returning is waited for: returned any later it

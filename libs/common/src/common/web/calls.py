@@ -9,7 +9,7 @@ import httpx2
 from opentelemetry.propagate import inject
 
 from common.kernel.errors import BadUpstream, Problem, Unavailable
-from common.web.identity import Signer
+from common.web.identity import Signer, TokenTime
 
 TIMEOUT_SECONDS = 10.0
 
@@ -31,6 +31,10 @@ class Calls:
     def __init__(self, signer: Signer, clients: Mapping[str, httpx2.AsyncClient]) -> None:
         self._signer = signer
         self._clients = clients
+
+    def follow(self, time: TokenTime) -> None:
+        """Sign by that time."""
+        self._signer.time = time
 
     async def get(self, service: str, path: str, **params: str) -> Any:
         """The JSON at `path`. Raises the problem it answered, Unavailable where it can't be reached."""

@@ -7,12 +7,14 @@ folder that all can read (RFC 7519, RFC 8037). A verified token is remembered un
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -30,6 +32,9 @@ from common.kernel.errors import Unauthenticated
 
 AUDIENCE = "modelyard"
 TOKEN_SECONDS = 300
+LEEWAY_SECONDS = 60
+"""How far the clocks of two services' databases may be apart."""
+
 _REMEMBERED = 4096
 
 Role = Literal["admin", "user", "service"]
@@ -50,13 +55,33 @@ class Principal:
         return self.role != "user"
 
 
+class TokenTime:
+    """The hour by which tokens are signed and judged.
+
+    It follows a clock that the instances of a service share (`set`: the database's, as leases do), carried on by one
+    that never goes back: who sets this machine's clock, even by hours, ends no token and makes none too early.
+    """
+
+    def __init__(self) -> None:
+        self._ahead = time.time() - time.monotonic()
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return time.monotonic() + self._ahead
+
+    def set(self, seconds: float) -> None:
+        """It is now that many seconds since 1970."""
+        self._ahead = seconds - time.monotonic()
+
+
 class Signer:
     """Signs tokens with the private key of one issuer (the gateway or a service)."""
 
     def __init__(self, issuer: str, key: Ed25519PrivateKey) -> None:
         self.issuer = issuer
         self._key = key
-        self._own, self._own_until = "", 0.0
+        self._own, self._own_from = "", -math.inf
+        self.time = TokenTime()
 
     @property
     def key(self) -> Ed25519PrivateKey:
@@ -65,7 +90,7 @@ class Signer:
 
     def sign(self, principal: Principal, seconds: int = TOKEN_SECONDS) -> str:
         """A token that says who acts, good for that many seconds."""
-        now = int(time.time())
+        now = int(self.time.now())
         claims = {
             "iss": self.issuer,
             "aud": AUDIENCE,
@@ -80,10 +105,10 @@ class Signer:
 
     def for_itself(self) -> str:
         """A token with which a service acts for itself; the same one until half its time is over."""
-        now = time.time()
-        if now >= self._own_until:
+        now = self.time.now()
+        if not 0 <= now - self._own_from < TOKEN_SECONDS / 2:
             self._own = self.sign(Principal(self.issuer, "service", self.issuer))
-            self._own_until = now + TOKEN_SECONDS / 2
+            self._own_from = now
         return self._own
 
 
@@ -94,6 +119,7 @@ class KeyRing:
         self._folder = folder
         self._known: dict[str, Ed25519PublicKey] = {}
         self._verified: dict[str, tuple[float, Principal]] = {}
+        self.time = TokenTime()
 
     def verify(self, token: str) -> Principal:
         """Who acts. Raises Unauthenticated (`bad_token`) for anything but a good token of a published issuer.
@@ -101,7 +127,7 @@ class KeyRing:
         Only the gateway may speak for users: a service's token is for that service itself.
         """
         remembered = self._verified.get(token)
-        if remembered is not None and remembered[0] > time.time():
+        if remembered is not None and remembered[0] > self.time.now():
             return remembered[1]
         try:
             issuer = str(jwt.get_unverified_header(token).get("kid", ""))
@@ -111,18 +137,25 @@ class KeyRing:
                 algorithms=["EdDSA"],
                 audience=AUDIENCE,
                 issuer=issuer,
-                options={"require": ["exp", "iat", "sub", "iss", "aud"]},
-                leeway=5,
+                options={"require": ["exp", "iat", "sub", "iss", "aud"], "verify_exp": False, "verify_iat": False},
             )
-        except (jwt.InvalidTokenError, KeyError, OSError, ValueError) as error:
+            until = self._until(claims)
+        except (jwt.InvalidTokenError, KeyError, OSError, TypeError, ValueError) as error:
             raise Unauthenticated("bad_token", "The token is not valid or has expired. Log in again.") from error
         principal = Principal(
             claims["sub"], claims.get("role", "user"), claims.get("name", ""), tuple(claims.get("groups", ()))
         )
         if issuer != "gateway" and (principal.role != "service" or principal.id != issuer):
             raise Unauthenticated("bad_token", "A service can only speak for itself.")
-        self._remember(token, float(claims["exp"]), principal)
+        self._remember(token, until, principal)
         return principal
+
+    def _until(self, claims: Mapping[str, Any]) -> float:
+        """Until when a token is good, by our time. Raises ValueError where it is good no more, or not yet."""
+        issued, until, now = float(claims["iat"]), float(claims["exp"]) + LEEWAY_SECONDS, self.time.now()
+        if not issued - LEEWAY_SECONDS <= now < until:
+            raise ValueError("expired, or not valid yet")
+        return until
 
     def _key(self, issuer: str) -> Ed25519PublicKey:
         if issuer not in self._known:
