@@ -96,6 +96,10 @@ class Kit:
     """Set when the service is told to stop: long streams end then, and their listeners find another instance."""
 
 
+def _nothing() -> None:
+    return None
+
+
 @dataclass
 class Loop:
     """Work that is done again and again by whoever holds its lease.
@@ -108,6 +112,8 @@ class Loop:
     body: Callable[[Lease | None], Awaitable[None]]
     every: float = 1.0
     leased: bool = True
+    lost: Callable[[], None] = _nothing
+    """Called at every turn at which another instance holds the lease, or may by now: what was begun under it ends."""
     lease: Lease | None = None
     """What it holds at present."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -121,14 +127,15 @@ class Loop:
         renewed = 0.0
         while True:
             self._wake.clear()
+            asked = clock.monotonic()
             try:
                 if self.leased:
-                    if self.lease is not None and clock.monotonic() - renewed > LEASE_SECONDS / 3:
+                    if self.lease is not None and asked - renewed > LEASE_SECONDS / 3:
                         self.lease = self.lease if await leases.renew(self.lease, LEASE_SECONDS) else None
-                        renewed = clock.monotonic()
+                        renewed = asked
                     if self.lease is None:
                         self.lease = await leases.acquire(self.name, LEASE_SECONDS)
-                        renewed = clock.monotonic()
+                        renewed = asked
                 if self.lease is not None or not self.leased:
                     await self.body(self.lease)
             except LeaseLost as lost:
@@ -140,6 +147,10 @@ class Loop:
             except Exception:
                 log.exception("loop failed, goes on", loop=self.name)
                 await clock.sleep(PAUSE_AFTER_FAILURE_SECONDS)
+            if clock.monotonic() - renewed > LEASE_SECONDS:  # the database could not be asked: another may have it now
+                self.lease = None
+            if self.leased and self.lease is None:
+                self.lost()
             await self._pause()
 
     async def give_up(self, leases: Leases) -> None:

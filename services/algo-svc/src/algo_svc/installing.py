@@ -33,6 +33,7 @@ async def install(
 ) -> None:
     """Install and update what the platform brings. Done again with the same it changes and tells nothing."""
     async with kit.store.work() as uow:
+        await uow.alone("install")  # several instances may start at once
         for engine in load_engines() if engines is None else engines:
             await _put_engine(uow, engine)
     for preset in load_presets() if presets is None else presets:
@@ -67,6 +68,7 @@ async def _install(kit: Kit, preset: PresetDefinition) -> None:
         kit.platform.files, preset.code, f"algorithms/{algorithm_id}/code/{code_digest(preset.code)}"
     )
     async with kit.store.work(actor=PRESET_OWNER) as uow:
+        await uow.alone("install")
         await _put_preset(uow, algorithm_id, preset, digest, code)
 
 

@@ -30,7 +30,7 @@ def build(platform: Platform, settings: Settings | None = None) -> Service:
         await imports.round(lease)
         await tidy.round(lease)
 
-    loop = Loop("imports", body)
+    loop = Loop("imports", body, lost=imports.lose)
 
     def ring() -> None:
         tidy.wanted = True

@@ -72,12 +72,12 @@ class Workloads:
     def __init__(self, kit: Kit, hooks: Hooks) -> None:
         self._kit = kit
         self._hooks = hooks
-        self._steps = Steps(kit, hooks.collect)
+        self._steps = Steps(kit, hooks.collect, self._may_launch)
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._pauses: dict[str, tuple[float, float]] = {}
         self._lease: Lease | None = None
-        self.loop = Loop("workloads", self._round, every=TICK_SECONDS)
+        self.loop = Loop("workloads", self._round, every=TICK_SECONDS, lost=self._lost)
         kit.platform.runtime.on_change(self.wake)
 
     # What others ask, in their own transactions
@@ -190,6 +190,24 @@ class Workloads:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _lost(self) -> None:
+        """Another instance steps from now on: what is under way here ends."""
+        if self._lease is not None:
+            self._lease = None
+            for task in self.under_way():
+                task.cancel()
+
+    async def _may_launch(self, workload: Workload) -> None:
+        """Raise LeaseLost unless it is still ours to launch: preparing may have taken so long that another instance has
+        run it to its end meanwhile."""
+        async with self._kit.store.work() as uow:
+            if self._lease is None:
+                raise LeaseLost("workloads")
+            await self._kit.leases.guard(uow.connection, self._lease)
+            now = await storage.find(uow.connection, workload.id)
+        if now is None or now.version != workload.version:
+            raise LeaseLost(f"{workload.id} was changed while it was prepared")
 
     async def _round(self, lease: Lease | None) -> None:
         self._lease = lease

@@ -27,8 +27,14 @@ Report = Callable[[float, str], None]
 class Steps:
     """Takes steps with the runtime, the staging and the owners of what is held."""
 
-    def __init__(self, kit: Kit, collect: Callable[[Workload], Awaitable[dict[str, Any]]]) -> None:
+    def __init__(
+        self,
+        kit: Kit,
+        collect: Callable[[Workload], Awaitable[dict[str, Any]]],
+        may_launch: Callable[[Workload], Awaitable[None]],
+    ) -> None:
         self._kit = kit
+        self._may_launch = may_launch
         self._collect = collect
         self.progress: dict[str, tuple[float, str]] = {}
 
@@ -51,6 +57,7 @@ class Steps:
             await self._hold(workload)
             engine = await self._engine(workload, report)
             mounts = await self._mounts(workload, report)
+            await self._may_launch(workload)
             handle = await self._kit.platform.runtime.launch(_launch_spec(workload, engine, mounts))
         except Unavailable:
             raise

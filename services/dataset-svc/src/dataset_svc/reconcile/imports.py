@@ -7,6 +7,7 @@ the lease, so nothing is ever half published: the files are stored first, then v
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Collection
 from dataclasses import asdict, replace
 
@@ -20,7 +21,7 @@ from dataset_svc.context import Context
 from dataset_svc.domain.imports import Import, due
 from dataset_svc.importing import ImportResult, Progress, import_archive
 from dataset_svc.reconcile.outcomes import Outcomes
-from dataset_svc.reconcile.workplace import Workplace
+from dataset_svc.reconcile.workplace import Workplace, left_behind
 
 log = structlog.get_logger("imports")
 
@@ -43,6 +44,8 @@ class Imports:
         assert lease is not None, "the loop of imports is leased"
         if lease != self._lease:
             await self.stop()
+            for folder in left_behind(self._context, lease.epoch):
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             self._lease = lease
         async with self._context.store.reading() as connection:
             active = await storage.active_imports(connection)
@@ -51,6 +54,12 @@ class Imports:
         for item in due(active, self._tasks.keys(), self._context.settings.imports_at_once):
             task = asyncio.create_task(self._take(item.id, lease), name=f"import {item.id}")
             self._tasks[item.id] = task
+
+    def lose(self) -> None:
+        """Another instance may work at them from now on."""
+        self._lease = None
+        for task in self._tasks.values():
+            task.cancel()
 
     async def stop(self) -> None:
         """Stop working; whoever holds the lease next begins these imports again."""
@@ -92,7 +101,7 @@ class Imports:
         if begun is None:
             return
         item, dataset = begun
-        place = Workplace(self._context, item, dataset)
+        place = Workplace(self._context, item, dataset, lease.epoch)
         try:
             await self._work(place, item, outcomes)
         finally:

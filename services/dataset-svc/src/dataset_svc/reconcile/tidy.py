@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,7 +14,7 @@ from dataset_svc import storage
 from dataset_svc.context import Context
 from dataset_svc.domain.dataset import Dataset
 from dataset_svc.domain.imports import Import
-from dataset_svc.reconcile.workplace import prefix_of, scratch_of
+from dataset_svc.reconcile.workplace import prefix_of
 from dataset_svc.storage import DATASETS, GOING, GONE, KEPT, UPLOADS
 
 log = structlog.get_logger("tidy")
@@ -83,7 +81,6 @@ class Tidy:
             dataset = await DATASETS.get(connection, item.dataset_id)
             held = {content.manifest.address for content in await storage.contents_of(connection, dataset)}
         await self.context.files.delete(item.archive)
-        await asyncio.to_thread(shutil.rmtree, scratch_of(self.context, item), ignore_errors=True)
         if f"{prefix_of(item)}/index" not in held:
             await self._delete_all(f"{prefix_of(item)}/")
         async with self.context.store.work() as uow:

@@ -35,17 +35,29 @@ def prefix_of(item: Import) -> str:
     return f"datasets/{item.dataset_id}/{item.id}"
 
 
-def scratch_of(context: Context, item: Import) -> Path:
-    """The folder in which an import is worked at."""
-    return context.scratch / item.id
+def scratch_of(context: Context, item: Import, epoch: int) -> Path:
+    """The folder in which an import is worked at, by whoever holds that epoch of the lease and nobody else."""
+    return context.scratch / f"{item.id}.{epoch}"
+
+
+def left_behind(context: Context, epoch: int) -> list[Path]:
+    """The folders of earlier epochs: of whoever was killed, or has lost the lease and only not noticed yet."""
+    if not context.scratch.exists():
+        return []
+    return [path for path in context.scratch.iterdir() if _epoch(path) < epoch]
+
+
+def _epoch(folder: Path) -> int:
+    number = folder.suffix.removeprefix(".")
+    return int(number) if number.isdigit() else 0
 
 
 class Workplace:
     """One import's place. Everything in it can be thrown away and made again."""
 
-    def __init__(self, context: Context, item: Import, dataset: Dataset) -> None:
+    def __init__(self, context: Context, item: Import, dataset: Dataset, epoch: int) -> None:
         self._context, self._item, self._dataset = context, item, dataset
-        self._folder = scratch_of(context, item)
+        self._folder = scratch_of(context, item, epoch)
 
     async def prepare(self) -> ImportRequest:
         """What the child process is to do. Raises Problem (`archive_gone`), StorageFull (`storage_full`)."""
