@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import httpx2
-import uvicorn
 
 import algo_svc.service
 import dataset_svc.service
@@ -18,6 +15,10 @@ import gateway.service
 import notebook_svc.service
 import serving_svc.service
 import train_svc.service
+from common.hosting.door import Health
+from common.hosting.listening import Listening, listeners, settle, told_to_stop
+from common.hosting.platform import answers
+from common.hosting.watch import Watch
 from common.service import Platform, Service, run
 from embedded.lock import locked, say_running
 from embedded.platform import open_platform
@@ -65,37 +66,31 @@ async def running(settings: Settings) -> AsyncIterator[House]:
         yield House(platform, (*behind, front), front)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises OSError where the port is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError:
-        listener.close()
-        raise
-    listener.listen(2048)
-    return listener
+def health_of(house: House) -> Health:
+    """How all of them are together: looked at when somebody asks."""
+    databases = [Watch(f"database {s.name}", s.kit.store.database.ping) for s in house.services]
+    files, bus = house.platform.files, house.platform.bus
+    health = Health(
+        "Modelyard", house.services, [*databases, Watch("bus", bus.ping), Watch("files", partial(answers, files))]
+    )
+    health.waits_for = None
+    return health
 
 
 async def serve(settings: Settings, ready: Callable[[str, House], None]) -> None:
     """Run the platform until SIGTERM or SIGINT; `ready(address, house)` is called once it answers."""
-    listener = listen(settings.host, settings.port)
-    with contextlib.closing(listener):
-        host, port = listener.getsockname()[:2]
-        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    stop = told_to_stop()
+    with listeners(settings) as sockets:
         async with running(settings) as house:
-            config = uvicorn.Config(
-                house.gateway.app,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                timeout_graceful_shutdown=5,
-                proxy_headers=False,  # else anybody here could claim another address, and guess passwords for ever
-            )
-            gc.collect()
-            gc.freeze()  # what was built so far stays for good: looking through it again and again would stall requests
-            say_running(settings.home, address)
-            ready(address, house)
-            await uvicorn.Server(config).serve(sockets=[listener])
+            health = health_of(house)
+            listening = Listening(settings, health, sockets)
+            listening.open(house.gateway.app)
+            settle()
+            listening.start()
+            say_running(settings.home, listening.address)
+            ready(listening.address, house)
+            await stop.wait()
+            health.stopping = True
+            for service in house.services:
+                await service.drain()
+            await listening.stop()

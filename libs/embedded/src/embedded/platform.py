@@ -11,11 +11,11 @@ import httpx2
 from common.bus.memory import MemoryBus
 from common.db.database import Database
 from common.files.local import LocalFiles
+from common.hosting.workplaces import local_inventory
 from common.images import LocalEngines, choose_interpreter
-from common.inventory.local import LocalInventory, parse_simulated
 from common.kernel.clock import Clock, SystemClock
 from common.ports.images import Engines
-from common.ports.inventory import Device, Inventory
+from common.ports.inventory import Inventory
 from common.ports.runtime import Runtime
 from common.runtime.process import ProcessRuntime
 from common.service import Platform
@@ -61,7 +61,7 @@ async def open_platform(
         files=files,
         runtime=runtime,
         engines=engines or LocalEngines(settings.engines),
-        inventory=inventory or LocalInventory(simulated=_simulated(settings.simulated_gpus), clock=clock),
+        inventory=inventory or local_inventory(settings, clock),
         staging=staging,
         keyring=keyring,
         signer_of=signer_of,
@@ -80,7 +80,3 @@ async def open_platform(
 def database_url(home: Path, name: str) -> str:
     """Where a service's database is."""
     return f"sqlite+aiosqlite:///{home / 'db' / f'{name}.sqlite3'}"
-
-
-def _simulated(gpus: int) -> tuple[Device, ...]:
-    return parse_simulated(f"gpu:{gpus}") if gpus else ()

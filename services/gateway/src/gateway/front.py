@@ -5,6 +5,7 @@ No framework stands in the way: the data plane and the services' streams go stra
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from opentelemetry.trace import Span, SpanKind
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.kernel.errors import BadRequest, NotFound, Problem, Unavailable
+from common.telemetry import figures
 from common.telemetry.traces import context_from, span
 from common.web.problems import as_problem
 from gateway.dataplane.serve import PREFIX, DataPlane
@@ -66,12 +68,13 @@ class Front:
                 scope = {**scope, "headers": [*others, (b"traceparent", trace.parent)]}
                 await self._data_plane.http(scope, receive, send)
             else:
-                await self._api(scope, receive, _Answering(send, trace, current), trace)
+                await self._api(scope, receive, _Answering(scope, send, trace, current), trace)
 
     async def _api(self, scope: Scope, receive: Receive, send: _Answering, trace: Trace) -> None:
         try:
             app, headers = await self._who_serves(scope)
             headers.append((b"traceparent", trace.parent))
+            send.counts = app is not self._own  # which counts by itself
             await app({**scope, "headers": headers}, receive, send)
         except Exception as error:
             if send.whole:  # told already, and logged by whoever told it
@@ -106,16 +109,21 @@ class Front:
 class _Answering:
     """An answer on its way out: adds what all answers carry, and knows how far it got."""
 
-    def __init__(self, send: Send, trace: Trace, current: Span) -> None:
+    def __init__(self, scope: Scope, send: Send, trace: Trace, current: Span) -> None:
+        self._scope = scope
         self._send = send
         self._trace = trace
         self._span = current
         self.started = False
         self.whole = False
+        self.counts = False
+        self._began = time.perf_counter()
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
+            if self.counts:
+                self._count(message["status"])
             self._span.set_attribute("http.response.status_code", message["status"])
             extra = [(b"x-trace-id", self._trace.id), (b"x-content-type-options", b"nosniff")]
             kept = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"x-content-type-options"]
@@ -123,6 +131,11 @@ class _Answering:
         elif not message.get("more_body", False):
             self.whole = True
         await self._send(message)
+
+    def _count(self, status: int) -> None:
+        """Passed on to a service, which knows its routes: here it counts by collection."""
+        seconds = time.perf_counter() - self._began
+        figures.requested(GATEWAY, self._scope["method"], f"/{collection_of(self._scope['path'])}", status, seconds)
 
 
 def _trace_in(current: Span) -> Trace | None:

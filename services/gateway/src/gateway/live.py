@@ -57,6 +57,7 @@ class Live:
         self._buffer = buffer
         self._ping_seconds = ping_seconds
         self._streams: set[Stream] = set()
+        self._closed = False
 
     @property
     def listeners(self) -> int:
@@ -78,7 +79,8 @@ class Live:
                 stream.end("login")
 
     async def close(self) -> None:
-        """End all streams."""
+        """End all streams, and those that begin from now on."""
+        self._closed = True
         for stream in self._streams:
             stream.end("shutdown")
 
@@ -86,6 +88,8 @@ class Live:
         """Server-sent events until the client goes or is dropped; the last one is `end` with the reason."""
         stream = Stream(who, types, self._buffer)
         self._streams.add(stream)
+        if self._closed:
+            stream.end("shutdown")
         closing = asyncio.get_running_loop().call_later(LONGEST_STREAM_SECONDS, stream.end, "reconnect")
         try:
             yield b": listening\n\n"

@@ -57,6 +57,7 @@ def build(platform: Platform, settings: Settings | None, upstreams: Mapping[str,
         [routes, Loop("identity", watch.look, every=LOOK_SECONDS, leased=False)] if among_others else [],
         migrations=Path(__file__).parent / "migrations" / "versions",
         on_start=[partial(make_first_admin, context), partial(recall_routes, context), watch.begin, data_plane.open],
+        on_drain=[context.live.close],
         on_stop=[context.live.close, data_plane.close, *remotes],
     )
 

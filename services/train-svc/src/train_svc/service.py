@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from common.db.uow import UnitOfWork
@@ -13,6 +14,7 @@ from train_svc.api import ROUTERS
 from train_svc.attempts import Attempts
 from train_svc.context import Context
 from train_svc.domain.allocation import Allocation
+from train_svc.figures import scheduler
 from train_svc.ledger import Ledger
 from train_svc.metrics import Metrics, Writer
 from train_svc.reactions import reactions
@@ -53,6 +55,7 @@ def build(platform: Platform, settings: Settings | None = None) -> Service:
         migrations=MIGRATIONS,
         on_start=(metrics.start, look),
         on_stop=(workloads.close, writer.close, metrics.close),
+        figures=[partial(scheduler, context)],
     )
 
 

@@ -12,16 +12,18 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import structlog
-from sqlalchemy import TextClause, bindparam, insert, select, text, tuple_, update
+from sqlalchemy import TextClause, bindparam, insert, or_, select, text, tuple_, update
 
 from common.db.tables import Instant, inbox
 from common.db.uow import Store, UnitOfWork
 from common.kernel.errors import NotFound
 from common.kernel.events import CloudEvent, EventData
 from common.ports.bus import Subscription
+from common.telemetry import figures
 from common.telemetry.traces import heard_span
 
 MAX_ATTEMPTS = 5
@@ -29,6 +31,9 @@ FIRST_PAUSE_SECONDS = 0.2
 POLL_SECONDS = 1.0
 TAKEN_SECONDS = 10.0
 """When whoever took a row for its next try is dead, another takes it after this."""
+
+LONGEST_WAIT = timedelta(seconds=60)
+"""Nothing waits so long for its next try: what seems to was noted by a clock that is wrong, or has been set back."""
 
 log = structlog.get_logger("inbox")
 
@@ -152,6 +157,7 @@ class Inbox:
                 uow.actor = event.actor
                 with heard_span(f"{self._service} {name}", event):
                     await handler(uow, Heard(event.payload(), event))
+                uow.after_commit(partial(figures.handled, self._service, name, event.type))
 
     async def _first_time(self, uow: UnitOfWork, name: str, events: Iterable[CloudEvent]) -> set[str]:
         """Note the events as done; gives those that were not. A row waiting for its next try counts as not done."""
@@ -187,7 +193,8 @@ class Inbox:
     async def retry_due(self) -> int:
         """Try again what is due; gives how many were tried. Other instances leave alone what this one has taken."""
         now = self._store.clock.now()
-        due = select(inbox.c.handler, inbox.c.event_id).where(inbox.c.state == "retry", inbox.c.next_attempt_at <= now)
+        in_time = or_(inbox.c.next_attempt_at <= now, inbox.c.next_attempt_at > now + LONGEST_WAIT)
+        due = select(inbox.c.handler, inbox.c.event_id).where(inbox.c.state == "retry", in_time)
         due = due.order_by(inbox.c.next_attempt_at).limit(100).with_for_update(skip_locked=True)
         taken = (
             update(inbox)

@@ -19,6 +19,7 @@ from common.db.tables import outbox, sequences
 from common.kernel.clock import Clock
 from common.kernel.events import CloudEvent, EventData
 from common.kernel.ids import new_id
+from common.telemetry import figures
 
 T = TypeVar("T")
 
@@ -152,6 +153,8 @@ class Store:
             yield uow
             await uow.flush()
         uow.committed()
+        for event in uow.events:
+            figures.emitted(self.source, event.type)
         if uow.events:
             self.on_events()
 

@@ -61,6 +61,7 @@ class Health:
         sources = [(service.name, source) for service in self.services for source in service.figures]
         asked = (asyncio.wait_for(source(), FIGURES_SECONDS) for _, source in sources)
         found = await asyncio.gather(*asked, return_exceptions=True)
+        await self.missing()
         failed = dict.fromkeys((name for name, _ in sources), 0.0)
         told: list[Figure] = []
         for (name, _), outcome in zip(sources, found, strict=True):

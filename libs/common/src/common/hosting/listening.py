@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -15,6 +16,8 @@ from common.hosting.door import Door, Health
 from common.hosting.settings import MachineSettings
 
 BACKLOG = 2048
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -59,20 +62,26 @@ def server_of(app: ASGIApp, stop_seconds: float) -> uvicorn.Server:
     return _Server(config)
 
 
-class Listening:
-    """The listener of everybody and, where one is set, that of the operator, each with its door.
-
-    Raises OSError where a port is taken. `open` lets requests in to the services.
-    """
-
-    def __init__(self, settings: MachineSettings, health: Health) -> None:
-        self._door = Door(health)
-        self._stop_seconds = settings.stop_seconds
-        self._doors = [(listen(settings.host, settings.port), self._door)]
+@contextlib.contextmanager
+def listeners(settings: MachineSettings) -> Iterator[list[socket.socket]]:
+    """The sockets of everybody's listener and, where one is set, of the operator's. Raises OSError (port taken)."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(contextlib.closing(listen(settings.host, settings.port)))]
         if settings.operator_port is not None:
             operator = listen(settings.operator_host, settings.operator_port)
-            self._doors.append((operator, Door(health, operator=True)))
-        self.address = address_of(self._doors[0][0])
+            sockets.append(stack.enter_context(contextlib.closing(operator)))
+        yield sockets
+
+
+class Listening:
+    """Everybody's listener and perhaps the operator's, each with its door. `open` lets requests in to the services."""
+
+    def __init__(self, settings: MachineSettings, health: Health, sockets: Sequence[socket.socket]) -> None:
+        self._door = Door(health)
+        doors = [self._door, Door(health, operator=True)]
+        self._doors = list(zip(sockets, doors, strict=False))
+        self._stop_seconds = settings.stop_seconds
+        self.address = address_of(sockets[0])
         self._servers: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
 
     def start(self) -> None:
@@ -86,12 +95,24 @@ class Listening:
         self._door.behind = app
 
     async def stop(self) -> None:
-        """Accept nothing more, let requests in flight come to their end, and give the ports back."""
+        """Accept nothing more, and let requests in flight come to their end."""
         for server, _ in self._servers:
             server.should_exit = True
         await asyncio.gather(*(task for _, task in self._servers))
-        for listener, _ in self._doors:
-            listener.close()
+
+
+def told_to_stop() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT. The second signal ends the process at once."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def heard() -> None:
+        stop.set()
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, heard)
+    return stop
 
 
 def settle() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -19,7 +18,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingErr
 
 from common.hosting import describe
 from common.hosting.door import Health
-from common.hosting.listening import Listening, settle
+from common.hosting.listening import Listening, listeners, settle, told_to_stop
 from common.hosting.platform import Outside, open_outside, watches
 from common.hosting.settings import Needs, Settings
 from common.hosting.watch import told
@@ -83,13 +82,13 @@ def _configured(alone: Alone) -> Settings | None:
 
 
 async def _host(alone: Alone, settings: Settings) -> int:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = told_to_stop()
     try:
-        outside = open_outside(settings, alone.name)
-        service = alone.build(outside.platform, settings)
-        await _live(alone, settings, outside, service, stop)
+        with listeners(settings) as sockets:
+            outside = open_outside(settings, alone.name)
+            service = alone.build(outside.platform, settings)
+            health = Health(alone.name, [service], watches(alone.needs, outside))
+            await _Life(alone, settings, outside, service, health, Listening(settings, health, sockets)).until(stop)
     except (Problem, OSError) as error:
         print(f"{alone.name} can't start: {_words(error)}", file=sys.stderr)  # noqa: T201 - for people
         return BAD_CONFIGURATION
@@ -105,55 +104,65 @@ def _words(error: Problem | OSError) -> str:
     return f"{error.strerror or error} ({error.filename or 'address'})"
 
 
-async def _live(alone: Alone, settings: Settings, outside: Outside, service: Service, stop: asyncio.Event) -> None:
-    """Listen, begin, work until `stop`, and end in the order in which nothing is lost."""
-    health = Health(alone.name, [service], watches(alone.needs, outside))
-    listening = Listening(settings, health)
-    background = [asyncio.create_task(watch.run(), name=f"watch {watch.name}") for watch in health.watches]
-    house = AsyncExitStack()
-    beginning = asyncio.create_task(_begin(alone, outside, service, health, house), name="begin")
-    stopped = asyncio.create_task(stop.wait())
-    try:
-        listening.start()
-        log.info("listening", service=alone.name, address=listening.address, instance=settings.instance)
-        await asyncio.wait({beginning, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if not stopped.done():
-            beginning.result()
-            settle()
-            listening.open(service.app)
-        await stopped
-    finally:
-        health.stopping = True
-        await _cancelled(beginning, stopped)
-        await service.drain()
-        await asyncio.sleep(settings.drain_seconds)
-        await listening.stop()
+@dataclass
+class _Life:
+    """One run of a service."""
+
+    alone: Alone
+    settings: Settings
+    outside: Outside
+    service: Service
+    health: Health
+    listening: Listening
+
+    async def until(self, stop: asyncio.Event) -> None:
+        """Listen, begin, work until `stop`, and end in the order in which nothing is lost."""
+        watching = [asyncio.create_task(watch.run(), name=f"watch {watch.name}") for watch in self.health.watches]
+        house = AsyncExitStack()
+        beginning = asyncio.create_task(self._begin(house), name="begin")
+        stopped = asyncio.create_task(stop.wait())
+        self.listening.start()
+        log.info("listening", service=self.alone.name, address=self.listening.address)
+        try:
+            await asyncio.wait({beginning, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not stopped.done():
+                beginning.result()
+                settle()
+                self.listening.open(self.service.app)
+            await stopped
+        finally:
+            await self._end(house, beginning, stopped)
+            await _cancelled(*watching)
+            await self.outside.close()
+            log.info("stopped", service=self.alone.name)
+
+    async def _end(self, house: AsyncExitStack, *tasks: asyncio.Task[Any]) -> None:
+        self.health.stopping = True
+        await _cancelled(*tasks)
+        await asyncio.sleep(self.settings.drain_seconds)
+        await self.service.drain()
+        await self.listening.stop()
         await house.aclose()
-        await _cancelled(*background)
-        await outside.close()
-        log.info("stopped", service=alone.name)
 
+    async def _begin(self, house: AsyncExitStack) -> None:
+        """Do what comes before work, each step as soon as what it needs is there."""
+        for what, step in self.outside.steps(self.alone.needs):
+            await self._patiently(what, step)
+        await house.enter_async_context(run(self.outside.platform, [self.service], self._patiently))
+        self.health.waits_for = None
+        log.info("working", service=self.alone.name, instance=self.outside.platform.instance)
 
-async def _begin(alone: Alone, outside: Outside, service: Service, health: Health, house: AsyncExitStack) -> None:
-    """Do what comes before work, each step as soon as what it needs is there."""
-
-    async def patiently(what: str, do: Callable[[], Awaitable[None]]) -> None:
+    async def _patiently(self, what: str, do: Callable[[], Awaitable[None]]) -> None:
         while True:
-            health.waits_for = f"{what} is under way"
+            self.health.waits_for = f"{what} is under way"
             try:
                 return await do()
             except (Problem, OSError, DBAPIError) as error:
                 if not may_pass(error):
                     raise
-                health.waits_for = f"{what} must wait: {told(error)}"
-            log.warning("waiting to begin", service=alone.name, reason=health.waits_for)
+                self.health.waits_for = f"{what} must wait: {told(error)}"
+            log.warning("waiting to begin", service=self.alone.name, reason=self.health.waits_for)
             await asyncio.sleep(AGAIN_SECONDS)
-
-    for what, step in outside.steps(alone.needs):
-        await patiently(what, step)
-    await house.enter_async_context(run(outside.platform, [service], patiently))
-    health.waits_for = None
-    log.info("working", service=alone.name, instance=outside.platform.instance)
 
 
 def may_pass(error: Exception) -> bool:

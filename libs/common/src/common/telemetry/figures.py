@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -31,20 +32,25 @@ _handled = Counter(
     "modelyard_events_handled", "Events that had their effect", ("service", "handler", "type"), registry=_registry
 )
 
+# finding the child of some labels costs more than counting
+_request = cache(_requests.labels)
+_emit = cache(_emitted.labels)
+_handle = cache(_handled.labels)
+
 
 def requested(service: str, method: str, route: str, status: int, seconds: float) -> None:
     """Count a request, by the template of its route."""
-    _requests.labels(service, method, route, str(status)).observe(seconds)
+    _request(service, method, route, str(status)).observe(seconds)
 
 
 def emitted(service: str, event_type: str) -> None:
     """Count an event that was committed."""
-    _emitted.labels(service, event_type).inc()
+    _emit(service, event_type).inc()
 
 
 def handled(service: str, handler: str, event_type: str) -> None:
     """Count an event that had its effect, which was committed."""
-    _handled.labels(service, handler, event_type).inc()
+    _handle(service, handler, event_type).inc()
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,13 @@ from fastapi import APIRouter, FastAPI
 from opentelemetry.trace import SpanKind
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from common.telemetry import figures
 from common.telemetry.traces import context_from, span
 from common.web import problems
 from common.web.identity import KeyRing
+
+NO_ROUTE = "none"
+"""Whatever was asked for that there is not: an asker may not make up labels of figures."""
 
 log = structlog.get_logger("http")
 
@@ -36,6 +40,8 @@ class Tracing:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                route = getattr(scope.get("route"), "path", NO_ROUTE)
+                figures.requested(self._service, scope["method"], route, status, time.perf_counter() - started)
             await send(message)
 
         name = f"{self._service} {scope['method']}"

@@ -104,20 +104,20 @@ async def _follow(context: Context, job: Job, attempt: str, after: int) -> Async
     clock, settings = context.kit.store.clock, context.settings
     spoke = clock.monotonic()
     seen: dict[str, Place] = {}
-    while True:
+    while not context.kit.closing.is_set():
         over = await _over(context, attempt)
         steps = _by_step(await context.metrics.news(attempt, seen, after))
         for step, values in steps.items():
             yield event("metrics", {"step": step, **values}, step)
             spoke = clock.monotonic()
         if over:
-            break
+            yield event("end", {"state": await state_of(context, job.id)})
+            return
         if not steps:
             if clock.monotonic() - spoke >= settings.stream_heartbeat_seconds:
                 yield ALIVE
                 spoke = clock.monotonic()
             await clock.sleep(settings.stream_poll_seconds)
-    yield event("end", {"state": await state_of(context, job.id)})
 
 
 async def _over(context: Context, attempt: str) -> bool:

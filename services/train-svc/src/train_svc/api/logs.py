@@ -48,7 +48,10 @@ async def read_log(
 async def follow_log(
     request: Request, context: Ctx, who: Caller, job_id: str, attempt: Attempt = None, offset: Offset = 0
 ) -> StreamingResponse:
-    """The log as it grows: events `log` (id: the offset after it) and, once it is complete, `end`."""
+    """The log as it grows: events `log` (id: the offset after it) and, once it is complete, `end`.
+
+    A stream that ends without `end` is to be taken up again after the last id.
+    """
     job = await usecases.seen(context, who, job_id)
     log = Log(context.kit, job.attempt_id(attempt))
     return streamed(_follow(context, log, job_id, resumed_at(request, offset)))
@@ -57,7 +60,7 @@ async def follow_log(
 async def _follow(context: Context, log: Log, job_id: str, offset: int) -> AsyncIterator[bytes]:
     clock, settings = context.kit.store.clock, context.settings
     spoke = clock.monotonic()
-    while True:
+    while not context.kit.closing.is_set():
         block, complete = await log.read(offset, STREAM_BYTES)
         whole = len(block) if complete else whole_characters(block)
         if whole:
@@ -65,13 +68,13 @@ async def _follow(context: Context, log: Log, job_id: str, offset: int) -> Async
             yield event("log", {"text": block[:whole].decode(errors="replace")}, offset)
             spoke = clock.monotonic()
         if complete:
-            break
+            yield event("end", {"state": await state_of(context, job_id)}, offset)
+            return
         if whole == 0:
             if clock.monotonic() - spoke >= settings.stream_heartbeat_seconds:
                 yield ALIVE
                 spoke = clock.monotonic()
             await clock.sleep(settings.stream_poll_seconds)
-    yield event("end", {"state": await state_of(context, job_id)}, offset)
 
 
 async def state_of(context: Context, job_id: str) -> str:
