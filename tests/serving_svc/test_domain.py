@@ -83,6 +83,14 @@ def test_ready_ones_are_kept_before_others_and_old_ones_before_new(wanted: int, 
         assert all(k.created_at <= g.created_at for k in kept for g in gone)
 
 
+def test_what_a_clock_noted_that_was_set_back_is_not_waited_for() -> None:
+    later = AT + timedelta(hours=1)
+    drained = Replica("rep-1", NOW, ready=False, draining_at=later, sick="", leaving=False, address="http://1")
+    assert decide(1, [drained], AT, deaths=1, retry_at=later).stop == ("rep-1",)
+    assert decide(1, [drained], AT, deaths=1, retry_at=later).create == 1
+    assert decide(1, [drained], AT, deaths=1, retry_at=AT + timedelta(seconds=299)).create == 0
+
+
 def test_drained_replicas_are_stopped_only_when_others_were_told() -> None:
     draining = Replica("rep-1", NOW, ready=True, draining_at=NOW)
     assert decide(0, [draining], AT, told=False).nothing

@@ -27,6 +27,9 @@ from common.threads import to_the_end
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
+_OTHER_PROCESS_SECONDS = 0.02
+"""How often it is asked whether another process has completed an upload."""
+
 _CHUNK = 1 << 20
 """Bytes read or written at one step: enough that handing over to a thread costs little."""
 
@@ -211,7 +214,12 @@ class LocalFiles:
         """Make the object from its parts. Raises Conflict (`upload_incomplete`), Invalid (`checksum_mismatch`; the
         parts stay). Needs room for the object once more until it is done, except where there is one part."""
         async with self._completing.setdefault(upload, asyncio.Lock()):
-            return await self._complete(upload, sha256)
+            while (held := await self._run(self._uploads.lock, upload)) is None:
+                await asyncio.sleep(_OTHER_PROCESS_SECONDS)
+            try:
+                return await self._complete(upload, sha256)
+            finally:
+                os.close(held)
 
     async def _complete(self, upload: str, sha256: str | None) -> FileInfo:
         key = await self._run(self._uploads.key, upload)

@@ -5,6 +5,7 @@ A part's name holds its number, a generation and its SHA-256, so that one rename
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -60,6 +61,21 @@ class Uploads:
     def key(self, upload: str) -> str:
         """For which key it is. Raises NotFound (`upload_not_found`)."""
         return str(self._read(upload, "meta.json")["key"])
+
+    def lock(self, upload: str) -> int | None:
+        """Have it alone among processes until what this gives is closed; None where another has it. Raises NotFound
+        (`upload_not_found`)."""
+        self.key(upload)
+        try:
+            held = os.open(self._folder / upload / "meta.json", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise _unknown(upload) from None
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(held)
+            return None
+        return held
 
     def outcome(self, upload: str) -> dict[str, str | None] | None:
         """What `finish` noted, or None while the upload goes on."""

@@ -59,24 +59,29 @@ def decide(
     drain_seconds: float = 0.5,
     told: bool = True,
     patience_seconds: float = 30.0,
+    longest_pause: float = 300.0,
 ) -> Decision:
     """What brings `replicas` to the number wanted.
 
     Of too many those leave first that are not ready, then the newest. One that is routed to is drained first: it is
     stopped `drain_seconds` after its address was taken away, and not before the others were `told` (unless that takes
     longer than `patience_seconds`). While replicas die and none is ready, one is tried at a time, and none before
-    `retry_at`.
+    `retry_at`. What lies further ahead than one ever waits (`patience_seconds`, `longest_pause`) was noted by a clock
+    that has been set back since, and is waited for no longer.
     """
     active = [replica for replica in replicas if replica.active]
     surplus = _surplus(active, wanted)
     drain = tuple(replica.id for replica in surplus if replica.ready)
     stop = [replica.id for replica in surplus if not replica.ready]
     drained = now - timedelta(seconds=drain_seconds if told else max(drain_seconds, patience_seconds))
+    never = now + timedelta(seconds=max(drain_seconds, patience_seconds))
     for replica in replicas:
         if replica.leaving:
             continue
-        if replica.sick or (replica.draining_at is not None and replica.draining_at <= drained):
+        if replica.sick or (replica.draining_at is not None and not drained < replica.draining_at <= never):
             stop.append(replica.id)
+    if retry_at is not None and retry_at > now + timedelta(seconds=longest_pause + patience_seconds):
+        retry_at = None
     return Decision(_missing(wanted, active, now, deaths, retry_at), drain, tuple(stop))
 
 

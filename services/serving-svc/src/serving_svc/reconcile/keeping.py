@@ -77,6 +77,7 @@ class Keeper:
             retry_at=service.retry_at,
             drain_seconds=self._context.settings.drain_seconds,
             told=await all_told(connection, service.id),
+            longest_pause=self._context.settings.retry_longest,
         )
 
     async def _keep(self, service_id: str, lease: Lease | None) -> None:
