@@ -87,6 +87,19 @@ async def test_a_closed_bus_marks_nothing_as_sent(store):
     assert await Relay(store, MemoryBus()).waiting() == 1
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_a_clock_that_is_set_holds_no_retry_up(store, effects, clock, hours):
+    """Another instance's, or this one's: an hour ahead when it was noted, or put right since."""
+    effects.failures = 1
+    ear = Inbox(store, "test-svc", {DatasetOffline: [effects.on_offline]})
+    (event,) = await emitted(store, "ds-1")
+    clock.advance(hours * 3600)
+    await ear.receive("on_offline", [event])
+    clock.advance(-hours * 3600 + 1)
+    assert await ear.retry_due() == 1
+    assert await effects_in(store) == ["ds-1"]
+
+
 async def test_a_failing_handler_leaves_no_half_effect_and_is_tried_again(store, effects, clock):
     effects.failures = 1
     ear = Inbox(store, "test-svc", {DatasetOffline: [effects.on_offline]})
