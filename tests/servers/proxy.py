@@ -7,6 +7,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+END_SECONDS = 2.0
+
 
 class Proxy:
     """Passes a loopback port on to another; `async with` opens and closes it."""
@@ -28,10 +30,13 @@ class Proxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.close()
+        self.heal()
+        self.cut()
+        if self._tasks:  # with nobody at either end they come to their end by themselves
+            await asyncio.wait(tuple(self._tasks), timeout=END_SECONDS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.cut()
 
     def black_hole(self) -> None:
         """From now on nothing passes, and nobody is told."""

@@ -186,9 +186,24 @@ class Cluster(Gate):
         return "\n".join(f"--- {one.service} {one.number}\n{one.log_end(lines)}" for one in self.everyone)
 
 
+@dataclass(frozen=True)
+class Ports:
+    """Ports of proxies in between, where there are some."""
+
+    database: int | None = None
+    bus: int | None = None
+    files: int | None = None
+
+
 @contextmanager
 def cluster(
-    rabbitmq: RabbitMQ, postgres: Postgres, s3: S3Server, *services: str, **environment: str
+    rabbitmq: RabbitMQ,
+    postgres: Postgres,
+    s3: S3Server,
+    *services: str,
+    through: Ports = Ports(),
+    start: bool = True,
+    **environment: str,
 ) -> Iterator[Cluster]:
     """A running cluster of these services, or all six, with databases, virtual host and objects of its own."""
     name = f"cluster_{os.getpid()}_{next(_numbers)}"
@@ -206,9 +221,9 @@ def cluster(
     ours = {
         "YARD_HOME": str(home),
         "YARD_ENGINE_CACHE": str(engine_cache()),
-        "YARD_DATABASE_URL": postgres.url(f"{name}_{{service}}"),
-        "YARD_BUS_URL": rabbitmq.url(vhost),
-        "YARD_FILES_URL": f"s3://{BUCKET}/{name}?endpoint=http://127.0.0.1:{s3.port}{quirks}",
+        "YARD_DATABASE_URL": postgres.url(f"{name}_{{service}}", through.database),
+        "YARD_BUS_URL": rabbitmq.url(vhost, through.bus),
+        "YARD_FILES_URL": f"s3://{BUCKET}/{name}?endpoint=http://127.0.0.1:{through.files or s3.port}{quirks}",
         "YARD_S3_KEY": s3.key,
         "YARD_S3_SECRET": s3.secret,
         "YARD_SERVICES": f"{{{addresses}}}",
@@ -216,7 +231,8 @@ def cluster(
     }
     whole.environment.update(ours | environment)
     try:
-        whole.start()
+        if start:
+            whole.start()
         yield whole
     except BaseException:
         print(f"The ends of the logs:\n{whole.log_end(30)}")

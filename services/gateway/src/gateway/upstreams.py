@@ -19,7 +19,9 @@ from starlette.types import Message, Receive, Scope, Send
 from yarl import URL
 
 from common.kernel.errors import Unavailable
+from gateway.domain.errors import ReplicaTimeout
 from gateway.domain.paths import in_ascii
+from gateway.proxy.alive import Alive
 from gateway.proxy.guard import Guard
 from gateway.proxy.headers import Headers, passed_on
 from gateway.proxy.http import CutOff, NotConnected, Outgoing, exchange, open_session
@@ -43,11 +45,15 @@ class Remote:
         self._connect_seconds = connect_seconds
         self._answer_seconds = answer_seconds
         self._session: aiohttp.ClientSession | None = None
+        self._alive = Alive(f"{self._base}/healthz")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on. Raises Unavailable (`service_unavailable`) where nobody answers there."""
         if self._session is None:
             self._session = open_session(self._connect_seconds)
+            self._alive.by(self._session)
+        if self._alive.silent:
+            raise self._unavailable()
         first = await receive()
         if first["type"] != "http.request":
             return
@@ -55,15 +61,24 @@ class Remote:
         url = URL(self._base + target_of(scope), encoded=True)
         body, more = first.get("body", b""), first.get("more_body", False)
         out = Outgoing(scope["method"], url, headers, body, more, to="service")
+        guard = Guard(receive, self._answer_seconds)
         try:
-            await exchange(self._session, out, Guard(receive, self._answer_seconds), send)
+            with self._alive.waits(guard):
+                await exchange(self._session, out, guard, send)
         except NotConnected as error:
-            raise Unavailable("service_unavailable", f"{url.host} does not answer at present. Try again.") from error
+            raise self._unavailable() from error
+        except ReplicaTimeout as error:
+            raise (self._unavailable() if self._alive.silent else error) from None
         except CutOff:
             return
 
+    def _unavailable(self) -> Unavailable:
+        place = URL(self._base).authority
+        return Unavailable("service_unavailable", f"The service at {place} does not answer at present. Try again soon.")
+
     async def close(self) -> None:
         """Give the connections back."""
+        await self._alive.close()
         if self._session is not None:
             await self._session.close()
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, repeat
+from typing import Protocol, runtime_checkable
 
 import httpx2
 
@@ -16,7 +18,7 @@ from common.bus.rabbitmq import RabbitBus
 from common.db.database import Database
 from common.hosting.files import open_files
 from common.hosting.settings import Needs, Settings
-from common.hosting.watch import Watch
+from common.hosting.watch import Watch, nobody
 from common.hosting.workplaces import Workplace, open_workplace
 from common.kernel.clock import SystemClock
 from common.kernel.errors import NotFound
@@ -25,8 +27,6 @@ from common.service import Platform
 from common.web.calls import Calls
 from common.web.identity import KeyRing, Signer, open_signer
 
-CONNECT_SECONDS = 2.0
-CALL_SECONDS = 10.0
 
 Step = Callable[[], Awaitable[None]]
 
@@ -43,8 +43,7 @@ class Clients(Mapping[str, httpx2.AsyncClient]):
             address = self._settings.address_of(service)
             if address is None:
                 raise KeyError(service)
-            limits = httpx2.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS)
-            self._made[service] = httpx2.AsyncClient(base_url=address, timeout=limits, trust_env=False)
+            self._made[service] = httpx2.AsyncClient(base_url=address, trust_env=False)
         return self._made[service]
 
     def __iter__(self) -> Iterator[str]:
@@ -65,6 +64,8 @@ class Outside:
 
     platform: Platform
     files: Files
+    probe: Files
+    """The same store, asked beside it: whether it answers."""
     workplace: Workplace
     clients: Clients
     databases: dict[str, Database] = field(default_factory=dict)
@@ -81,6 +82,7 @@ class Outside:
         await self.workplace.runtime.close()
         await self.workplace.staging.close()
         await self.files.close()
+        await self.probe.close()
         await self.clients.close()
         for database in self.databases.values():
             await database.close()
@@ -94,10 +96,20 @@ def watches(needs: Needs, outside: Outside) -> list[Watch]:
     ]
     found.append(Watch("bus", outside.platform.bus.ping))
     if Needs.FILES in needs:
-        found.append(Watch("files", lambda: answers(outside.files)))
+        silent = outside.files if isinstance(outside.files, Wedged) else None
+        found.append(Watch("files", partial(answers, outside.probe), silent.wedge if silent else nobody))
     if Needs.WORKLOADS in needs and outside.workplace.look is not None:
         found.append(Watch("runtime", outside.workplace.look))
     return found
+
+
+@runtime_checkable
+class Wedged(Protocol):
+    """What can be told that its server is silent."""
+
+    def wedge(self, reason: str | None) -> None:
+        """It is silent, or (None) no more."""
+        ...
 
 
 async def answers(files: Files) -> None:
@@ -140,4 +152,4 @@ def open_outside(settings: Settings, service: str) -> Outside:
         calls_of=lambda name: Calls(signer_of(name), clients),
         database_of=database_of,
     )
-    return Outside(platform, files, workplace, clients, databases)
+    return Outside(platform, files, open_files(settings), workplace, clients, databases)

@@ -24,15 +24,15 @@ SILENT_LOOKS = 2
 log = structlog.get_logger("health")
 
 
-def _nothing(_reason: str | None) -> None:
-    return None
+def nobody(_reason: str | None) -> None:
+    """There is nobody to be told."""
 
 
 class Watch:
     """One dependency. `look` raises where it is not well; `tell(reason)` hears that it is wedged, or (None) no more."""
 
     def __init__(
-        self, name: str, look: Callable[[], Awaitable[None]], tell: Callable[[str | None], None] = _nothing
+        self, name: str, look: Callable[[], Awaitable[None]], tell: Callable[[str | None], None] = nobody
     ) -> None:
         self.name = name
         self.trouble: str | None = "it was not looked at yet"
@@ -51,7 +51,7 @@ class Watch:
         """What is wrong with it now, None where it is well; within `LOOK_SECONDS`. Two who ask share one look."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._ask(), name=f"look at {self.name}")
-        await asyncio.wait({self._looking}, timeout=LOOK_SECONDS)
+        await asyncio.shield(self._looking)  # which ends by itself, within that time
         return self.trouble
 
     async def _ask(self) -> None:

@@ -11,7 +11,7 @@ from opentelemetry.propagate import inject
 from common.kernel.errors import BadUpstream, Problem, Unavailable
 from common.web.identity import Signer, TokenTime
 
-TIMEOUT_SECONDS = 10.0
+LIMITS = httpx2.Timeout(5.0, connect=2.0)
 
 
 class Relayed(Problem):
@@ -59,7 +59,7 @@ class Calls:
         headers = {"Authorization": f"Bearer {self._signer.for_itself()}"}
         inject(headers)
         try:
-            answer = await client.request(method, path, headers=headers, timeout=TIMEOUT_SECONDS, **kwargs)
+            answer = await client.request(method, path, headers=headers, timeout=LIMITS, **kwargs)
         except httpx2.TransportError as error:
             raise Unavailable("service_unavailable", f"{service} does not answer at present: {error!r}.") from error
         return _content(service, answer)

@@ -82,6 +82,12 @@ class Guard:
             self.late = True
             self._interrupt()
 
+    def give_up(self) -> None:
+        """It is known that no answer comes."""
+        if not self.answered:
+            self.late = True
+            self._interrupt()
+
     def _interrupt(self) -> None:
         if self._task is not None:
             self._task.cancel()

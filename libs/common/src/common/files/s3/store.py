@@ -52,6 +52,10 @@ class S3Files:
         self._parts = PartStore(self._wire, f"{settings.prefix}uploads/", self, part_copy=settings.part_copy)
         self._creating: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
+    def wedge(self, reason: str | None) -> None:
+        """The server is known to be silent, or (None) no more. Nothing begins to wait for it meanwhile."""
+        self._wire.wedge(reason)
+
     async def prepare(self) -> None:
         """Make the bucket where there is none; for the operator's tools. Raises Unavailable."""
         await self._wire.create_bucket()

@@ -18,7 +18,7 @@ from typing import Any, cast
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
 
-from common.files.s3.errors import BeyondEnd, told
+from common.files.s3.errors import BeyondEnd, told, unreachable
 from common.files.s3.settings import S3Settings
 
 SLOWEST = 256 << 10
@@ -29,6 +29,9 @@ PAGE = 1000
 
 CONNECTIONS = 32
 ATTEMPTS = 3
+
+LAST_SECONDS = 3.0
+"""What a request still has when the server has fallen silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,17 @@ class Wire:
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._clients: dict[str, Any] = {}
+        self._silent: str | None = None
+        self._under_way: dict[asyncio.Timeout, float | None] = {}
+
+    def wedge(self, reason: str | None) -> None:
+        """The server is known to be silent, or (None) no more: requests are refused, and those under way end soon."""
+        self._silent = reason
+        last = asyncio.get_running_loop().time() + LAST_SECONDS
+        for limit, end in self._under_way.items():
+            if limit.expired():
+                continue
+            limit.reschedule(end if reason is None or end is None else min(end, limit.when() or last, last))
 
     async def put(
         self, key: str, body: bytes, sha256: str, metadata: Mapping[str, str], *, if_absent: bool = False
@@ -169,11 +183,22 @@ class Wire:
 
     async def _ask(self, method: str, key: str, size: int = 0, **more: Any) -> dict[str, Any]:
         """One request, in no more time than moving `size` bytes may take."""
+        if self._silent is not None:
+            raise unreachable(self._settings.endpoint, self._silent)
         client = await self._client(self._settings.endpoint)
         params = {"Bucket": self._settings.bucket, **({"Key": key} if key else {}), **more}
         with told(self._settings.endpoint, key):
-            async with asyncio.timeout(ATTEMPTS * self._settings.timeout + size / SLOWEST):
+            async with self._limited(ATTEMPTS * self._settings.timeout + size / SLOWEST):
                 return cast(dict[str, Any], await cast(Awaitable[Any], getattr(client, method)(**params)))
+
+    @asynccontextmanager
+    async def _limited(self, seconds: float) -> AsyncIterator[None]:
+        async with asyncio.timeout(seconds) as limit:
+            self._under_way[limit] = limit.when()
+            try:
+                yield
+            finally:
+                del self._under_way[limit]
 
     async def _client(self, endpoint: str) -> Any:
         async with self._opening:
