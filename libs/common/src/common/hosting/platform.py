@@ -27,7 +27,6 @@ from common.service import Platform
 from common.web.calls import Calls
 from common.web.identity import KeyRing, Signer, open_signer
 
-
 Step = Callable[[], Awaitable[None]]
 
 
