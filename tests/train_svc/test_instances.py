@@ -217,6 +217,26 @@ async def test_one_key_at_both_at_once_makes_one_job(two: Two) -> None:
         assert len({answer.json()["id"] for answer in answers}) == 1
 
 
+async def test_both_tell_how_preparing_stands_and_either_can_stop_it(two: Two) -> None:
+    """Its dataset's owner is away, so it is being prepared for long; only one of them does it."""
+    things = await two.things()
+    two.owners.datasets.down = True
+    made = await two.client(0).post("/jobs", json={"name": "slow", **things})
+    job_id = made.json()["id"]
+    for which in range(2):
+
+        async def told(which: int = which) -> bool:
+            job = await two.job(job_id, which)
+            return job["state"] == "preparing" and "away" in job["note"]
+
+        await eventually(told)
+    stopped = await two.client(1 - await two.holder("workloads")).post(f"/jobs/{job_id}/stop")
+    assert stopped.status_code == 202
+    two.owners.datasets.down = False
+    await eventually(partial(two.is_in, job_id, "stopped"))
+    assert two.runtime.started == []
+
+
 @pytest.mark.parametrize("hours", [-1, 1])
 async def test_an_instance_whose_clock_is_wrong_is_refused_by_nobody(
     two: Two, hours: int, monkeypatch: pytest.MonkeyPatch

@@ -147,7 +147,7 @@ async def list_replicas(service: str, who: Caller, context: Ctx) -> ReplicasOut:
     await _changed_by(context, who, service)
     async with context.kit.store.reading() as connection:
         found = await kept(connection, service)
-    progress = context.workloads.progress
+    progress = await context.workloads.progress_of([item.replica.id for item in found])
     return ReplicasOut(items=[ReplicaOut.of(item, progress.get(item.replica.id)) for item in reversed(found)])
 
 
@@ -208,5 +208,6 @@ async def _told(context: Context, service: InferenceService) -> ServiceOut:
     async with context.kit.store.reading() as connection:
         found = await kept(connection, service.id)
     pending = [item for item in found if item.workload.phase != Phase.ENDED and not item.replica.routed]
-    notes = [note_of(item, context.workloads.progress.get(item.replica.id)) for item in pending]
+    progress = await context.workloads.progress_of([item.replica.id for item in pending])
+    notes = [note_of(item, progress.get(item.replica.id)) for item in pending]
     return ServiceOut.of(service, f"Replica {pending[0].replica.id}: {notes[0]}" if pending else "")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from common.workloads.progress import Stand
 from train_svc.context import Context
 from train_svc.domain.job import Job, JobState
 from train_svc.ledger import waiting_in_order
 from train_svc.schemas.jobs import JobOut
+
+_PREPARING = (JobState.PREPARING, JobState.STOPPING)
 
 
 async def shown(context: Context, jobs: Sequence[Job]) -> list[JobOut]:
@@ -15,19 +18,20 @@ async def shown(context: Context, jobs: Sequence[Job]) -> list[JobOut]:
     present = [job.attempts[-1] for job in jobs if job.attempts]
     metrics = await context.metrics.latest(present) if present else {}
     positions = await _positions(context, jobs)
+    progress = await context.workloads.progress_of([job.attempts[-1] for job in jobs if job.state in _PREPARING])
     return [
-        JobOut.of(job, metrics.get(attempt, {}), *_standing(context, job, positions.get(attempt)))
+        JobOut.of(job, metrics.get(attempt, {}), *_standing(job, positions.get(attempt), progress))
         for job in jobs
         for attempt in [job.attempts[-1] if job.attempts else ""]
     ]
 
 
-def _standing(context: Context, job: Job, position: int | None) -> tuple[float | None, str]:
+def _standing(job: Job, position: int | None, progress: Mapping[str, Stand]) -> tuple[float | None, str]:
     """How far being prepared is, and what it waits for."""
     if job.state == JobState.QUEUED and position is not None:
         return None, f"It waits for capacity, at position {position} of the queue."
-    if job.state in (JobState.PREPARING, JobState.STOPPING):
-        return context.workloads.progress.get(job.attempts[-1], (0.0, ""))
+    if job.state in _PREPARING:
+        return progress.get(job.attempts[-1], (0.0, ""))
     return None, ""
 
 

@@ -7,7 +7,7 @@ again. What was asked (`request`, `ask_stop`, `granted`) is recorded by reaction
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -33,6 +33,7 @@ from common.kernel.errors import Conflict, Unavailable
 from common.service import Kit, Loop
 from common.workloads import storage
 from common.workloads.plan import Plan
+from common.workloads.progress import Progress, Stand
 from common.workloads.steps import Steps
 from common.workloads.workload import Outcome, Phase, StopRequest, Workload
 
@@ -72,10 +73,12 @@ class Workloads:
     def __init__(self, kit: Kit, hooks: Hooks) -> None:
         self._kit = kit
         self._hooks = hooks
-        self._steps = Steps(kit, hooks.collect, self._may_launch)
+        self._progress = Progress(kit.store)
+        self._steps = Steps(kit, hooks.collect, self._may_launch, self._progress.here)
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._pauses: dict[str, tuple[float, float]] = {}
+        self._interrupted: set[str] = set()
         self._lease: Lease | None = None
         self.loop = Loop("workloads", self._round, every=TICK_SECONDS, lost=self._lost)
         kit.platform.runtime.on_change(self.wake)
@@ -195,6 +198,7 @@ class Workloads:
         """Another instance steps from now on: what is under way here ends."""
         if self._lease is not None:
             self._lease = None
+            self._progress.forget()
             for task in self.under_way():
                 task.cancel()
 
@@ -213,12 +217,17 @@ class Workloads:
         self._lease = lease
         async with self._kit.store.reading() as connection:
             ids = await storage.unfinished(connection)
+            stopped = await storage.to_be_stopped(connection, self._busy.keys())
+        for workload_id in stopped - self._interrupted:
+            self._interrupt(workload_id)  # it was asked of another instance
+        self._interrupted = stopped
         now = self._kit.store.clock.monotonic()
         for workload_id in ids:
             due, _ = self._pauses.get(workload_id, (0.0, 0.0))
             if due <= now and workload_id not in self._busy:
                 self.wake(workload_id)
         self._pauses = {known: pause for known, pause in self._pauses.items() if known in ids}
+        await self._progress.tell()
 
     async def _advance(self, workload_id: str) -> None:
         try:
@@ -267,9 +276,13 @@ class Workloads:
         return report
 
     @property
-    def progress(self) -> dict[str, tuple[float, str]]:
-        """How preparing stands, by workload: part done (0–1) and what it does now."""
-        return self._steps.progress
+    def progress(self) -> dict[str, Stand]:
+        """How preparing stands, by workload, as far as it is this instance that prepares."""
+        return self._progress.here
+
+    async def progress_of(self, workloads: Collection[str]) -> dict[str, Stand]:
+        """How preparing these stands, whichever instance does it; there it is noted at every turn."""
+        return self.progress if self._lease is not None else await self._progress.elsewhere(workloads)
 
     async def _apply(self, before: Workload, after: Workload) -> None:
         async with self._kit.store.work() as uow:

@@ -17,6 +17,7 @@ from common.ports.runtime import Handle, LaunchSpec, Limits, Mount, WorkloadStat
 from common.ports.staging import StageProgress, StageRequest
 from common.service import Kit
 from common.workloads.plan import StagePlan
+from common.workloads.progress import Stand
 from common.workloads.workload import Outcome, Phase, Workload, outcome_of
 
 log = structlog.get_logger("workloads")
@@ -32,11 +33,12 @@ class Steps:
         kit: Kit,
         collect: Callable[[Workload], Awaitable[dict[str, Any]]],
         may_launch: Callable[[Workload], Awaitable[None]],
+        progress: dict[str, Stand],
     ) -> None:
         self._kit = kit
         self._may_launch = may_launch
         self._collect = collect
-        self.progress: dict[str, tuple[float, str]] = {}
+        self.progress = progress
 
     async def take(self, workload: Workload, report: Report) -> Workload | None:
         """The workload after its next step, None where there is nothing to do now. Raises Unavailable to try later."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -87,3 +88,12 @@ async def unfinished(connection: AsyncConnection) -> list[str]:
     idle = (Phase.WAITING, Phase.ENDED)
     found = select(workloads.c.id).where(workloads.c.phase.not_in(idle)).order_by(workloads.c.id)
     return list((await connection.execute(found)).scalars())
+
+
+async def to_be_stopped(connection: AsyncConnection, ids: Collection[str]) -> set[str]:
+    """Which of these are being prepared although somebody has asked for their end."""
+    if not ids:
+        return set()
+    found = select(workloads.c.doc).where(workloads.c.id.in_(ids), workloads.c.phase == Phase.PREPARING)
+    known = [_ADAPTER.validate_python(doc) for doc in (await connection.execute(found)).scalars()]
+    return {workload.id for workload in known if workload.stop is not None}
