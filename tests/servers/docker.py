@@ -29,12 +29,14 @@ UNDERTAKER = """
 while read -r line; do groups=$line; done
 for group in $groups; do kill -9 "-$group"; done
 for process in /proc/[0-9]*; do
-  case $(tr '\\0' ' ' < $process/cmdline 2>/dev/null) in
+  case $( (tr '\\0' ' ' < $process/cmdline) 2>/dev/null) in
     *containerd-shim*" $0/"*) kill -9 $(cat $process/task/*/children) ${process#/proc/};;
   esac
 done
 test -z "$groups" || sleep 0.5
-for mount in $(awk -v below="$0/" 'index($2, below) == 1 {print $2}' /proc/mounts); do umount -l $mount; done
+for mount in $(awk -v below="$0/" 'index($2, below) == 1 {print $2}' /proc/mounts); do
+  umount -l $mount 2>/dev/null
+done
 for bridge in $(ls /sys/class/net); do
   test "$(cat /sys/class/net/$bridge/ifalias 2>/dev/null)" = "$0" || continue
   ip link delete $bridge

@@ -16,10 +16,13 @@ from typing import Any
 
 import pytest
 
+from common.docker import Daemon
 from common.images import choose_interpreter
 from common.kernel.ids import new_id
 from common.ports.runtime import Handle, LaunchSpec, Observation, Runtime, WorkloadState
+from common.runtime.docker import DockerRuntime, DockerSettings
 from common.runtime.process import ProcessRuntime
+from tests.servers.docker import Docker
 
 ENDED = (WorkloadState.EXITED, WorkloadState.LOST, WorkloadState.GONE)
 DEADLINE = 20.0
@@ -29,10 +32,22 @@ def process_runtime(home: Path) -> Runtime:
     return ProcessRuntime(home, interpreter=choose_interpreter())
 
 
-ADAPTERS: dict[str, tuple[Callable[[Path], Runtime], str]] = {
-    "process": (process_runtime, str(choose_interpreter())),
-}
-"""name → (make one on a state folder, the Python that its workloads find)."""
+def process(_: pytest.FixtureRequest) -> tuple[Callable[[Path], Runtime], str]:
+    return process_runtime, str(choose_interpreter())
+
+
+def docker(request: pytest.FixtureRequest) -> tuple[Callable[[Path], Runtime], str]:
+    engine: Docker = request.getfixturevalue("docker")
+    base = engine.base()
+
+    def make(home: Path) -> Runtime:
+        return DockerRuntime(home, Daemon(engine.url), DockerSettings(base_image=base, roots=(home.parent,)))
+
+    return make, "python3"
+
+
+ADAPTERS = {"process": process, "docker": docker}
+"""name → what makes one on a state folder, with the Python that its workloads find."""
 
 
 class Bench:
@@ -110,9 +125,15 @@ class Bench:
         await self.runtime.close()
 
 
+async def clear(runtime: Runtime) -> None:
+    """Take away what a runtime keeps beyond its workloads: owners' networks, and the guard of this machine."""
+    if isinstance(runtime, DockerRuntime):
+        await runtime.give_up()
+
+
 @pytest.fixture(params=sorted(ADAPTERS))
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
-    make, python = ADAPTERS[request.param]
+    make, python = ADAPTERS[request.param](request)
     root = Path(tempfile.mkdtemp(prefix="yard-runtime-"))
     root.chmod(0o711)
     bench = Bench(make, python, root)
@@ -120,5 +141,6 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
         await bench.open()
         yield bench
         await bench.close()
+        await clear(bench.runtime)
     finally:
         shutil.rmtree(root)

@@ -55,7 +55,7 @@ class Planner:
         if spec.image is not None:
             raise LaunchFailed("This runtime runs processes and no container images; give an engine instead.")
         for mount in spec.mounts:
-            _check_mount(mount)
+            check_mount(mount)
         if spec.working_mount and spec.working_mount not in {mount.name for mount in spec.mounts}:
             raise Invalid("bad_mount", f"The working folder {spec.working_mount!r} is none of the mounts.")
 
@@ -178,7 +178,8 @@ def device_variables(devices: tuple[str, ...]) -> dict[str, str]:
     return shown
 
 
-def _check_mount(mount: Mount) -> None:
+def check_mount(mount: Mount) -> None:
+    """Refuse a mount whose name or volume could lead elsewhere. Raises Invalid (`bad_mount`)."""
     if not _MOUNT.match(mount.name):
         raise Invalid("bad_mount", f"{mount.name!r} is no mount's name: lower-case letters, digits, '-' and '_'.")
     if mount.kind == "staged" and mount.source is None:

@@ -9,7 +9,7 @@ The order is the promise: take the lock, write `started`, only then start the ch
 never starts it again; whoever finds neither `started` nor the lock held may. See `folder.py` for the files.
 """
 
-# ruff: noqa: PTH103, PTH104, PTH110, PTH120, PTH123, T201, S606
+# ruff: noqa: PTH103, PTH104, PTH110, PTH120, PTH123, T201
 
 import _signal  # type: ignore[import-not-found]
 import fcntl
@@ -97,7 +97,9 @@ def become(plan: Plan, log: int, fault: int) -> "NoReturn":
         for number in (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT, _signal.SIGHUP):
             _signal.signal(number, _signal.SIG_DFL)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
-        os.execve(one(plan, "exe"), plan["arg"], dict(pair.split("=", 1) for pair in plan.get("env", [])))
+        program, environment = one(plan, "exe"), dict(pair.split("=", 1) for pair in plan.get("env", []))
+        run = os.execve if "/" in program else os.execvpe  # the latter looks for it in the environment's PATH
+        run(program, plan["arg"], environment)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent reports it
         reason = getattr(error, "strerror", None) or repr(error)
         os.write(fault, f"{getattr(error, 'filename', None) or one(plan, 'exe')}: {reason}"[:1000].encode())

@@ -1,0 +1,344 @@
+"""The adapter itself: launch, observe, stop and the rest, over containers and their folders."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from common.docker import Daemon, Refused
+from common.kernel.errors import Conflict, NotFound, Problem, Unavailable
+from common.ports.runtime import Handle, LaunchSpec, Observation, Output, RuntimeCapabilities, WorkloadState
+from common.runtime.docker import container, observing, plan
+from common.runtime.docker.networks import Networks
+from common.runtime.docker.records import Record, Records, sweep
+from common.runtime.docker.settings import DockerSettings
+from common.runtime.docker.watch import Watcher
+from common.runtime.process import outputs
+from common.runtime.process.owners import Owners
+from common.runtime.process.plan import LaunchFailed
+
+_PROGRAM = (Path(__file__).with_name("enter"), *(
+    Path(__file__).parents[1] / "process" / name for name in ("supervisor.py", "ending.py")
+))  # fmt: skip
+_OOM = {"1": "/sys/fs/cgroup/memory/memory.oom_control", "2": "/sys/fs/cgroup/memory.events"}
+_OTHERS_UID = 65534
+PULL_SECONDS = 1800.0
+
+_ENDED = (WorkloadState.EXITED, WorkloadState.LOST)
+
+
+class DockerRuntime:
+    """Workloads as containers of one Docker engine; their folders are kept beneath `home`.
+
+    A container is called as its workload, so that there can't be two. Labels tell which are this runtime's.
+    """
+
+    def __init__(self, home: Path, daemon: Daemon | None = None, settings: DockerSettings | None = None) -> None:
+        self.home = home.resolve()
+        self.workloads = self.home / "workloads"
+        self.volumes = self.home / "volumes"
+        self.daemon = daemon or Daemon()
+        self.settings = settings or DockerSettings()
+        self.notes: list[str] = []
+        self.capabilities = RuntimeCapabilities()
+        self._owners = Owners(self.home)
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._wakes: list[Callable[[str], None]] = []
+        self._facts: dict[str, Any] | None = None
+
+    async def start(self) -> None:
+        """Find again what is running and listen to Docker; where Docker is away, from when it is back."""
+        for folder in (self.home, self.workloads, self.volumes):
+            folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+            if os.geteuid() == 0:
+                folder.chmod(0o711)
+        self.instance = _instance(self.home)
+        self._networks = Networks(self.daemon, self.instance, self.settings)
+        self._watcher = Watcher(self.daemon, self.instance, self._connected, self._speaks)
+        self._watcher.gateway = self._is_gateway
+        for wake in self._wakes:
+            self._watcher.on_change(wake)
+        open_host = self._networks.guarded()
+        self.notes = [open_host] if open_host else []
+        self.capabilities = RuntimeCapabilities(
+            memory_limit=True,
+            pids_limit=True,
+            cpu_limit=True,
+            own_uid=os.geteuid() == 0,
+            network_isolation=not open_host,
+            read_only_mounts=True,
+            images=True,
+        )
+        await asyncio.to_thread(self._clear_away)
+        self._watcher.open()
+
+    def _clear_away(self) -> None:
+        """Folders that were being made or removed when the platform was killed."""
+        for path in self.workloads.iterdir():
+            if not (path / "spec.json").exists() or path.name.startswith(".removed-"):
+                sweep(path)
+
+    async def _connected(self) -> None:
+        """Docker is there, or there again: guard this machine, let gateways in, look at everything anew."""
+        self._facts = None
+        await self._networks.look_again()
+        await self._remove_strays()
+        for workload in self._known():
+            self._watcher.tell(workload)
+
+    async def _remove_strays(self) -> None:
+        """Containers of ours whose folder is gone: they were being removed."""
+        for one in await self.daemon.containers(f"{container.INSTANCE}={self.instance}"):
+            workload = one["Labels"].get(container.WORKLOAD, "")
+            if Records(self.workloads, workload).spec() is None and not self._locks[workload].locked():
+                await self.daemon.delete(one["Id"])
+
+    def _is_gateway(self, attributes: Mapping[str, Any]) -> bool:
+        name, _, value = self.settings.gateway_label.partition("=")
+        return self.settings.reached_by == "gateway" and attributes.get(name) == value
+
+    def _speaks(self, workload: str) -> bool:
+        records = Records(self.workloads, workload)
+        return records.told("running") is not None or records.told("exit.json") is not None
+
+    def _known(self) -> list[str]:
+        return sorted(path.parent.name for path in self.workloads.glob("*/spec.json"))
+
+    async def launch(self, spec: LaunchSpec) -> Handle:
+        """Start it; give its handle. Launching the same workload again gives the same handle and starts nothing.
+
+        Raises LaunchFailed, Unavailable where Docker is away, and Invalid (`bad_environment`, `bad_command`,
+        `bad_mount`, `bad_workload`).
+        """
+        records = Records(self.workloads, spec.workload)
+        async with self._locks[spec.workload]:
+            try:
+                if not await self._is_launched(records):
+                    await self._launch(spec, records)
+            except (Refused, OSError) as error:
+                await self._undo(records)
+                raise LaunchFailed(f"{spec.workload} can't be started: {error}") from error
+            except Unavailable:
+                raise  # whether it started isn't known: what was settled stays, and the next launch goes on from it
+            except Problem:
+                await self._undo(records)
+                raise
+        return self._handle(records)
+
+    async def _is_launched(self, records: Records) -> bool:
+        """Whether its container was started, ever: then nothing more is to be done, and nothing may be."""
+        if records.spec() is None:
+            return False
+        if records.end() is not None:
+            return True
+        found = await self.daemon.container(records.workload)
+        return records.created() if found is None else bool(observing.hour(found["State"]["StartedAt"]))
+
+    async def _launch(self, spec: LaunchSpec, records: Records) -> None:
+        settled = records.spec()
+        if settled is None:
+            settled = await self._settle(spec, records)
+        facts = await self._engine()
+        if not records.created():
+            oom = _OOM.get(facts["cgroup"], _OOM["2"])
+            files = {path.name: path.read_bytes() for path in _PROGRAM}
+            files["launch"] = plan.launch_words(settled, oom, self.settings.grace)
+            await asyncio.to_thread(records.prepare, files, settled["uid"])
+            config = container.configuration(settled, records.path, self.instance, self.settings, facts["accelerators"])
+            if not await self.daemon.create(records.workload, config):
+                await self._check_ours(records.workload)
+            records.note_created()
+        await self.daemon.start(records.workload)
+
+    async def _check_ours(self, name: str) -> None:
+        found = await self.daemon.container(name)
+        if found is not None and found["Config"]["Labels"].get(container.INSTANCE) != self.instance:
+            raise LaunchFailed(f"Docker has a container called {name} that isn't this platform's; remove or rename it.")
+
+    async def _settle(self, spec: LaunchSpec, records: Records) -> Record:
+        plan.check(spec)
+        image = await self._image(spec.image or self.settings.base_image)
+        uid = self._owners.uid(spec.owner) if self.capabilities.own_uid else os.geteuid() or _OTHERS_UID
+        network = await self._networks.ensure(spec.owner)
+        folders = plan.Folders(records.path, self.volumes, self.home, self.settings)
+        mounts = await asyncio.to_thread(folders.make, spec.mounts, uid)
+        return records.settle(plan.settle(spec, image, mounts, uid, network))
+
+    async def _image(self, reference: str) -> dict[str, Any]:
+        """The image, fetched where it isn't there. Raises LaunchFailed where it can't be had."""
+        found = await self.daemon.image(reference)
+        if found is None:
+            try:
+                await self.daemon.ask(lambda docker: docker.images.pull(reference), PULL_SECONDS)
+            except Refused as refused:
+                raise LaunchFailed(f"The image {reference} can't be fetched: {refused.message}") from refused
+            found = await self.daemon.image(reference)
+        if found is None:
+            raise LaunchFailed(f"The image {reference} isn't there.")
+        return found
+
+    async def _engine(self) -> dict[str, Any]:
+        """What has to be known of the engine: its control groups' version, and the kinds whose devices are real."""
+        if self._facts is None:
+            told = await self.daemon.ask(lambda docker: docker.system.info())
+            runtimes = told.get("Runtimes") or {}
+            found = tuple(kind for kind, name in (("gpu", "nvidia"), ("npu", "ascend")) if name in runtimes)
+            wanted = self.settings.accelerators
+            self._facts = {
+                "cgroup": str(told.get("CgroupVersion", "2")),
+                "accelerators": found if wanted is None else wanted,
+            }
+        return self._facts
+
+    async def _undo(self, records: Records) -> None:
+        """Leave nothing of a launch that failed before its container started."""
+        if records.path.exists():
+            try:
+                await self.daemon.delete(records.workload)
+            except (Refused, Unavailable):
+                return  # the next launch, or `observe`, finds it
+            await asyncio.to_thread(records.delete)
+
+    def _handle(self, records: Records) -> Handle:
+        return {"runtime": "docker", "workload": records.workload}
+
+    def _records(self, handle: Handle) -> Records:
+        return Records(self.workloads, str(handle["workload"]))
+
+    async def observe(self, handle: Handle) -> Observation:
+        """How it stands now; `unknown` where Docker, or its folder, can't be asked at present."""
+        records = self._records(handle)
+        try:
+            settled = records.spec()
+            if settled is None:
+                there = self.workloads.is_dir()
+                return Observation(WorkloadState.GONE if there else WorkloadState.UNKNOWN)
+            if (end := records.end()) is not None:
+                return observing.ended(end)
+            return await self._look(records, settled)
+        except (Unavailable, Refused, OSError, ValueError) as error:
+            return Observation(WorkloadState.UNKNOWN, detail=f"it can't be seen at present: {error}")
+
+    async def _look(self, records: Records, settled: Record) -> Observation:
+        found = await self.daemon.container(records.workload)
+        state: Mapping[str, Any] = found["State"] if found else {}
+        address = _address(settled, found)
+        if state.get("Running"):
+            if cause := observing.overdue(settled, state, records, self.settings.grace):
+                (records.path / "overdue").write_text(cause)
+                await self.daemon.signal(records.workload, "SIGKILL")
+            return observing.running(settled, state, records, address)
+        if not observing.hour(state.get("StartedAt", "")) and self._may_start(records, settled):
+            return Observation(WorkloadState.STARTING)
+        end = observing.ending(settled, found, records, address)
+        return observing.ended(records.note_end(end))
+
+    def _may_start(self, records: Records, settled: Record) -> bool:
+        """Whether its container may be about to start: it isn't gone, and a launch isn't long ago."""
+        if self._locks[records.workload].locked():
+            return True
+        asked = records.stop_asked() is not None
+        return not asked and time.time() < settled["settled_at"] + observing.PATIENCE
+
+    async def stop(self, handle: Handle, grace: float = 10.0) -> None:
+        """Ask it to end, and have what is left killed after `grace` seconds. Raises Unavailable where Docker is away.
+
+        Asked again long after that, it is killed from outside: its supervisor may be stopped."""
+        records = self._records(handle)
+        if records.spec() is None or records.end() is not None:
+            return
+        async with self._locks[records.workload]:
+            records.ask_to_stop(grace)
+            try:
+                await self.daemon.signal(records.workload, "SIGTERM")
+            except Refused as refused:
+                raise Unavailable("not_stopped", f"Docker can't stop it now: {refused.message}") from refused
+        await self.observe(handle)
+
+    async def logs(self, handle: Handle, offset: int = 0) -> AsyncIterator[bytes]:
+        """What it has written from byte `offset` on; nothing where it is gone. Docker isn't needed for it."""
+        fd = self._records(handle).log()
+        if fd is not None:
+            async for chunk in outputs.chunks(fd, offset):
+                yield chunk
+
+    async def outputs(self, handle: Handle, mount: str) -> Sequence[Output]:
+        """The regular files in a scratch mount. Raises NotFound (`mount_not_found`) where it has no such mount."""
+        return await asyncio.to_thread(outputs.list_outputs, self._scratch(handle, mount))
+
+    async def read_output(self, handle: Handle, mount: str, path: str, offset: int = 0) -> AsyncIterator[bytes]:
+        """The bytes of one such file from `offset` on. Raises NotFound (`output_not_found`, `mount_not_found`)."""
+        fd = outputs.open_output(self._scratch(handle, mount), path)
+        async for chunk in outputs.chunks(fd, offset):
+            yield chunk
+
+    def _scratch(self, handle: Handle, mount: str) -> Path:
+        settled = self._records(handle).spec() or {"mounts": {}}
+        found: dict[str, Any] | None = settled["mounts"].get(mount)
+        if found is None or found["kind"] != "scratch":
+            raise NotFound("mount_not_found", f"{handle['workload']} has no outputs called {mount!r}.")
+        return Path(found["path"])
+
+    async def remove(self, handle: Handle) -> None:
+        """Forget an ended workload and free its folder. Raises Conflict (`workload_running`), Unavailable."""
+        records = self._records(handle)
+        seen = await self.observe(handle)
+        if seen.state is WorkloadState.GONE:
+            return
+        if seen.state not in _ENDED:
+            raise Conflict("workload_running", f"{records.workload} is {seen.state}: stop it first.")
+        try:
+            await self.daemon.delete(records.workload)
+        except Refused as refused:
+            raise Unavailable("not_removed", f"Docker can't remove it now: {refused.message}") from refused
+        await asyncio.to_thread(records.delete)
+        self._locks.pop(records.workload, None)
+
+    async def handles(self) -> Sequence[Handle]:
+        """Every workload that has a folder here."""
+        return [self._handle(Records(self.workloads, workload)) for workload in self._known()]
+
+    def on_change(self, wake: Callable[[str], None]) -> None:
+        """Call `wake(workload id)` in the event loop soon after a workload started or ended."""
+        self._wakes.append(wake)
+
+    async def close(self) -> None:
+        """Stop listening; workloads go on."""
+        await self._watcher.close()
+        await self._networks.settled()
+        await self.daemon.close()
+
+    async def give_up(self) -> None:
+        """Take away what stays beyond workloads: owners' networks and the packet filter. For a platform that ends for
+        good, once nothing of it runs. Raises Refused, Unavailable."""
+        await self._networks.give_up()
+        await self.daemon.close()
+
+
+def _instance(home: Path) -> str:
+    """Who this runtime is among others on the same engine: drawn once, kept with its folders."""
+    file = home / "instance.json"
+    draft = home / f"instance.{os.getpid()}.tmp"
+    draft.write_text(json.dumps({"instance": secrets.token_hex(6)}))
+    try:
+        os.link(draft, file)
+    except FileExistsError:
+        pass  # an earlier start drew it
+    finally:
+        draft.unlink()
+    return str(json.loads(file.read_text())["instance"])
+
+
+def _address(settled: Record, found: Mapping[str, Any] | None) -> str | None:
+    """Where its port answers: its own address in its owner's network."""
+    if not settled["port"] or found is None:
+        return None
+    joined = found["NetworkSettings"]["Networks"].get(settled["network"]) or {}
+    return f"http://{joined['IPAddress']}:{settled['port']}" if joined.get("IPAddress") else None
