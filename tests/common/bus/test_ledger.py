@@ -92,3 +92,51 @@ async def test_relays_consumers_and_the_broker_die_and_every_effect_happens_once
     effects = Counter(await column(hearer, text("SELECT id FROM effects")))
     assert effects == Counter(f"ds-{n}" for n in range(EVENTS))
     await eventually(lambda: not rabbitmq.queue(url.rpartition("/")[2], "hearer-svc.on_offline.dead").get("messages"))
+
+
+RELAY = """
+    import asyncio, sys
+    from common.bus.rabbitmq import RabbitBus
+    from common.db.database import Database
+    from common.db.outbox import Relay
+    from common.db.uow import Store
+    from common.kernel.clock import SystemClock
+
+    async def main():
+        bus = RabbitBus(sys.argv[2])
+        await bus.start([])
+        print("relays", flush=True)
+        await Relay(Store(Database(sys.argv[1]), "teller-svc", SystemClock()), bus).run()
+
+    asyncio.run(main())
+"""
+
+
+async def test_relays_are_killed_in_the_middle_of_batches_and_what_is_sent_again_has_no_second_effect(
+    url, bus_at, stores, child
+):
+    """kill -9 of their processes, of which there are two at a time; no relay is asked how far it came."""
+    teller, hearer = stores
+    seeded = random.Random(11)
+    async with hearer.database.writing() as connection:
+        await connection.execute(text("CREATE TABLE effects (id TEXT)"))
+    await bus_at(url).start(Inbox(hearer, "hearer-svc", {DatasetOffline: [on_offline]}).subscriptions())
+    at = teller.database.url.render_as_string(hide_password=False)
+    relays = [child(RELAY, at, url) for _ in range(2)]
+    told = 0
+    for life in range(4):
+        await asyncio.gather(*(asyncio.to_thread(relay.line) for relay in relays))
+        for _ in range(10):
+            async with teller.work() as uow:
+                for _ in range(40):
+                    await uow.emit(DatasetOffline(id=f"ds-{told}"), subject=f"ds-{told % 7}")
+                    told += 1
+        await asyncio.sleep(seeded.uniform(0.0, 0.15))
+        for relay in relays:
+            relay.kill()
+        relays = [child(RELAY, at, url) for _ in range(2 if life < 3 else 1)]
+    async with asyncio.timeout(30):
+        while len(await column(hearer, text("SELECT DISTINCT id FROM effects"))) < told:
+            await asyncio.sleep(0.05)
+    effects = Counter(await column(hearer, text("SELECT id FROM effects")))
+    assert effects == Counter(f"ds-{n}" for n in range(told))
