@@ -6,6 +6,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 from sqlalchemy.engine import make_url
@@ -64,6 +65,14 @@ class Postgres(Server):
         try:
             for statement in statements:
                 await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    async def fetch(self, query: str, *, database: str) -> list[tuple[Any, ...]]:
+        """The rows that a query gives."""
+        connection = await asyncpg.connect(host="127.0.0.1", port=self.port, user="yard", database=database)
+        try:
+            return [tuple(row) for row in await connection.fetch(query)]
         finally:
             await connection.close()
 

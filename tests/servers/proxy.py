@@ -11,18 +11,18 @@ END_SECONDS = 2.0
 
 
 class Proxy:
-    """Passes a loopback port on to another; `async with` opens and closes it."""
+    """Passes a loopback port on to another; `async with` opens and closes it. `port` 0 takes a free one."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, port: int = 0) -> None:
         self.target = target
-        self.port = 0
+        self.port = port
         self._passing = asyncio.Event()
         self._passing.set()
         self._streams: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

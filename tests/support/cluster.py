@@ -19,7 +19,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import httpx2
+
+from common.web.identity import Principal, open_signer
 from embedded.commands.control import end_workloads
 from tests.servers.postgres import Postgres
 from tests.servers.rabbitmq import RabbitMQ
@@ -139,6 +143,8 @@ class Cluster(Gate):
 
     home: Path
     environment: dict[str, str]
+    postgres: Postgres
+    name: str
     members: dict[str, list[Member]] = field(default_factory=dict)
 
     @property
@@ -155,6 +161,18 @@ class Cluster(Gate):
     def member(self, service: str, number: int = 0) -> Member:
         """An instance of a service."""
         return self.members[service][number]
+
+    def rows(self, service: str, query: str) -> list[tuple[Any, ...]]:
+        """Rows of a service's own database, read beside it."""
+        database = f"{self.name}_{service.replace('-', '_')}"
+        return asyncio.run(self.postgres.fetch(query, database=database))
+
+    def client_of(self, member: Member, name: str = "admin") -> httpx2.Client:
+        """Speaks to one instance, past the gateway, as an administrator."""
+        keys = self.home / "keys"
+        signer = open_signer("gateway", keys / "private", keys / "public")
+        token = signer.sign(Principal(name, "admin", name))
+        return httpx2.Client(base_url=f"{member.address}/api/v1/", headers={"Authorization": f"Bearer {token}"})
 
     @property
     def everyone(self) -> list[Member]:
@@ -213,7 +231,7 @@ def cluster(
     databases = [f"{name}_{one.replace('-', '_')}" for one in DATABASES]
     asyncio.run(postgres.execute(*(f'CREATE DATABASE "{one}"' for one in databases)))
     chosen = services or SERVICES
-    whole = Cluster(home, {})
+    whole = Cluster(home, {}, postgres, name)
     for service in chosen:
         whole.add(service)
     addresses = ", ".join(f'"{one.service}": "{one.address}"' for one in whole.everyone)

@@ -34,13 +34,13 @@ class Passage:
 
 
 @contextmanager
-def passage(target: int) -> Iterator[Passage]:
-    """A proxy before a loopback port."""
+def passage(target: int, port: int = 0) -> Iterator[Passage]:
+    """A proxy before a loopback port, at `port` or a free one."""
     ready: list[Passage] = []
     is_ready, over = threading.Event(), asyncio.Event()
 
     async def live() -> None:
-        async with Proxy(target) as proxy:
+        async with Proxy(target, port) as proxy:
             ready.append(Passage(asyncio.get_running_loop(), proxy))
             is_ready.set()
             await over.wait()

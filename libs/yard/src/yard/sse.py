@@ -14,6 +14,9 @@ from yard.pace import Patience
 SILENCE = 60.0
 """Seconds without a sign of life after which the connection is taken for dead."""
 
+AWAY = frozenset({502, 503, 504})
+"""Answers that say that whoever streams is away."""
+
 
 def follow(
     http: Http,
@@ -31,10 +34,12 @@ def follow(
     at = dict(params or {})
     headers: dict[str, str] = {}
     trying = Patience(patience, http.hour)
+    was_there = False
     while True:
         reason = "the connection was closed"
         try:
             with http.stream(path, at, headers, SILENCE) as response:
+                was_there = True
                 for event in httpx2.EventSource(response):
                     trying.renew()
                     if event.id:
@@ -45,5 +50,9 @@ def follow(
                         return
         except httpx2.TransportError as error:
             reason = str(error) or type(error).__name__
+        except YardError as error:
+            if not was_there or error.status not in AWAY:
+                raise
+            reason = error.detail  # whoever streams is being started again
         if not trying.wait():
             raise YardError("stream_lost", f"The live stream broke off and could not be taken up again: {reason}.")

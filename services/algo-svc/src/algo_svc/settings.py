@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """algo-svc's settings."""
 
-    model_config = SettingsConfigDict(env_prefix="ALGO_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="ALGO_", extra="ignore", use_attribute_docstrings=True)
 
     package_bytes: int = Field(default=32 << 20, ge=1)
     """Bytes that an uploaded code package may have."""

@@ -14,7 +14,7 @@ _GIB = 1 << 30
 class Settings(BaseSettings):
     """dataset-svc's settings."""
 
-    model_config = SettingsConfigDict(env_prefix="DATASET_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="DATASET_", extra="ignore", use_attribute_docstrings=True)
 
     part_bytes: int = Field(default=16 * _MIB, ge=1)
     """Bytes of one part of an upload, where the whole is not so large that it needs larger ones."""

@@ -11,7 +11,7 @@ from serving_svc.domain.service import Backoff
 class Settings(BaseSettings):
     """serving-svc's settings. Times are in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="SERVING_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="SERVING_", extra="ignore", use_attribute_docstrings=True)
 
     max_replicas: int = Field(default=32, ge=1)
     """How many replicas one service may have."""

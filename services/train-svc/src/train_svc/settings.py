@@ -20,7 +20,7 @@ class SpecSetting(BaseModel):
 class Settings(BaseSettings):
     """The service's settings."""
 
-    model_config = SettingsConfigDict(env_prefix="TRAIN_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="TRAIN_", extra="ignore", use_attribute_docstrings=True)
 
     specs: dict[str, SpecSetting] = Field(default_factory=dict)
     """Named resource specs as JSON, replacing those of the same name among small (1 GPU), medium (2), large (4)."""

@@ -153,15 +153,18 @@ class _Life:
         log.info("working", service=self.alone.name, instance=self.outside.platform.instance)
 
     async def _patiently(self, what: str, do: Callable[[], Awaitable[None]]) -> None:
+        before = ""
+        self.health.waits_for = f"{what} is under way"
         while True:
-            self.health.waits_for = f"{what} is under way"
             try:
                 return await do()
             except (Problem, OSError, DBAPIError) as error:
                 if not may_pass(error):
                     raise
-                self.health.waits_for = f"{what} must wait: {told(error)}"
-            log.warning("waiting to begin", service=self.alone.name, reason=self.health.waits_for)
+                reason = self.health.waits_for = f"{what} must wait: {told(error)}"
+            if reason != before:
+                log.warning("waiting to begin", service=self.alone.name, reason=reason)
+            before = reason
             await asyncio.sleep(AGAIN_SECONDS)
 
 

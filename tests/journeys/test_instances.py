@@ -1,0 +1,86 @@
+"""Two instances of train-svc: both answer, one holds the loops, and whatever happens to one the other goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.service import LEASE_SECONDS
+from tests.journeys.steps import PROCESSES, online_images, succeeded
+from tests.support.algorithms import slow_algorithm
+from tests.support.cluster import Cluster, Member
+from tests.support.process import until
+from yard import Client
+
+ON = (PROCESSES,)
+LINES = 80
+SECONDS = 16.0
+
+HOLDERS = "SELECT DISTINCT holder FROM leases WHERE expires_at > extract(epoch from clock_timestamp())"
+
+
+@pytest.fixture(scope="module")
+def second(processes: Cluster) -> Iterator[Member]:
+    """One more instance, for this module."""
+    member = processes.add("train-svc")
+    member.launch()
+    member.wait_until_ready()
+    yield member
+    member.stop()
+    processes.members["train-svc"].remove(member)
+
+
+def holders(platform: Cluster) -> set[str]:
+    return {name for (name,) in platform.rows("train-svc", HOLDERS)}
+
+
+def running(alice: Client, algorithm: Any, dataset: Any, job: Any) -> Any:
+    until(lambda: "line 1 of" in alice.jobs.log(job["id"])["text"], 30)
+    return job
+
+
+@pytest.mark.row("P6", "T12", "T13")
+def test_what_one_held_the_other_takes(platform: Cluster, second: Member, alice: Client, folder: Path) -> None:
+    first = platform.member("train-svc")
+    dataset, algorithm = online_images(alice, folder), slow_algorithm(alice, folder)
+    job = alice.jobs.create(
+        "goes on",
+        algorithm_id=algorithm["id"],
+        dataset_id=dataset["id"],
+        parameters={"lines": LINES, "seconds": SECONDS},
+    )
+    until(lambda: alice.jobs.show(job["id"])["state"] == "running", 30)
+    for one in (first, second):
+        with platform.client_of(one) as client:
+            assert client.get(f"jobs/{job['id']}").json()["state"] == "running"
+    [before] = holders(platform)
+
+    with ThreadPoolExecutor(1) as beside:
+        followed = beside.submit(lambda: "".join(alice.jobs.follow_log(job["id"])))
+        until(lambda: "line 2 of" in alice.jobs.log(job["id"])["text"], 30)
+        began = time.monotonic()
+        assert first.stop() == 0, "told to stop, it ends well although a stream is open"
+        assert time.monotonic() - began < 5
+        [after] = until(lambda: holders(platform) - {before}, 4, lambda: "the leases were not given up")
+        assert after != before
+        first.launch()
+        first.wait_until_ready()
+
+        second.kill()
+        began = time.monotonic()
+        done = succeeded(alice, job)
+        assert done["attempt"] == 1
+        assert time.monotonic() - began < LEASE_SECONDS + SECONDS
+        text = followed.result(30)
+    assert [line for line in text.splitlines() if line.startswith("line ")] == [
+        line for line in alice.jobs.log(job["id"])["text"].splitlines() if line.startswith("line ")
+    ]
+    assert text.count("line ") == LINES
+    assert holders(platform).isdisjoint({before, after})
+    second.launch()
+    second.wait_until_ready()
