@@ -65,6 +65,7 @@ def _host(settled: Settled, folder: Path, settings: DockerSettings) -> dict[str,
         "Mounts": [_bind(*one, settings.host_paths) for one in _folders(settled, folder)],
         "NetworkMode": settled["network"],
         "Dns": [] if settings.internet else [NOWHERE],
+        "DnsOptions": [] if settings.internet else ["timeout:1", "attempts:1"],
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}},
     }
 

@@ -201,10 +201,16 @@ class DockerRuntime:
         """Leave nothing of a launch that failed before its container started."""
         if records.path.exists():
             try:
-                await self.daemon.delete(records.workload)
+                await self._delete_container(records.workload)
             except (Refused, Unavailable):
                 return  # the next launch, or `observe`, finds it
             await asyncio.to_thread(records.delete)
+
+    async def _delete_container(self, name: str) -> None:
+        """Remove a container of ours, and nobody else's of that name."""
+        found = await self.daemon.container(name)
+        if found is not None and found["Config"]["Labels"].get(container.INSTANCE) == self.instance:
+            await self.daemon.delete(found["Id"])
 
     def _handle(self, records: Records) -> Handle:
         return {"runtime": "docker", "workload": records.workload}
@@ -295,7 +301,7 @@ class DockerRuntime:
         if seen.state not in _ENDED:
             raise Conflict("workload_running", f"{records.workload} is {seen.state}: stop it first.")
         try:
-            await self.daemon.delete(records.workload)
+            await self._delete_container(records.workload)
         except Refused as refused:
             raise Unavailable("not_removed", f"Docker can't remove it now: {refused.message}") from refused
         await asyncio.to_thread(records.delete)
