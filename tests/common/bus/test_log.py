@@ -13,6 +13,7 @@ from common.db.outbox import Relay
 from common.ports.bus import BusUnavailable, Subscription
 from tests.common.bus.conftest import Ear, event, eventually, published
 from tests.common.bus.test_ledger import column, on_offline, stores  # noqa: F401 - a fixture
+from tests.servers.rabbitmq import SECONDS_UNTIL_A_NEW_QUEUE_LASTS
 
 QUEUE = "test-svc.online"
 
@@ -138,6 +139,8 @@ async def test_queues_deleted_under_two_instances_while_events_flow_lose_none_an
             await uow.emit(DatasetOffline(id=f"ds-{n}"), subject=f"ds-{n % 7}")
         if n % 50 == 20:
             await eventually(lambda: _has(rabbitmq, vhost, "hearer-svc.on_offline"))
+            # one that is deleted while its worker for dead letters starts ends those workers for good (RabbitMQ 3.10)
+            await asyncio.sleep(SECONDS_UNTIL_A_NEW_QUEUE_LASTS)
             await asyncio.to_thread(rabbitmq.manage, "DELETE", f"queues/{vhost}/hearer-svc.on_offline")
     async with asyncio.timeout(20):
         while len(set(await column(hearer, text("SELECT id FROM effects")))) < 200:

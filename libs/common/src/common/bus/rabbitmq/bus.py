@@ -10,7 +10,7 @@ from aio_pika.abc import AbstractConnection
 
 from common.bus.rabbitmq.broadcasting import Hearer
 from common.bus.rabbitmq.dead import DeadQueues
-from common.bus.rabbitmq.link import Link, until_one_ends
+from common.bus.rabbitmq.link import CLOSE_SECONDS, Link, end, until_one_ends
 from common.bus.rabbitmq.listener import Listener
 from common.bus.rabbitmq.publisher import Publisher
 from common.bus.rabbitmq.topology import Topology, TopologyDiffers
@@ -80,9 +80,7 @@ class RabbitBus:
 
     async def close(self) -> None:
         """Stop delivering; what is unconfirmed comes again after the next start."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks, again=CLOSE_SECONDS + 1.0)
         self._tasks.clear()
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 import aio_pika
@@ -22,6 +22,8 @@ from common.bus.rabbitmq.topology import TopologyDiffers
 
 CONNECT_SECONDS = 3.0
 CLOSE_SECONDS = 5.0
+CANCEL_AGAIN_SECONDS = 1.0
+
 HEARTBEAT_SECONDS = 5
 """A peer that is silent for three of these and a bit is given up. `?heartbeat=` in the URL says otherwise."""
 
@@ -98,13 +100,31 @@ async def until_one_ends(*works: Coroutine[Any, Any, object]) -> None:
     try:
         ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
     for task in ended:
         if task.cancelled():
             raise ConnectionError("the broker does not answer")
         task.result()
+
+
+async def end(tasks: Collection[asyncio.Task[Any]], again: float | None = None) -> None:
+    """Cancel these until they have ended: a wait_for of Python 3.11, as aio-pika uses, can swallow a cancellation.
+
+    `again` is how long each may take for its farewell before it is cancelled again, in seconds.
+    """
+    left, told = set(tasks), False
+    while left:
+        for task in left:
+            task.cancel()
+        try:
+            _, left = await asyncio.wait(left, timeout=again or CANCEL_AGAIN_SECONDS)
+        except asyncio.CancelledError:  # we are ending already; whoever cancels us learns it when we have
+            told = True
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()
+    if told:
+        raise asyncio.CancelledError
 
 
 async def closed(channel: AbstractChannel) -> None:
