@@ -5,25 +5,49 @@ from __future__ import annotations
 import base64
 import hashlib
 import shutil
+import subprocess
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from common.images import LocalEngines
-from common.ports.images import Engines
+from common.docker import Daemon
+from common.images import DockerEngines, LocalEngines
+from common.ports.images import Engines, EngineStatus
+from tests.servers.docker import Docker
 
 Make = Callable[[Path, Path], Engines]
+Ask = Callable[[EngineStatus, str], str]
 
 
-def local_engines(root: Path, wheels: Path) -> Engines:
-    return LocalEngines(root, find_links=(wheels,), offline=True)
+def local(_: pytest.FixtureRequest) -> tuple[Make, Ask]:
+    def ask(status: EngineStatus, code: str) -> str:
+        assert status.path is not None
+        return subprocess.check_output([str(status.path / "bin" / "python"), "-c", code], text=True).strip()
+
+    return lambda root, wheels: LocalEngines(root, find_links=(wheels,), offline=True), ask
 
 
-ADAPTERS: dict[str, Make] = {"local": local_engines}
-"""name → make one on a folder, with a folder of wheels as the only source."""
+def docker(request: pytest.FixtureRequest) -> tuple[Make, Ask]:
+    engine: Docker = request.getfixturevalue("docker")
+    daemon: Daemon = request.getfixturevalue("daemon")
+    base = engine.base()
+
+    def make(root: Path, wheels: Path) -> Engines:
+        ours = f"modelyard-test/{hashlib.sha256(str(root).encode()).hexdigest()[:16]}"
+        return DockerEngines(root, daemon, base_image=base, find_links=(wheels,), offline=True, repository=ours)
+
+    def ask(status: EngineStatus, code: str) -> str:
+        assert status.image is not None
+        return engine.run_client("run", "--rm", "--network", "none", status.image, "python3", "-c", code).strip()
+
+    return make, ask
+
+
+ADAPTERS = {"local": local, "docker": docker}
+"""name → what makes one on a folder, with a folder of wheels as the only source; and what asks an engine's Python."""
 
 
 def build_wheel(folder: Path, name: str, version: str, source: str, requires: tuple[str, ...] = ()) -> Path:
@@ -66,9 +90,26 @@ def root() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture
+async def daemon(docker: Docker) -> AsyncIterator[Daemon]:
+    one = Daemon(docker.url)
+    yield one
+    await one.close()
+
+
 @pytest.fixture(params=sorted(ADAPTERS))
-def make(request: pytest.FixtureRequest) -> Make:
-    return ADAPTERS[request.param]
+def adapter(request: pytest.FixtureRequest) -> tuple[Make, Ask]:
+    return ADAPTERS[request.param](request)
+
+
+@pytest.fixture
+def make(adapter: tuple[Make, Ask]) -> Make:
+    return adapter[0]
+
+
+@pytest.fixture
+def ask(adapter: tuple[Make, Ask]) -> Ask:
+    return adapter[1]
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -15,20 +13,16 @@ EMPTY = EngineSpec("plain", ())
 TWO = EngineSpec("two", ("yard_two",))
 
 
-def ask(path: Path, code: str) -> str:
-    return subprocess.check_output([str(path / "bin" / "python"), "-c", code], text=True).strip()
-
-
-async def test_an_engine_without_requirements(engines):
+async def test_an_engine_without_requirements(engines, ask):
     status = await engines.ensure(EMPTY)
     assert (status.state, status.progress) == (EngineState.READY, 1.0)
-    assert ask(status.path, "import sys; print(sys.prefix != sys.base_prefix)") == "True"
+    assert ask(status, "import sys; print(sys.prefix != sys.base_prefix)") == "True"
 
 
 @pytest.mark.row("A11")
-async def test_requirements_are_there_with_what_they_require(engines):
+async def test_requirements_are_there_with_what_they_require(engines, ask):
     status = await engines.ensure(TWO)
-    assert ask(status.path, "import yard_two; print(yard_two.VALUE)") == "11"
+    assert ask(status, "import yard_two; print(yard_two.VALUE)") == "11"
 
 
 async def test_absent_building_ready(engines):
@@ -53,12 +47,12 @@ async def test_equal_requests_share_one_build(engines):
     assert [step.state for step in again] == [EngineState.READY]
 
 
-async def test_other_requirements_are_another_engine(engines):
+async def test_other_requirements_are_another_engine(engines, ask):
     one = await engines.ensure(EngineSpec("x", ("yard_one==1.0",)))
     two = await engines.ensure(EngineSpec("x", ("yard_one==2.0",)))
     assert one.digest != two.digest
-    assert ask(one.path, "import yard_one; print(yard_one.VALUE)") == "1"
-    assert ask(two.path, "import yard_one; print(yard_one.VALUE)") == "2"
+    assert ask(one, "import yard_one; print(yard_one.VALUE)") == "1"
+    assert ask(two, "import yard_one; print(yard_one.VALUE)") == "2"
 
 
 async def test_two_platforms_share_one_build(make, root, wheels):

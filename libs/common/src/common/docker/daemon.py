@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -110,6 +111,41 @@ class Daemon:
         except Refused as refused:
             if refused.status not in (404, 409):  # 409: it is being removed
                 raise
+
+    async def give(self, name: str, place: str, tar: bytes) -> None:
+        """Unpack a tar in a folder of a container, also in a volume of one that doesn't run yet."""
+
+        async def given(docker: aiodocker.Docker) -> None:
+            put: Callable[[str, io.BytesIO], Awaitable[Any]] = docker.containers.container(name).put_archive
+            await put(place, io.BytesIO(tar))
+
+        await self.ask(given, 120)
+
+    async def commit(self, name: str, repository: str, tag: str, changes: Sequence[str]) -> None:
+        """Keep a container's file system as an image."""
+        await self.ask(
+            lambda docker: docker.containers.container(name).commit(repository=repository, tag=tag, changes=changes),
+            600,
+        )
+
+    async def lines(self, name: str) -> AsyncGenerator[str, None]:
+        """What a container says, from its beginning until it ends, by line; nothing where there is none."""
+        docker = await self.ask(_itself)
+        rest = ""
+        try:
+            async for chunk in docker.containers.container(name).log(stdout=True, stderr=True, follow=True):
+                *whole, rest = (rest + chunk).split("\n")
+                for line in whole:
+                    yield line.rstrip("\r")
+        except aiodocker.DockerError as error:
+            if error.status == _UNREACHABLE:
+                raise self._unreachable(error.message) from error
+            if error.status != 404:
+                raise Refused(error.status, error.message) from error
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise self._unreachable(str(error)) from error
+        if rest:
+            yield rest
 
     async def containers(self, *labels: str) -> list[dict[str, Any]]:
         """The containers that carry all these labels, running or not, as its list tells them."""

@@ -12,17 +12,16 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from common.images.installer import Progress, run_uv
 from common.images.interpreters import choose_interpreter, interpreters, version_of
 from common.images.requirements import EngineFailed, check_requirements, engine_digest, python_fits
+from common.images.sharing import Listener, SharedBuilds
 from common.kernel.clock import Clock, SystemClock
 from common.kernel.errors import Problem
 from common.ports.images import EngineSpec, EngineState, EngineStatus
-
-Listener = Callable[[EngineStatus], None]
 
 _MARKER = "yard-engine.json"
 _POLL = 0.2
@@ -51,9 +50,7 @@ class LocalEngines:
         self._from_source = from_source
         self._interpreter = interpreter
         self._clock = clock or SystemClock()
-        self._builds: dict[str, asyncio.Task[EngineStatus]] = {}
-        self._latest: dict[str, EngineStatus] = {}
-        self._listeners: dict[str, list[Listener]] = {}
+        self._builds = SharedBuilds()
 
     async def status(self, spec: EngineSpec) -> EngineStatus:
         """How it stands, without building it. Raises Invalid (`bad_requirement`)."""
@@ -61,8 +58,8 @@ class LocalEngines:
         digest = engine_digest(spec)
         if self._is_ready(digest):
             return self._ready(digest)
-        if digest in self._builds:
-            return self._latest[digest]
+        if (building := self._builds.building(digest)) is not None:
+            return building
         if self._is_locked(digest):
             return EngineStatus(EngineState.BUILDING, digest, detail="another process builds it")
         failure = self._file(digest, "failed")
@@ -78,39 +75,15 @@ class LocalEngines:
         check_requirements(spec.requirements)
         digest = engine_digest(spec)
         if not self._is_ready(digest):
-            await self._share(spec, digest, progress)
+            await self._builds.share(digest, lambda: self._build(spec, digest), progress)
         ready = self._ready(digest)
         if progress is not None:
             progress(ready)
         return ready
 
-    async def _share(self, spec: EngineSpec, digest: str, progress: Listener | None) -> None:
-        """Wait for the one build of it; it goes on where a waiter gives up."""
-        listeners = self._listeners.setdefault(digest, [])
-        if progress is not None:
-            listeners.append(progress)
-        if digest not in self._builds:
-            self._tell(digest, 0.0, "waiting to build")
-            task = asyncio.create_task(self._build(spec, digest), name=f"engine {digest[:12]}")
-            task.add_done_callback(lambda done: self._forget(digest, done))
-            self._builds[digest] = task
-        try:
-            await asyncio.shield(self._builds[digest])
-        finally:
-            if progress is not None:
-                listeners.remove(progress)
-
-    def _forget(self, digest: str, done: asyncio.Task[EngineStatus]) -> None:
-        self._builds.pop(digest, None)
-        self._latest.pop(digest, None)
-        if not done.cancelled():
-            done.exception()  # looked at, so that a failure that nobody waits for is no warning
-
     async def close(self) -> None:
         """End the builds of this process; what they left is thrown away by the next build."""
-        for task in list(self._builds.values()):
-            task.cancel()
-        await asyncio.gather(*self._builds.values(), return_exceptions=True)
+        await self._builds.close()
 
     async def _build(self, spec: EngineSpec, digest: str) -> EngineStatus:
         self.root.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -131,7 +104,7 @@ class LocalEngines:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self._tell(digest, 0.0, "another process builds it")
+                self._builds.tell(digest, 0.0, "another process builds it")
                 await self._clock.sleep(_POLL)
             else:
                 return
@@ -141,7 +114,7 @@ class LocalEngines:
         self._file(digest, "failed").unlink(missing_ok=True)
         if folder.exists():
             await asyncio.to_thread(shutil.rmtree, folder)
-        progress = Progress(lambda value, detail: self._tell(digest, value, detail))
+        progress = Progress(lambda value, detail: self._builds.tell(digest, value, detail))
         progress.reach(0.01, "choosing a Python")
         python = await asyncio.to_thread(self._python, spec.python)
         await run_uv(["venv", "--python", str(python), "--no-project", str(folder)], self.root, lock, progress)
@@ -170,12 +143,6 @@ class LocalEngines:
             if version is not None and python_fits(version, wanted):
                 return path
         raise EngineFailed(f"This machine has no Python {wanted}; install one, or ask for another version.")
-
-    def _tell(self, digest: str, value: float, detail: str) -> None:
-        status = EngineStatus(EngineState.BUILDING, digest, progress=value, detail=detail)
-        self._latest[digest] = status
-        for listener in list(self._listeners.get(digest, ())):
-            listener(status)
 
     def _file(self, digest: str, kind: str) -> Path:
         return self.root / f"{digest}.{kind}"

@@ -20,7 +20,8 @@ Report = Callable[[float, str], None]
 
 _RESOLVED = re.compile(r"Resolved (\d+) packages?")
 _FETCHED = re.compile(r"\s*(?:Downloaded|Built|Prepared \d+ packages?)\b")
-_LAST_LINES = 12
+LAST_LINES = 12
+"""How much of what the installer said is told of a failure."""
 
 
 class Progress:
@@ -80,7 +81,7 @@ async def _running(arguments: Sequence[str], folder: Path, lock: int) -> AsyncIt
 
 async def run_uv(arguments: Sequence[str], folder: Path, lock: int, progress: Progress) -> None:
     """Run uv to its end. Raises EngineFailed with its last lines where it fails."""
-    last: deque[str] = deque(maxlen=_LAST_LINES)
+    last: deque[str] = deque(maxlen=LAST_LINES)
     async with _running(arguments, folder, lock) as process:
         if process.stderr is None:
             raise RuntimeError("the installer's errors are piped")

@@ -29,13 +29,15 @@ class EngineSpec:
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """`progress` from 0 to 1; `path` where ready; `detail` the present step, or why it failed."""
+    """`progress` from 0 to 1; `detail` the present step, or why it failed. Where ready, `path` is the folder of the
+    environment, or `image` the container image that has it, as the runtime beside it wants."""
 
     state: EngineState
     digest: str
     progress: float = 0.0
     detail: str = ""
     path: Path | None = None
+    image: str | None = None
 
 
 class Engines(Protocol):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -82,7 +81,7 @@ class Steps:
             if isinstance(failure, BaseException):
                 raise failure
 
-    async def _engine(self, workload: Workload, report: Report) -> Path | None:
+    async def _engine(self, workload: Workload, report: Report) -> EngineStatus | None:
         engine = workload.plan.engine
         if engine is None:
             return None
@@ -90,8 +89,7 @@ class Steps:
         def told(status: EngineStatus) -> None:
             report(status.progress, f"building engine {engine.name}: {status.detail}")
 
-        status = await self._kit.platform.engines.ensure(EngineSpec(engine.name, engine.requirements), told)
-        return status.path
+        return await self._kit.platform.engines.ensure(EngineSpec(engine.name, engine.requirements), told)
 
     async def _mounts(self, workload: Workload, report: Report) -> list[Mount]:
         staged = await asyncio.gather(*(self._stage(workload.id, stage, report) for stage in workload.plan.stages))
@@ -189,7 +187,7 @@ def _reason(problem: Problem) -> EndReason:
     return EndReason.STAGING_FAILED
 
 
-def _launch_spec(workload: Workload, engine: Path | None, mounts: list[Mount]) -> LaunchSpec:
+def _launch_spec(workload: Workload, engine: EngineStatus | None, mounts: list[Mount]) -> LaunchSpec:
     plan = workload.plan
     placement = workload.placements[0] if workload.placements else None
     return LaunchSpec(
@@ -199,8 +197,8 @@ def _launch_spec(workload: Workload, engine: Path | None, mounts: list[Mount]) -
         environment=plan.environment,
         mounts=tuple(mounts),
         working_mount=plan.working_mount,
-        engine=engine,
-        image=plan.image,
+        engine=engine.path if engine else None,
+        image=plan.image or (engine.image if engine else None),
         devices=placement.devices if placement else (),
         limits=Limits(plan.resources.cpu, plan.resources.memory, plan.pids, plan.seconds, plan.log_bytes),
         port=plan.port,
