@@ -1,4 +1,4 @@
-"""Two instances of train-svc: both answer, one holds the loops, and whatever happens to one the other goes on."""
+"""Services in processes of their own: what each tells, and two instances of one, of which either may end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from common.service import LEASE_SECONDS
 from tests.journeys.steps import PROCESSES, online_images, succeeded
 from tests.support.algorithms import slow_algorithm
-from tests.support.cluster import Cluster, Member
+from tests.support.cluster import SERVICES, Cluster, Member
 from tests.support.process import until
 from yard import Client
 
@@ -33,6 +33,18 @@ def second(processes: Cluster) -> Iterator[Member]:
     yield member
     member.stop()
     processes.members["train-svc"].remove(member)
+
+
+@pytest.mark.row("P5", "P6")
+@pytest.mark.parametrize("service", SERVICES)
+def test_each_tells_how_it_is(platform: Cluster, service: str) -> None:
+    member = platform.member(service)
+    assert member.ask("/healthz") == (200, '{"status":"ok"}')
+    status, told = member.ask("/readyz")
+    assert (status, '"database":"ok"' in told, '"bus":"ok"' in told) == (200, True, True)
+    assert member.ask("/metrics")[0] == 404
+    status, figures = member.ask("/metrics", operator=True)
+    assert (status, f'modelyard_outbox_rows{{service="{service}"}}' in figures) == (200, True)
 
 
 def holders(platform: Cluster) -> set[str]:
@@ -84,3 +96,11 @@ def test_what_one_held_the_other_takes(platform: Cluster, second: Member, alice:
     assert holders(platform).isdisjoint({before, after})
     second.launch()
     second.wait_until_ready()
+
+    figures = first.ask("/metrics", operator=True)[1]
+    assert 'modelyard_events_emitted_total{service="train-svc",type="job.succeeded"} 1.0' in figures
+    asked = 'modelyard_request_seconds_count{method="GET",route="/jobs/{job_id}",service="train-svc",status="200"}'
+    assert asked in figures
+    assert 'modelyard_queue_waiting{kind="job",queue="default"} 0.0' in figures
+    through = platform.member("gateway").ask("/metrics", operator=True)[1]
+    assert 'modelyard_request_seconds_count{method="GET",route="/jobs",service="gateway",status="200"}' in through

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.servers.postgres import Postgres
-from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.rabbitmq import PASSWORD, USER, RabbitMQ
 from tests.servers.s3 import Rclone
 from tests.support.cluster import Ports, cluster
 from tests.support.passage import passage
@@ -45,6 +45,8 @@ def test_it_waits_for_whatever_is_not_there_yet(rabbitmq: RabbitMQ, postgres: Po
             with alone.client_of(member) as client:
                 assert client.get("algorithms").json()["items"]
             assert member.stop() == 0
+        printed = member.log.read_text() + told["database"] + told["bus"] + told["files"]
+        assert not [secret for secret in (rclone.secret, f"{USER}:{PASSWORD}@") if secret in printed]
 
 
 def _missing(answer: tuple[int, str]) -> dict[str, str]:

@@ -98,6 +98,7 @@ class Database:
             return
         engine = postgres.patient(self.url)
         async with engine.begin() as connection:
+            self._connections.add((await connection.get_raw_connection()).driver_connection)
             await connection.execute(text("SELECT pg_advisory_xact_lock(:name)"), {"name": MIGRATING})
             yield connection
         await engine.dispose()

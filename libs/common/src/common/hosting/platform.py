@@ -27,6 +27,9 @@ from common.service import Platform
 from common.web.calls import Calls
 from common.web.identity import KeyRing, Signer, open_signer
 
+KEPT_ALIVE_SECONDS = 3.0
+"""Shorter than servers keep idle connections (uvicorn: 5 s), so that we never send on one that is just closing."""
+
 Step = Callable[[], Awaitable[None]]
 
 
@@ -42,7 +45,8 @@ class Clients(Mapping[str, httpx2.AsyncClient]):
             address = self._settings.address_of(service)
             if address is None:
                 raise KeyError(service)
-            self._made[service] = httpx2.AsyncClient(base_url=address, trust_env=False)
+            limits = httpx2.Limits(keepalive_expiry=KEPT_ALIVE_SECONDS)
+            self._made[service] = httpx2.AsyncClient(base_url=address, limits=limits, trust_env=False)
         return self._made[service]
 
     def __iter__(self) -> Iterator[str]:
