@@ -22,6 +22,8 @@ def expected(permission: str, role: str, dataset: str) -> set[int] | None:
         return None
     if permission == "service":
         return None if role == "service" else {403}
+    if permission == "admin":
+        return None if role in ("admin", "service") else {403}
     if role in ("owner", "admin", "service"):
         return {404} if dataset == "deleted" else None
     if dataset != "public, online":

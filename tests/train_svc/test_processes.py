@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from common.runtime.process import ProcessRuntime
+from tests.support.process import settled_left_over
 from tests.train_svc.conftest import Yard, eventually, open_yard
 
 TRAIN = b"""
@@ -36,20 +37,13 @@ if os.environ.get("FAIL"):
 """
 
 
-def living() -> set[int]:
-    """The processes that this one has beneath it."""
-    children = psutil.Process().children(recursive=True)
-    return {process.pid for process in children if process.status() != psutil.STATUS_ZOMBIE}
-
-
 @pytest.fixture
 async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
-    before = living()
     runtime = ProcessRuntime(tmp_path / "run")
     await runtime.start()
     async with open_yard(tmp_path, runtime, stop_grace_seconds=2) as made:
         yield made
-    assert living() <= before
+    assert settled_left_over(tmp_path) == []
 
 
 async def started(yard: Yard, **body: Any) -> dict[str, Any]:
