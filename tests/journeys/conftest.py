@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.steps import EMBEDDED, PROCESSES
+from tests.journeys.steps import DOCKER, EMBEDDED, PROCESSES
+from tests.servers.docker import Docker
 from tests.servers.postgres import Postgres
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.s3 import Swift
-from tests.support import process
+from tests.support import containers, process
 from tests.support.cluster import Cluster, cluster
 from tests.support.process import Gate
 from yard import Client
@@ -40,6 +41,10 @@ def processes(engine: Path, rabbitmq: RabbitMQ, postgres: Postgres, swift: Swift
 def platform(request: pytest.FixtureRequest, engine: Path) -> Iterator[Gate]:
     if request.param == PROCESSES:
         yield request.getfixturevalue("processes")
+    elif request.param == DOCKER:
+        docker: Docker = request.getfixturevalue("docker")
+        with containers.platform(docker) as running:
+            yield running
     else:
         with process.platform() as running:
             yield running

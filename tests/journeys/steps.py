@@ -11,8 +11,8 @@ import pytest
 from tests.support.data import images_zip
 from yard import Client, YardError
 
-EMBEDDED, PROCESSES = "embedded", "processes"
-"""What a journey is run on: all services in one process, or each in one of its own."""
+EMBEDDED, PROCESSES, DOCKER = "embedded", "processes", "docker"
+"""What a journey is run on: services in one process, in one each, or in one whose workloads are containers."""
 
 PATIENCE = 60.0
 """Seconds after which a step that should take one or two is taken for stuck."""

@@ -5,11 +5,22 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.steps import EMBEDDED, PATIENCE, PROCESSES, preset, published, refused, started, stopped, succeeded
+from tests.journeys.steps import (
+    DOCKER,
+    EMBEDDED,
+    PATIENCE,
+    PROCESSES,
+    preset,
+    published,
+    refused,
+    started,
+    stopped,
+    succeeded,
+)
 from tests.support.data import TOPICS, text, texts_zip
 from yard import Client
 
-ON = (EMBEDDED, PROCESSES)
+ON = (EMBEDDED, PROCESSES, DOCKER)
 EACH = 40
 
 

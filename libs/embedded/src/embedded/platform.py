@@ -1,4 +1,4 @@
-"""The outside in embedded mode: SQLite, the memory bus, plain folders and child processes."""
+"""The outside in embedded mode: SQLite, the memory bus, plain folders, and child processes or containers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ import httpx2
 from common.bus.memory import MemoryBus
 from common.db.database import Database
 from common.files.local import LocalFiles
-from common.hosting.workplaces import local_inventory
-from common.images import LocalEngines, choose_interpreter
+from common.hosting.workplaces import open_workplace
 from common.kernel.clock import Clock, SystemClock
 from common.ports.images import Engines
 from common.ports.inventory import Inventory
 from common.ports.runtime import Runtime
-from common.runtime.process import ProcessRuntime
 from common.service import Platform
-from common.staging.local import LocalStaging
 from common.web.calls import Calls
 from common.web.identity import KeyRing, Signer, open_signer
 from embedded.settings import Settings
@@ -46,13 +43,13 @@ async def open_platform(
     home.mkdir(parents=True, exist_ok=True)
     clock = clock or SystemClock()
     files = LocalFiles(home / "files")
-    runtime = runtime or ProcessRuntime(home / "run", clock=clock, interpreter=choose_interpreter())
+    place = open_workplace(settings.runtime_url or "process:", settings, files, clock)
+    runtime = runtime or place.runtime
     keyring = KeyRing(home / "keys" / "public")
 
     def signer_of(service: str) -> Signer:
         return open_signer(service, home / "keys" / "private", home / "keys" / "public")
 
-    staging = LocalStaging(files, home / "run" / "staging", limit_bytes=settings.staging_cache_bytes)
     platform = Platform(
         instance=INSTANCE,
         home=home,
@@ -60,9 +57,9 @@ async def open_platform(
         bus=MemoryBus(),
         files=files,
         runtime=runtime,
-        engines=engines or LocalEngines(settings.engines),
-        inventory=inventory or local_inventory(settings, clock),
-        staging=staging,
+        engines=engines or place.engines,
+        inventory=inventory or place.inventory,
+        staging=place.staging,
         keyring=keyring,
         signer_of=signer_of,
         calls_of=lambda service: Calls(signer_of(service), clients),
@@ -73,7 +70,7 @@ async def open_platform(
         yield platform
     finally:
         await runtime.close()
-        await staging.close()
+        await place.staging.close()
         await files.close()
 
 

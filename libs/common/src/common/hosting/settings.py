@@ -53,6 +53,9 @@ class MachineSettings(BaseSettings):
     operator_port: int | None = Field(default=None, ge=0, le=65535)
     """The port of the operator's listener, which has `/metrics` besides `/healthz` and `/readyz`. Unset: there is no
     such listener, and no `/metrics`."""
+    runtime_url: str = ""
+    """What runs workloads: `process:/folder`, or `docker:` with an address such as `docker:unix:///var/run/docker.sock`
+    and options such as `?base=python:3.12-slim` (see the guide to Docker). Unset: `process:` below the state folder."""
     engine_cache: Path | None = None
     """Where built engines are kept, to share them between state folders; in the state folder unless set."""
     simulated_gpus: int = Field(default=0, ge=0, le=64)
@@ -93,8 +96,6 @@ class Settings(MachineSettings):
     """The access key of the S3 server."""
     s3_secret: SecretStr = SecretStr("")
     """The secret that belongs to it."""
-    runtime_url: str = ""
-    """What runs workloads: `process:/folder`, or `docker:`. Unset: `process:` below the state folder."""
     keys: Path | None = None
     """The folder of keys, with `public/` for all services to read; in the state folder unless set."""
     private_keys: Path | None = None

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
+from common.docker import Daemon, engine_url
 from common.hosting.settings import MachineSettings
-from common.images import LocalEngines, choose_interpreter
+from common.images import DockerEngines, LocalEngines, choose_interpreter
 from common.inventory.local import LocalInventory, parse_simulated
 from common.kernel.clock import Clock
 from common.kernel.errors import Invalid
@@ -17,6 +19,7 @@ from common.ports.images import Engines
 from common.ports.inventory import Inventory
 from common.ports.runtime import Runtime
 from common.ports.staging import Staging
+from common.runtime.docker import DockerRuntime, DockerSettings
 from common.runtime.process import ProcessRuntime
 from common.staging.local import LocalStaging
 
@@ -54,7 +57,57 @@ def local_inventory(settings: MachineSettings, clock: Clock) -> LocalInventory:
     return LocalInventory(simulated=simulated, clock=clock)
 
 
-WORKPLACES: Mapping[str, Opening] = {"process": on_processes}
+def on_docker(url: str, settings: MachineSettings, files: Files, clock: Clock) -> Workplace:
+    """`docker:unix:///path?base=…`: containers of a Docker engine, with folders below the state folder.
+
+    Raises Invalid (`bad_runtime`) for an address or an option that it doesn't know."""
+    home = settings.home.absolute() / "run"
+    told = docker_settings(url)
+    daemon = Daemon(engine_url(url.partition("?")[0]))
+
+    async def look() -> None:
+        await daemon.ask(lambda docker: docker.version())
+
+    return Workplace(
+        runtime=DockerRuntime(home, daemon, told),
+        engines=DockerEngines(settings.engines, daemon, base_image=told.base_image, clock=clock),
+        inventory=local_inventory(settings, clock),
+        staging=LocalStaging(files, home / "staging", limit_bytes=settings.staging_cache_bytes),
+        look=look,
+    )
+
+
+def docker_settings(url: str) -> DockerSettings:
+    """The options after `?`: `base` (the image of workloads and engines that bring none), `pool` (addresses of owners'
+    networks), `internet=yes`, `reached_by=gateway`, `accelerators=gpu,npu`, and for a platform in a container
+    `host=/folder/here:/folder/on/dockers/machine`. Raises Invalid (`bad_runtime`)."""
+    given = dict(parse_qsl(url.partition("?")[2], keep_blank_values=True))
+    fields: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in _DOCKER or (name == "reached_by" and value not in ("host", "gateway")):
+            raise Invalid(
+                "bad_runtime", f"docker: has no option {name}={value}; it knows {', '.join(sorted(_DOCKER))}."
+            )
+        field, read = _DOCKER[name]
+        fields[field] = read(value)
+    return DockerSettings(**fields)
+
+
+def _host_paths(value: str) -> dict[Path, Path]:
+    here, _, there = value.partition(":")
+    return {Path(here): Path(there)}
+
+
+_DOCKER: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    "base": ("base_image", str),
+    "pool": ("pool", str),
+    "internet": ("internet", lambda value: value == "yes"),
+    "reached_by": ("reached_by", str),
+    "accelerators": ("accelerators", lambda value: tuple(filter(None, value.split(",")))),
+    "host": ("host_paths", _host_paths),
+}
+
+WORKPLACES: Mapping[str, Opening] = {"process": on_processes, "docker": on_docker}
 """How each scheme is opened."""
 
 

@@ -10,10 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+from common.files.local import LocalFiles
+from common.hosting.workplaces import open_workplace
 from common.kernel.clock import SystemClock
 from common.kernel.errors import Unavailable
 from common.ports.runtime import WorkloadState
-from common.runtime.process import ProcessRuntime
 from embedded.lock import Running, is_locked, who_runs
 from embedded.settings import Settings
 
@@ -71,7 +72,7 @@ def down(*, workloads: bool = False) -> int:
     settings = Settings()
     stop(settings)
     if workloads:
-        ended = asyncio.run(end_workloads(settings.home))
+        ended = asyncio.run(end_workloads(settings.home, settings.runtime_url))
         print(f"Ended {ended} running workload(s).")
     return 0
 
@@ -93,9 +94,11 @@ def stop(settings: Settings, *, quietly: bool = False) -> None:
     say("Modelyard is stopped; its state stays, and so do running jobs and services.")
 
 
-async def end_workloads(home: Path) -> int:
+async def end_workloads(home: Path, runtime_url: str = "") -> int:
     """End every workload of a state folder whose platform is not running; gives how many ran."""
-    runtime = ProcessRuntime(home.absolute() / "run", clock=SystemClock())
+    files, settings = LocalFiles(home.absolute() / "files"), Settings(home=home)
+    place = open_workplace(runtime_url or "process:", settings, files, SystemClock())
+    runtime = place.runtime
     await runtime.start()
     ended = 0
     for handle in await runtime.handles():
@@ -105,6 +108,8 @@ async def end_workloads(home: Path) -> int:
             while (await runtime.observe(handle)).state in (WorkloadState.STARTING, WorkloadState.RUNNING):
                 await asyncio.sleep(0.02)
     await runtime.close()
+    await place.staging.close()
+    await files.close()
     return ended
 
 

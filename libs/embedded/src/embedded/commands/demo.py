@@ -40,7 +40,7 @@ def demo(*, keep: bool = False) -> int:
 
 def _clean(settings: Settings, *, remove: bool) -> None:
     stop(settings, quietly=True)
-    asyncio.run(end_workloads(settings.home))
+    asyncio.run(end_workloads(settings.home, settings.runtime_url))
     if remove:
         shutil.rmtree(settings.home)
     else:
