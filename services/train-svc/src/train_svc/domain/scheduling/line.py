@@ -1,4 +1,8 @@
-"""Those who wait, in lines of equal requests: of one line, if the first has no room, none has."""
+"""Those who wait, in lines of equal requests: of one line, if the first has no room, none has.
+
+A lane holds the lines of one user that ask for the same of the same nodes, and differ in how long or how important
+they are: quotas and room are the same question for all of a lane.
+"""
 
 from __future__ import annotations
 
@@ -22,31 +26,63 @@ class Line:
         """What one of them takes in all."""
         return demand(self.one.member, self.one.gang)
 
+    def rank(self, submitted: float, ageing: float) -> int:
+        """Its importance, the smaller the more: a span of `ageing` earlier is worth a point of priority."""
+        return int(submitted // ageing) - self.one.priority
+
+
+First = tuple[int, float, str]
+"""What orders lines within a lane: rank, when the first came, and its id."""
+
+
+@dataclass(eq=False)
+class Lane:
+    """Lines of one queue and user that ask for the same."""
+
+    lines: dict[tuple[object, ...], Line] = field(default_factory=dict)
+    _order: list[tuple[First, Line]] | None = None
+
+    def changed(self) -> None:
+        """Somebody came or went."""
+        self._order = None
+
+    def order(self, ageing: float) -> list[tuple[First, Line]]:
+        """The lines, the one whose first is most important first."""
+        if self._order is None:
+            firsts = (((line.rank(line.waiting[0][0], ageing), *line.waiting[0]), line) for line in self.lines.values())
+            self._order = sorted(firsts, key=lambda found: found[0])
+        return self._order
+
 
 class Lines:
     """All lines of a state."""
 
     def __init__(self, requests: Iterable[Request] = ()) -> None:
-        self._lines: dict[tuple[object, ...], Line] = {}
+        self.lanes: dict[tuple[object, ...], Lane] = {}
         self.requests: dict[str, Request] = {}
         for request in requests:
             self._line(request).waiting.append((request.submitted, request.id))
             self.requests[request.id] = request
-        for line in self._lines.values():
+        for line in self:
             line.waiting.sort()
 
     def __iter__(self) -> Iterator[Line]:
-        return iter(self._lines.values())
+        return (line for lane in self.lanes.values() for line in lane.lines.values())
 
     def line_of(self, request: Request) -> Line:
         """The line that a request waits in."""
-        return self._lines[_key(request)]
+        return self.lanes[_lane(request)].lines[_kind(request)]
 
     def _line(self, request: Request) -> Line:
-        key = _key(request)
-        line = self._lines.get(key)
+        key = _lane(request)
+        lane = self.lanes.get(key)
+        if lane is None:
+            lane = self.lanes[key] = Lane()
+        lane.changed()
+        kind = _kind(request)
+        line = lane.lines.get(kind)
         if line is None:
-            line = self._lines[key] = Line(request)
+            line = lane.lines[kind] = Line(request)
         return line
 
     def add(self, request: Request) -> None:
@@ -60,16 +96,21 @@ class Lines:
         request = self.requests.pop(request_id, None)
         if request is None:
             return None
-        key = _key(request)
-        waiting = self._lines[key].waiting
+        key, kind = _lane(request), _kind(request)
+        lane = self.lanes[key]
+        lane.changed()
+        waiting = lane.lines[kind].waiting
         del waiting[bisect_left(waiting, (request.submitted, request.id))]
         if not waiting:
-            del self._lines[key]
+            del lane.lines[kind]
+            if not lane.lines:
+                del self.lanes[key]
         return request
 
 
-def _key(r: Request) -> tuple[object, ...]:
-    return (
-        *(r.queue, r.user, r.member, r.gang, r.priority, r.time_limit, r.selectors, r.anti_affinity, r.avoid),
-        *(r.preemptible, r.min_run),
-    )
+def _lane(r: Request) -> tuple[object, ...]:
+    return r.queue, r.user, r.member, r.gang, r.selectors, r.anti_affinity, r.avoid
+
+
+def _kind(r: Request) -> tuple[object, ...]:
+    return r.priority, r.time_limit, r.preemptible, r.min_run

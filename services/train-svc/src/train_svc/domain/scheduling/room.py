@@ -6,6 +6,7 @@ import re
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from train_svc.domain.scheduling.values import Member, Node
@@ -75,9 +76,13 @@ class Part(NamedTuple):
     devices: tuple[tuple[Model, int], ...]
 
 
-def natural(text: str) -> list[tuple[int, str]]:
+Natural = tuple[tuple[int, str], ...]
+
+
+@lru_cache(maxsize=4096)
+def natural(text: str) -> Natural:
     """`gpu-2` before `gpu-10`."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text))
 
 
 @dataclass(eq=False, slots=True)
@@ -88,7 +93,7 @@ class Place:
     rank: int
     domain: int
     models: tuple[Model, ...]
-    devices: dict[Model, list[tuple[list[tuple[int, str]], str]]]
+    devices: dict[Model, list[tuple[Natural, str]]]
     of: dict[str, Model]
     room: Room
     claimed: Room
@@ -150,7 +155,7 @@ class Place:
 
 def place_of(node: Node, rank: int, domain: int) -> Place:
     """An empty node."""
-    found: dict[Model, list[tuple[list[tuple[int, str]], str]]] = {}
+    found: dict[Model, list[tuple[Natural, str]]] = {}
     of: dict[str, Model] = {}
     for device in node.devices:
         model = (device.kind, device.model)

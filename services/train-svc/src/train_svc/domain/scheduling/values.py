@@ -114,9 +114,9 @@ class Claim:
 
 @dataclass(frozen=True)
 class Policy:
-    """How to decide. Seconds: `ageing` waited count as a point of priority, `starving` waited end all precedence of
-    guarantees, `grace` is what a victim is given. At most `reservations` wait with nodes kept for them. `reclaim` says
-    whom a queue below its guarantee may end in its cohort.
+    """How to decide. Seconds: a span of `ageing` earlier counts as a point of priority, `starving` waited ends all
+    precedence of guarantees, `grace` is what a victim is given. At most `reservations` wait with nodes kept for them.
+    `reclaim` says whom a queue below its guarantee may end in its cohort.
     """
 
     ageing: float = 3600.0

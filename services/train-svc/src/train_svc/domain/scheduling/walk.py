@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from common.contracts.shared import Placement
 from train_svc.domain.scheduling import preempting
 from train_svc.domain.scheduling.books import Books
-from train_svc.domain.scheduling.line import Line
+from train_svc.domain.scheduling.line import First, Lane, Line
 from train_svc.domain.scheduling.quotas import Account
 from train_svc.domain.scheduling.room import Place, Room
 from train_svc.domain.scheduling.values import Admit, Claim, Decision, Preempt, Request, Reserve, Running, Take
 
 Key = tuple[bool, int, float, float, float, str]
+Inner = tuple[bool, First, int, Lane]
+"""A lane among those of its user: whether it borrows, its first, a number of its own."""
 
 
 @dataclass(eq=False, slots=True)
@@ -50,46 +52,89 @@ class Walk:
         self.reserved: dict[str, Reserve] = {}
         self._heads: set[Account] = set()
         self._full: set[tuple[object, ...]] = set()
+        self._blocked_by_others = False
+        self._near = False
 
     def run(self) -> None:
         """Claims first, since theirs is theirs; then everybody, best first."""
         self._claims()
-        heap = [(self.key(line), n, line) for n, line in enumerate(self.books.lines)]
+        users: dict[tuple[str, str], list[Inner]] = {}
+        for n, lane in enumerate(self.books.lines.lanes.values()):
+            first, line = lane.order(self.books.policy.ageing)[0]
+            users.setdefault((line.one.queue, line.one.user), []).append(
+                (self._borrows(line, first[1]), first, n, lane)
+            )
+        heap: list[tuple[Key, int, list[Inner]]] = []
+        for n, lanes in enumerate(users.values()):
+            heapq.heapify(lanes)
+            if (key := self._first(lanes)) is not None:
+                heap.append((key, n, lanes))
         heapq.heapify(heap)
         while heap:
-            known, n, line = heap[0]
-            key = self.key(line)
-            if key != known:
-                heapq.heapreplace(heap, (key, n, line))
-            elif self._serve(line) and line.waiting:
-                heapq.heapreplace(heap, (self.key(line), n, line))
-            else:
+            known, n, lanes = heap[0]
+            if self._first(lanes) == known:
+                self._serve_lane(lanes)
+            if (key := self._first(lanes)) is None:
                 heapq.heappop(heap)
+            elif key != known:
+                heapq.heapreplace(heap, (key, n, lanes))
         self._tell_reservations()
 
-    def key(self, line: Line, who: tuple[float, str] | None = None) -> Key:
-        """Within its guarantee; priority with a point for every `ageing` seconds; shares; then who came first.
+    def _borrows(self, line: Line, submitted: float) -> bool:
+        """Whether it must go behind those that stay within what they are guaranteed."""
+        books = self.books
+        return self.now - submitted < books.policy.starving and books.quotas.borrows(line.one.queue, line.demand)
 
-        That of the first in line, or of another, `who`, in the same one.
-        """
-        submitted, request_id = who or line.waiting[0]
-        one, policy, waited = line.one, self.books.policy, self.now - submitted
-        borrows = self.books.quotas.borrows(one.queue, line.demand) and waited < policy.starving
-        aged = one.priority + max(0, int(waited // policy.ageing))
-        return (borrows, -aged, *self.books.quotas.shares(one.queue, one.user), submitted, request_id)
+    def _first(self, lanes: list[Inner]) -> Key | None:
+        """The key of the best of a user's lanes, which is put first; None where there is none left."""
+        while lanes:
+            borrows, first, n, lane = lanes[0]
+            line = next(iter(lane.lines.values()))
+            if borrows or not self._borrows(line, first[1]):
+                shares = self.books.quotas.shares(line.one.queue, line.one.user)
+                return (borrows, first[0], *shares, first[1], first[2])
+            heapq.heapreplace(lanes, (True, first, n, lane))
+        return None
+
+    def _serve_lane(self, lanes: list[Inner]) -> None:
+        """Serve the first of a user's best lane, or else those of it that may have what the first may not."""
+        _, _, n, lane = lanes[0]
+        tried: int | None = None
+        for _, line in lane.order(self.books.policy.ageing):
+            if tried is None or self._blocked_by_others or line.one.priority > tried:
+                if self._serve(line):
+                    break
+                tried = line.one.priority if tried is None else max(tried, line.one.priority)
+        else:
+            heapq.heappop(lanes)
+            return
+        if lane.lines:
+            first, line = lane.order(self.books.policy.ageing)[0]
+            heapq.heapreplace(lanes, (self._borrows(line, first[1]), first, n, lane))
+        else:
+            heapq.heappop(lanes)
+
+    def key(self, line: Line, who: tuple[float, str]) -> Key:
+        """The place of one of a line: within its guarantee; important, or old; shares; then who came first."""
+        submitted, request_id = who
+        shares = self.books.quotas.shares(line.one.queue, line.one.user)
+        rank = line.rank(submitted, self.books.policy.ageing)
+        return (self._borrows(line, submitted), rank, *shares, submitted, request_id)
 
     def _serve(self, line: Line) -> bool:
         """Let the first of a line begin, or end others for it; False where it, and so all its like, must wait."""
         request = self.books.lines.requests[line.waiting[0][1]]
         accounts = self.books.quotas.of(request.queue)
         short = [account for account in accounts if not account.fits(line.demand)]
-        if not short and self._held(line, request, accounts):
+        self._blocked_by_others = not short and self._held(line, request, accounts)
+        if self._blocked_by_others:
             return False
         if not short:
             chosen = self._place(request)
             if chosen is not None:
                 self._admit(line, request, chosen)
                 return True
+            self._blocked_by_others = self._near
         if self.books.policy.preempt and self._preempt(line, request):
             return True
         if short:
@@ -115,14 +160,15 @@ class Walk:
         """Where its members go now: open nodes, and of those kept for others what they do not miss."""
         pool = self.books.pool
         allowed, barred = pool.eligible(request), self.books.affinity.get(request.anti_affinity or "", ())
-        extra = [
-            place
+        near = [
+            (place, kept)
             for rank, kept in self.kept.items()
             if (allowed is None or rank in allowed)
             and rank not in barred
             and (place := pool.places[rank]).open.fits(request.member)
-            and (self._back_by(request, kept.start) or _spares(place, kept.spare, request))
         ]
+        self._near = bool(near)
+        extra = [p for p, kept in near if self._back_by(request, kept.start) or _spares(p, kept.spare, request)]
         what = (request.member, request.gang, request.selectors, request.anti_affinity, request.avoid)
         if what in self._full and not extra:
             return None
