@@ -145,6 +145,20 @@ class Model:
                 assert request.priority < by.priority
             else:
                 assert {request.queue, by.queue} <= {"sure", "half", "none"}
+                assert self.over_guarantee(request.queue, by), "only what is borrowed is claimed back"
+
+    def over_guarantee(self, name: str, by: Request) -> bool:
+        (queue,) = (queue for queue in QUEUES if queue.name == name)
+        used: Counter = Counter()
+        for running in self.running.keys() - self.leaving:
+            request = self.requests[running]
+            if request.queue == name:
+                used.update(demand(request.member, request.gang))
+        for claim in self.claims:
+            if self.requests[claim].queue == name:
+                used.update(demand(self.requests[claim].member, self.requests[claim].gang))
+        wanted = demand(by.member, by.gang)
+        return any(used[r] > queue.guaranteed.get(r, 0) for r in ("gpu", "cpu") if wanted.get(r))
 
     def check(self) -> None:
         used: Counter = Counter()

@@ -148,6 +148,19 @@ def test_nobody_is_made_to_give_up_what_it_is_guaranteed() -> None:
     assert len(house.running()) == 8
 
 
+def test_only_what_is_guaranteed_is_claimed_back_and_not_twice() -> None:
+    member = Member(1000, 1, "gpu", 1)
+    house = House(node("a", 8), queues=cohort())
+    house.step(*(Request(f"x{n}", "x", "u", member, 0.0, preemptible=True) for n in range(6)))
+    house.step(*(Request(f"y{n}", "y", "u", member, 1.0) for n in range(3)), now=2)
+    ((first, (victim,)),) = house.ended_for().items()
+    house.step(Request("y3", "y", "u", member, 2.0), Request("y4", "y", "u", member, 2.0), now=3)
+    assert house.ended_for() == {}, "one after another: what leaves already is not counted again"
+    house.step(ended=(victim,), now=4)
+    assert list(house.began()) == [first]
+    assert list(house.ended_for()) == ["y3"], "x is then down to its guarantee, and y up to its own"
+
+
 @pytest.mark.row("T19")
 def test_backfill_takes_what_ends_in_time_and_never_what_the_head_needs() -> None:
     house = House(node("a", 8), preempt=False)

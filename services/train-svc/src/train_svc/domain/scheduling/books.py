@@ -75,7 +75,9 @@ class Books:
         self.quotas.charge(request.queue, request.user, amounts)
         for account in self.quotas.of(request.queue):
             account.note(ends, request.id)
-        if request.preemptible and not running.ending:
+        if running.ending:
+            self.quotas.leaves(request.queue, amounts)
+        elif request.preemptible:
             insort(self.preemptible.setdefault(request.queue, []), _order(running))
         for place, placement in self._places(running.placements):
             place.put(_part(place, running, placement), placement.devices)
@@ -89,7 +91,10 @@ class Books:
         if running is None:
             return
         request, ends = running.request, running.ends
-        self.quotas.charge(request.queue, request.user, self.amounts.pop(workload), -1)
+        amounts = self.amounts.pop(workload)
+        self.quotas.charge(request.queue, request.user, amounts, -1)
+        if running.ending:
+            self.quotas.leaves(request.queue, amounts, -1)
         for account in self.quotas.of(request.queue):
             account.forget(ends, workload)
         self._unlist(running)
@@ -110,6 +115,7 @@ class Books:
         """It was told to go, and holds what it holds until it has gone."""
         running = self.running[workload]
         self._unlist(running)
+        self.quotas.leaves(running.request.queue, self.amounts[workload])
         self.running[workload] = Running(running.request, running.placements, running.started, ending=True)
 
     def _unlist(self, running: Running) -> None:
@@ -162,5 +168,8 @@ def _order(running: Running) -> tuple[int, float, str]:
 
 def _part(place: Place, running: Running, placement: Placement) -> Part:
     """What a running workload holds of a node, by model."""
-    counts = Counter(place.of[device] for device in placement.devices if device in place.of)
+    counts: dict[Model, int] = {}
+    for device in placement.devices:
+        if (model := place.of.get(device)) is not None:
+            counts[model] = counts.get(model, 0) + 1
     return Part(running.ends, running.request.id, running.request.member, tuple(sorted(counts.items())))

@@ -10,6 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 
 from train_svc.domain.scheduling.values import Request, demand
 
@@ -34,6 +35,8 @@ class Line:
 First = tuple[int, float, str]
 """What orders lines within a lane: rank, when the first came, and its id."""
 
+_FIRST = itemgetter(0)
+
 
 @dataclass(eq=False)
 class Lane:
@@ -49,8 +52,8 @@ class Lane:
     def order(self, ageing: float) -> list[tuple[First, Line]]:
         """The lines, the one whose first is most important first."""
         if self._order is None:
-            firsts = (((line.rank(line.waiting[0][0], ageing), *line.waiting[0]), line) for line in self.lines.values())
-            self._order = sorted(firsts, key=lambda found: found[0])
+            firsts = [((line.rank(line.waiting[0][0], ageing), *line.waiting[0]), line) for line in self.lines.values()]
+            self._order = sorted(firsts, key=_FIRST) if len(firsts) > 1 else firsts
         return self._order
 
 

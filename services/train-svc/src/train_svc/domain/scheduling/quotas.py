@@ -73,6 +73,7 @@ class Quotas:
         self._used: dict[tuple[str, ...], Counter[str]] = {}
         self._share: dict[tuple[str, ...], float] = {}
         self._weight: dict[str, float] = {}
+        self._leaving: dict[str, Counter[str]] = {}
         for queue in self.queues.values():
             self._weight[queue.group] = max(self._weight.get(queue.group, 0.0), queue.weight)
 
@@ -110,10 +111,25 @@ class Quotas:
             if wanted.get(r, 0)
         )
 
-    def over(self, queue: str, resources: Iterable[str], spared: Amounts) -> bool:
-        """Whether the queue uses more of any of these than it is guaranteed."""
-        used, guaranteed = self.accounts[queue].used, self.queues[queue].guaranteed
-        return any(used.get(r, 0) - spared.get(r, 0) > guaranteed.get(r, 0) for r in resources)
+    def over(self, queue: str, wanted: Amounts, spared: Amounts) -> bool:
+        """Whether a queue uses more than its guarantee of what is wanted, without `spared` and what leaves anyway.
+
+        Only of what its cohort guarantees: nothing else can be claimed back.
+        """
+        found = self.queues[queue]
+        cohort = self.cohorts.get(found.cohort or "")
+        used, leaving = self.accounts[queue].used, self._leaving.get(queue, Counter())
+        return any(
+            used.get(r, 0) - leaving.get(r, 0) - spared.get(r, 0) > found.guaranteed.get(r, 0)
+            for r in (cohort.limit if cohort is not None else ())
+            if wanted.get(r, 0)
+        )
+
+    def leaves(self, queue: str, amounts: Amounts, sign: int = 1) -> None:
+        """Something of a queue was told to end, or has ended with `sign` -1."""
+        leaving = self._leaving.setdefault(queue, Counter())
+        for resource, amount in amounts.items():
+            leaving[resource] += sign * amount
 
 
 def _own_limit(queue: Queue) -> dict[str, int]:
