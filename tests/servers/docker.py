@@ -161,9 +161,11 @@ class Docker(Server):
             self.ask("POST", "/networks/prune")
             self._end_gracefully()
         finally:
-            self.kill()
-            self._bury()
-            super().close()
+            try:
+                self.kill()
+                self._bury()
+            finally:
+                super().close()
 
     def _end_gracefully(self) -> None:
         """SIGTERM lets it take away its rules for ports and networks."""

@@ -6,12 +6,17 @@ import asyncio
 import json
 import shutil
 import socket
+import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
+from common.docker import Daemon
 from common.kernel.errors import Problem
 from common.ports.runtime import Limits, Mount, WorkloadState
-from common.runtime.docker import observing
+from common.runtime.docker import DockerRuntime, DockerSettings, observing
+from tests.contracts.runtime.conftest import Bench, clear
 
 EXITED, RUNNING = WorkloadState.EXITED, WorkloadState.RUNNING
 WAIT = "import time; print('up', flush=True); time.sleep(600)"
@@ -225,3 +230,37 @@ async def test_a_container_whose_folder_is_gone_is_taken_away(bench, docker):
     async with asyncio.timeout(10):
         while docker.run_client("ps", "-aq", "--filter", f"name={spec.workload}"):
             await asyncio.sleep(0.05)
+
+
+async def test_where_gateways_are_containers_only_they_reach_it_and_the_machine_has_no_address(docker):
+    root = Path(tempfile.mkdtemp(prefix="yard-docker-"))
+    root.chmod(0o711)
+    settings = DockerSettings(base_image=docker.base(), roots=(root,), reached_by="gateway")
+    bench = Bench(lambda home: DockerRuntime(home, Daemon(docker.url), settings), "python3", root)
+    sleep = ("sleep", "600")
+    docker.run_client("run", "-d", "--name", "gate", "--label", "modelyard.role=gateway", docker.base(), *sleep)
+    try:
+        await bench.open()
+        serve = (
+            "import http.server as h, os; print('up', flush=True)\n"
+            "h.HTTPServer(('', int(os.environ['PORT'])), h.SimpleHTTPRequestHandler).serve_forever()"
+        )
+        handle = await bench.runtime.launch(bench.code(serve, port=True))
+        await bench.until_log(handle, "up")
+        address = (await bench.runtime.observe(handle)).address
+        ask = f"import urllib.request; print(urllib.request.urlopen({address!r}, timeout=5).status)"
+        assert docker.run_client("exec", "gate", "python3", "-c", ask) == "200\n"
+        interfaces = subprocess.run(["ip", "-4", "address"], capture_output=True, text=True, check=True).stdout
+        assert address is not None
+        assert address.removeprefix("http://").rpartition(".")[0] not in interfaces
+        assert bench.runtime.capabilities.network_isolation
+        docker.run_client("rm", "-f", "gate")
+        docker.run_client("run", "-d", "--name", "gate", "--label", "modelyard.role=gateway", docker.base(), *sleep)
+        async with asyncio.timeout(10):  # a gateway that comes later, or anew, is let in
+            while docker.run_client("exec", "gate", "python3", "-c", ask, check=False) != "200\n":
+                await asyncio.sleep(0.1)
+        await bench.close()
+    finally:
+        docker.run_client("rm", "-f", "gate")
+        await clear(bench.runtime)
+        shutil.rmtree(root)

@@ -5,5 +5,6 @@ words), or it can't be asked at present (`Unavailable`), which says nothing abou
 """
 
 from common.docker.daemon import DEFAULT_URL, Daemon, Refused, engine_url
+from common.docker.fetching import fetch_image
 
-__all__ = ["DEFAULT_URL", "Daemon", "Refused", "engine_url"]
+__all__ = ["DEFAULT_URL", "Daemon", "Refused", "engine_url", "fetch_image"]

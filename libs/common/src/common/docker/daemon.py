@@ -140,7 +140,7 @@ class Daemon:
         except aiodocker.DockerError as error:
             if error.status == _UNREACHABLE:
                 raise self._unreachable(error.message) from error
-            if error.status != 404:
+            if error.status not in (404, 409):  # 409: it is being removed
                 raise Refused(error.status, error.message) from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._unreachable(str(error)) from error

@@ -20,7 +20,7 @@ from typing import Any
 
 from uv import find_uv_bin
 
-from common.docker import Daemon, Refused
+from common.docker import Daemon, Refused, fetch_image
 from common.images.installer import LAST_LINES, Progress
 from common.images.requirements import EngineFailed, check_requirements, engine_digest
 from common.images.sharing import Listener, SharedBuilds
@@ -34,8 +34,9 @@ _LABEL = "modelyard.engine"
 _POLL = 0.2
 _BEGIN_LOOKS = 300
 """How often a build that another process has made is looked at until it should have begun."""
+_KEEP_LOOKS = 600
+"""How often a finished build is looked at until whoever began it should have kept it."""
 _SECONDS = 3600.0
-_PULL_SECONDS = 1800.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -112,7 +113,8 @@ class DockerEngines:
         self._failure(digest).unlink(missing_ok=True)
         try:
             async with asyncio.timeout(_SECONDS):
-                await self._install(spec, digest)
+                while not await self._is_ready(digest) and not await self._install(spec, digest):
+                    await self._clock.sleep(_POLL)  # another process had its name, and no container yet or any more
         except Refused as refused:
             failed = EngineFailed(f"Docker can't build it: {refused.message}")
             self._failure(digest).write_text(failed.detail)
@@ -123,26 +125,40 @@ class DockerEngines:
             self._failure(digest).write_text(failed.detail)
             raise
 
-    async def _install(self, spec: EngineSpec, digest: str) -> None:
+    async def _install(self, spec: EngineSpec, digest: str) -> bool:
+        """Build it, or wait for whoever does; False where nobody did. Raises EngineFailed, Refused, Unavailable."""
         progress = Progress(lambda value, detail: self._builds.tell(digest, value, detail))
         progress.reach(0.01, f"looking for {self._base}")
         base = await self._base_image()
         name = self._name(digest)
-        if await self._daemon.create(name, self._configuration(base["Id"], digest)):
+        ours = await self._daemon.create(name, self._configuration(base["Id"], digest))
+        if ours and await self._is_ready(digest):
+            await self._daemon.delete(name)  # the build that was there when we looked ended before ours was made
+            return True
+        if ours:
             await self._begin(name, spec)
         progress.reach(0.03, "the build runs")
         lines = await self._follow(name, progress)
         found = await self._ended(name)
-        try:
-            if not await self._is_ready(digest):
-                if found is None or found["State"]["ExitCode"] != 0:
-                    raise EngineFailed("\n".join(lines) or "The build vanished; ask again.")
-                progress.reach(0.99, "keeping the image")
-                await self._daemon.commit(
-                    name, self._repository, self.reference(digest).partition(":")[2], _changes(base)
-                )
-        finally:
-            await self._daemon.delete(name)
+        if found is None:
+            return False
+        failed = found["State"]["ExitCode"] != 0
+        if not failed:
+            progress.reach(0.99, "keeping the image")
+            await self._keep(found["Id"], digest, _changes(base), ours=ours)
+        await self._daemon.delete(found["Id"])  # by its id: another of that name may have been made
+        if failed:
+            raise EngineFailed("\n".join(lines) or f"The build ended with {found['State']['ExitCode']}.")
+        return True
+
+    async def _keep(self, container: str, digest: str, changes: Sequence[str], *, ours: bool) -> None:
+        """Keep what was built. Whoever began it does that; the others only where that one seems to be dead."""
+        for _ in range(0 if ours else _KEEP_LOOKS):
+            if await self._is_ready(digest) or await self._daemon.container(container) is None:
+                return
+            await self._clock.sleep(_POLL)
+        if not await self._is_ready(digest):
+            await self._daemon.commit(container, self._repository, self.reference(digest).partition(":")[2], changes)
 
     async def _begin(self, name: str, spec: EngineSpec) -> None:
         try:
@@ -153,13 +169,12 @@ class DockerEngines:
             raise
 
     async def _base_image(self) -> dict[str, Any]:
-        found = await self._daemon.image(self._base)
-        if found is None:
-            await self._daemon.ask(lambda docker: docker.images.pull(self._base), _PULL_SECONDS)
-            found = await self._daemon.image(self._base)
-        if found is None:
-            raise EngineFailed(f"The base image {self._base} isn't there and can't be fetched.")
-        return found
+        try:
+            return await fetch_image(self._daemon, self._base)
+        except Unavailable:
+            raise
+        except Problem as problem:
+            raise EngineFailed(problem.detail) from problem
 
     async def _follow(self, name: str, progress: Progress) -> list[str]:
         """Read what the build says until it ends; its last lines. A build that another began may not run yet."""

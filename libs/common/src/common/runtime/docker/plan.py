@@ -17,6 +17,7 @@ from typing import Any
 
 from common.kernel.errors import Invalid
 from common.ports.runtime import LaunchSpec, Mount
+from common.runtime.docker.records import give
 from common.runtime.docker.settings import DockerSettings
 from common.runtime.environment import check_environment
 from common.runtime.process.plan import LaunchFailed, check_mount, device_variables
@@ -173,5 +174,5 @@ def _own(path: Path, uid: int) -> Path:
     found = path.stat(follow_symlinks=False)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (0, os.geteuid(), uid):
         raise LaunchFailed(f"{path} belongs to another user than its owner's.")
-    os.chown(path, uid, uid)
+    give(path, uid)
     return path

@@ -7,29 +7,20 @@ import json
 import os
 import secrets
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from common.docker import Daemon, Refused
-from common.kernel.errors import Conflict, NotFound, Problem, Unavailable
+from common.kernel.errors import Conflict, NotFound, Unavailable
 from common.ports.runtime import Handle, LaunchSpec, Observation, Output, RuntimeCapabilities, WorkloadState
-from common.runtime.docker import container, observing, plan
+from common.runtime.docker import container, observing
+from common.runtime.docker.launching import Launcher
 from common.runtime.docker.networks import Networks
 from common.runtime.docker.records import Record, Records, sweep
 from common.runtime.docker.settings import DockerSettings
 from common.runtime.docker.watch import Watcher
 from common.runtime.process import outputs
-from common.runtime.process.owners import Owners
-from common.runtime.process.plan import LaunchFailed
-
-_PROGRAM = (Path(__file__).with_name("enter"), *(
-    Path(__file__).parents[1] / "process" / name for name in ("supervisor.py", "ending.py")
-))  # fmt: skip
-_OOM = {"1": "/sys/fs/cgroup/memory/memory.oom_control", "2": "/sys/fs/cgroup/memory.events"}
-_OTHERS_UID = 65534
-PULL_SECONDS = 1800.0
 
 _ENDED = (WorkloadState.EXITED, WorkloadState.LOST)
 
@@ -48,10 +39,7 @@ class DockerRuntime:
         self.settings = settings or DockerSettings()
         self.notes: list[str] = []
         self.capabilities = RuntimeCapabilities()
-        self._owners = Owners(self.home)
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._wakes: list[Callable[[str], None]] = []
-        self._facts: dict[str, Any] | None = None
 
     async def start(self) -> None:
         """Find again what is running and listen to Docker; where Docker is away, from when it is back."""
@@ -61,6 +49,7 @@ class DockerRuntime:
                 folder.chmod(0o711)
         self.instance = _instance(self.home)
         self._networks = Networks(self.daemon, self.instance, self.settings)
+        self._launcher = Launcher(self.home, self.daemon, self.instance, self.settings, self._networks)
         self._watcher = Watcher(self.daemon, self.instance, self._connected, self._speaks)
         self._watcher.gateway = self._is_gateway
         for wake in self._wakes:
@@ -87,7 +76,7 @@ class DockerRuntime:
 
     async def _connected(self) -> None:
         """Docker is there, or there again: guard this machine, let gateways in, look at everything anew."""
-        self._facts = None
+        self._launcher.forget()
         await self._networks.look_again()
         await self._remove_strays()
         for workload in self._known():
@@ -97,7 +86,7 @@ class DockerRuntime:
         """Containers of ours whose folder is gone: they were being removed."""
         for one in await self.daemon.containers(f"{container.INSTANCE}={self.instance}"):
             workload = one["Labels"].get(container.WORKLOAD, "")
-            if Records(self.workloads, workload).spec() is None and not self._locks[workload].locked():
+            if Records(self.workloads, workload).spec() is None and not self._launcher.locks[workload].locked():
                 await self.daemon.delete(one["Id"])
 
     def _is_gateway(self, attributes: Mapping[str, Any]) -> bool:
@@ -118,99 +107,8 @@ class DockerRuntime:
         `bad_mount`, `bad_workload`).
         """
         records = Records(self.workloads, spec.workload)
-        async with self._locks[spec.workload]:
-            try:
-                if not await self._is_launched(records):
-                    await self._launch(spec, records)
-            except (Refused, OSError) as error:
-                await self._undo(records)
-                raise LaunchFailed(f"{spec.workload} can't be started: {error}") from error
-            except Unavailable:
-                raise  # whether it started isn't known: what was settled stays, and the next launch goes on from it
-            except Problem:
-                await self._undo(records)
-                raise
+        await self._launcher.launch(spec, records)
         return self._handle(records)
-
-    async def _is_launched(self, records: Records) -> bool:
-        """Whether its container was started, ever: then nothing more is to be done, and nothing may be."""
-        if records.spec() is None:
-            return False
-        if records.end() is not None:
-            return True
-        found = await self.daemon.container(records.workload)
-        return records.created() if found is None else bool(observing.hour(found["State"]["StartedAt"]))
-
-    async def _launch(self, spec: LaunchSpec, records: Records) -> None:
-        settled = records.spec()
-        if settled is None:
-            settled = await self._settle(spec, records)
-        facts = await self._engine()
-        if not records.created():
-            oom = _OOM.get(facts["cgroup"], _OOM["2"])
-            files = {path.name: path.read_bytes() for path in _PROGRAM}
-            files["launch"] = plan.launch_words(settled, oom, self.settings.grace)
-            await asyncio.to_thread(records.prepare, files, settled["uid"])
-            config = container.configuration(settled, records.path, self.instance, self.settings, facts["accelerators"])
-            if not await self.daemon.create(records.workload, config):
-                await self._check_ours(records.workload)
-            records.note_created()
-        await self.daemon.start(records.workload)
-
-    async def _check_ours(self, name: str) -> None:
-        found = await self.daemon.container(name)
-        if found is not None and found["Config"]["Labels"].get(container.INSTANCE) != self.instance:
-            raise LaunchFailed(f"Docker has a container called {name} that isn't this platform's; remove or rename it.")
-
-    async def _settle(self, spec: LaunchSpec, records: Records) -> Record:
-        plan.check(spec)
-        image = await self._image(spec.image or self.settings.base_image)
-        uid = self._owners.uid(spec.owner) if self.capabilities.own_uid else os.geteuid() or _OTHERS_UID
-        network = await self._networks.ensure(spec.owner)
-        folders = plan.Folders(records.path, self.volumes, self.home, self.settings)
-        mounts = await asyncio.to_thread(folders.make, spec.mounts, uid)
-        return records.settle(plan.settle(spec, image, mounts, uid, network))
-
-    async def _image(self, reference: str) -> dict[str, Any]:
-        """The image, fetched where it isn't there. Raises LaunchFailed where it can't be had."""
-        found = await self.daemon.image(reference)
-        if found is None:
-            try:
-                await self.daemon.ask(lambda docker: docker.images.pull(reference), PULL_SECONDS)
-            except Refused as refused:
-                raise LaunchFailed(f"The image {reference} can't be fetched: {refused.message}") from refused
-            found = await self.daemon.image(reference)
-        if found is None:
-            raise LaunchFailed(f"The image {reference} isn't there.")
-        return found
-
-    async def _engine(self) -> dict[str, Any]:
-        """What has to be known of the engine: its control groups' version, and the kinds whose devices are real."""
-        if self._facts is None:
-            told = await self.daemon.ask(lambda docker: docker.system.info())
-            runtimes = told.get("Runtimes") or {}
-            found = tuple(kind for kind, name in (("gpu", "nvidia"), ("npu", "ascend")) if name in runtimes)
-            wanted = self.settings.accelerators
-            self._facts = {
-                "cgroup": str(told.get("CgroupVersion", "2")),
-                "accelerators": found if wanted is None else wanted,
-            }
-        return self._facts
-
-    async def _undo(self, records: Records) -> None:
-        """Leave nothing of a launch that failed before its container started."""
-        if records.path.exists():
-            try:
-                await self._delete_container(records.workload)
-            except (Refused, Unavailable):
-                return  # the next launch, or `observe`, finds it
-            await asyncio.to_thread(records.delete)
-
-    async def _delete_container(self, name: str) -> None:
-        """Remove a container of ours, and nobody else's of that name."""
-        found = await self.daemon.container(name)
-        if found is not None and found["Config"]["Labels"].get(container.INSTANCE) == self.instance:
-            await self.daemon.delete(found["Id"])
 
     def _handle(self, records: Records) -> Handle:
         return {"runtime": "docker", "workload": records.workload}
@@ -243,12 +141,14 @@ class DockerRuntime:
             return observing.running(settled, state, records, address)
         if not observing.hour(state.get("StartedAt", "")) and self._may_start(records, settled):
             return Observation(WorkloadState.STARTING)
-        end = observing.ending(settled, found, records, address)
-        return observing.ended(records.note_end(end))
+        end = records.note_end(observing.ending(settled, found, records, address))
+        if not state.get("StartedAt") or not observing.hour(state["StartedAt"]):
+            await self._launcher.delete(records.workload)  # whoever still wants to start it can't any more
+        return observing.ended(end)
 
     def _may_start(self, records: Records, settled: Record) -> bool:
         """Whether its container may be about to start: it isn't gone, and a launch isn't long ago."""
-        if self._locks[records.workload].locked():
+        if self._launcher.locks[records.workload].locked():
             return True
         asked = records.stop_asked() is not None
         return not asked and time.time() < settled["settled_at"] + observing.PATIENCE
@@ -260,7 +160,7 @@ class DockerRuntime:
         records = self._records(handle)
         if records.spec() is None or records.end() is not None:
             return
-        async with self._locks[records.workload]:
+        async with self._launcher.locks[records.workload]:
             records.ask_to_stop(grace)
             try:
                 await self.daemon.signal(records.workload, "SIGTERM")
@@ -301,11 +201,11 @@ class DockerRuntime:
         if seen.state not in _ENDED:
             raise Conflict("workload_running", f"{records.workload} is {seen.state}: stop it first.")
         try:
-            await self._delete_container(records.workload)
+            await self._launcher.delete(records.workload)
         except Refused as refused:
             raise Unavailable("not_removed", f"Docker can't remove it now: {refused.message}") from refused
         await asyncio.to_thread(records.delete)
-        self._locks.pop(records.workload, None)
+        self._launcher.locks.pop(records.workload, None)
 
     async def handles(self) -> Sequence[Handle]:
         """Every workload that has a folder here."""
