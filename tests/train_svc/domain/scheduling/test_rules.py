@@ -72,6 +72,15 @@ def test_replicas_of_one_service_go_to_different_nodes() -> None:
     assert house.began() == {"r2": ["a"]}
 
 
+def test_a_replica_that_is_to_come_keeps_others_of_its_service_away() -> None:
+    house = House(node("a", 4))
+    house.step(ask("victim", 3, preemptible=True))
+    house.step(ask("r0", 3, priority=1, anti_affinity="service"), ask("r1", 1, anti_affinity="service"), now=1)
+    assert house.began() == {}
+    house.step(ended=("victim",))
+    assert house.began() == {"r0": ["a"]}
+
+
 def test_selectors_and_cordons() -> None:
     house = House(node("a", labels={"disk": "slow"}), node("b", labels={"disk": "fast"}, cordoned=True))
     house.step(ask("picky", selectors=(("disk", "fast"),)))

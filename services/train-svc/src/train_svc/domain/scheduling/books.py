@@ -81,8 +81,7 @@ class Books:
             insort(self.preemptible.setdefault(request.queue, []), _order(running))
         for place, placement in self._places(running.placements):
             place.put(_part(place, running, placement), placement.devices)
-            if request.anti_affinity is not None:
-                self.affinity.setdefault(request.anti_affinity, Counter())[place.rank] += 1
+            self._affine(request, place, 1)
             self.pool.changed(place)
 
     def end(self, workload: str) -> None:
@@ -100,14 +99,8 @@ class Books:
         self._unlist(running)
         for place, placement in self._places(running.placements):
             place.remove(_part(place, running, placement), placement.devices)
-            if request.anti_affinity is not None:
-                there = self.affinity[request.anti_affinity]
-                there[place.rank] -= 1
-                if not there[place.rank]:
-                    del there[place.rank]
+            self._affine(request, place, -1)
             self.pool.changed(place)
-        if request.anti_affinity is not None and not self.affinity[request.anti_affinity]:
-            del self.affinity[request.anti_affinity]
         for claim in [claim for claim in self.claims.values() if workload in claim.victims]:
             self.claims[claim.request] = Claim(claim.request, claim.victims - {workload}, claim.takes)
 
@@ -144,7 +137,20 @@ class Books:
         for take in takes:
             if (place := self.pool.by_name.get(take.node)) is not None:
                 place.claimed = place.claimed.less(request.member, take.devices, -sign)
+                self._affine(request, place, -sign)
                 self.pool.changed(place)
+
+    def _affine(self, request: Request, place: Place, sign: int) -> None:
+        """Note that one is there, or will be, with which others of its kind share no node."""
+        key = request.anti_affinity
+        if key is None:
+            return
+        there = self.affinity.setdefault(key, Counter())
+        there[place.rank] += sign
+        if not there[place.rank]:
+            del there[place.rank]
+        if not there:
+            del self.affinity[key]
 
     def snapshot(self) -> Snapshot:
         """All of it as values, in an order of its own."""
