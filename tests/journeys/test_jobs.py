@@ -108,8 +108,12 @@ def test_one_that_waits_for_capacity_says_so_and_stops_at_once(alice: Client, al
     alice.jobs.stop(first["id"])
     assert alice.jobs.wait(first["id"], timeout=PATIENCE)["state"] == "stopped"
     succeeded(alice, second)
-    [node] = alice.nodes.list()
-    assert node["cpu_free"] == node["cpu"]
+
+    def all_is_free() -> bool:
+        [node] = alice.nodes.list()
+        return bool(node["cpu_free"] == node["cpu"])
+
+    until(all_is_free, PATIENCE, lambda: f"{alice.nodes.list()}")
 
 
 @pytest.mark.row("M4")

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from fastapi import APIRouter
 from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -30,15 +31,12 @@ from common.web.identity import KeyRing
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-@pytest.fixture(scope="module")
-def exporter():
-    """The process's provider can be set once; whoever set it before, our exporter is added to it."""
-    made = InMemorySpanExporter()
-    provider = trace.get_tracer_provider()
-    if hasattr(provider, "add_span_processor"):
-        provider.add_span_processor(SimpleSpanProcessor(made))
-    else:
-        traces.set_up("test", SimpleSpanProcessor(made))
+@pytest.fixture
+def exporter(monkeypatch):
+    """Everything that is traced, whatever an earlier test has set up: a process's own provider is set once."""
+    made, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(made))
+    monkeypatch.setattr(traces, "_tracer", provider.get_tracer("test"))
     return made
 
 
