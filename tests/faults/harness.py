@@ -1,12 +1,14 @@
 """kill -9 at seeded moments of a journey, and the books balanced afterwards.
 
-A journey is code that works with a client and says at which stage it is; `Chaos` kills the platform's process while a
-stage is going on and starts it again. `balance` then proves from the databases that nothing was lost or done twice.
+A journey is code that works with a client and says at which stage it is; `Chaos` kills its victim (the platform's
+process, or a part of a cluster) while a stage is going on and starts it again. `balance` then proves from the databases
+that nothing was lost or done twice.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import tempfile
 import threading
@@ -16,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import gateway.service
 from common.ports.bus import Subscription
@@ -24,7 +26,30 @@ from embedded.house import BEHIND
 from embedded.platform import open_platform
 from embedded.settings import Settings
 from tests.architecture.owners import OWNERS
-from tests.support.process import PlatformProcess, until
+from tests.support.process import until
+
+
+class Victim(Protocol):
+    """What is killed and started again."""
+
+    def kill(self) -> None:
+        """kill -9."""
+
+    def launch(self) -> None:
+        """Begin to start it."""
+
+    def start(self) -> None:
+        """Start it and return when it can do its work."""
+
+
+class Books(Protocol):
+    """Databases that can be read beside their services."""
+
+    def keepers(self) -> list[str]:
+        """The services that have an outbox."""
+
+    def rows(self, service: str, query: str) -> list[tuple[Any, ...]]:
+        """Rows of a service's own database."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +90,7 @@ def plan_of(seed: int, stages: Mapping[str, Stage], *, while_starting: float = 0
 class Chaos:
     """Carries a plan out. `hits` says how often each stage was hit while it went on, `late` how often at its end."""
 
-    platform: PlatformProcess
+    victim: Victim
     plan: Plan
     hits: Counter[str] = field(default_factory=Counter)
     late: Counter[str] = field(default_factory=Counter)
@@ -99,17 +124,12 @@ class Chaos:
             failures.append(failure)
 
     def _strike(self, blow: Blow) -> None:
-        self.platform.kill()
+        self.victim.kill()
         if blow.while_starting is not None:
-            self.platform.launch()
+            self.victim.launch()
             time.sleep(blow.while_starting)
-            self.platform.kill()
-        self.platform.start()
-
-    @property
-    def kills(self) -> int:
-        """How often the platform was killed."""
-        return self.platform.kills
+            self.victim.kill()
+        self.victim.start()
 
 
 def subscriptions() -> list[Subscription]:
@@ -157,7 +177,7 @@ class Ledger:
         return sum(times.total() for times in self.heard.values())
 
 
-def read_ledger(platform: PlatformProcess) -> Ledger:
+def read_ledger(platform: Books) -> Ledger:
     """The books as they stand."""
     events: dict[str, set[str]] = {}
     heard: dict[tuple[str, str], Counter[str]] = {}
@@ -165,12 +185,12 @@ def read_ledger(platform: PlatformProcess) -> Ledger:
     numbers: dict[str, list[int]] = {}
     foreign: list[tuple[str, str]] = []
     unsent = 0
-    for service in _with_outbox(platform):
-        unsent += platform.unsent(service)
-        query = "SELECT event_id, type, subject, json_extract(payload, '$.sequence') FROM outbox ORDER BY id"
-        for event, type_, subject, number in platform.rows(service, query):
+    for service in platform.keepers():
+        query = "SELECT event_id, type, subject, payload, sent_at FROM outbox ORDER BY id"
+        for event, type_, subject, payload, sent in platform.rows(service, query):
+            unsent += sent is None
             events.setdefault(type_, set()).add(event)
-            numbers.setdefault(f"{service} {subject}", []).append(number)
+            numbers.setdefault(f"{service} {subject}", []).append(json.loads(payload)["sequence"])
             foreign += [] if service in OWNERS[type_] else [(service, type_)]
         for handler, event, state, error in platform.rows(service, "SELECT handler, event_id, state, error FROM inbox"):
             if state == "done":
@@ -181,12 +201,7 @@ def read_ledger(platform: PlatformProcess) -> Ledger:
     return Ledger({type_: frozenset(ids) for type_, ids in events.items()}, unsent, heard, undone, gaps, foreign)
 
 
-def _with_outbox(platform: PlatformProcess) -> list[str]:
-    query = "SELECT 1 FROM sqlite_master WHERE name = 'outbox'"
-    return [service for service in platform.services() if platform.rows(service, query)]
-
-
-def balance(platform: PlatformProcess, listening: Sequence[Subscription], seconds: float = 20.0) -> Ledger:
+def balance(platform: Books, listening: Sequence[Subscription], seconds: float = 20.0) -> Ledger:
     """The books once everything was delivered: every event sent, and done exactly once by everyone who listens.
 
     Fails with what is missing, doubled, waiting or dead.
@@ -207,11 +222,11 @@ def balance(platform: PlatformProcess, listening: Sequence[Subscription], second
     return ledger
 
 
-def _settled(platform: PlatformProcess) -> bool:
+def _settled(platform: Books) -> bool:
     ledger = read_ledger(platform)
     return not ledger.unsent and not [row for row in ledger.undone if row[2] == "retry"]
 
 
-def no_holds(platform: PlatformProcess) -> list[tuple[Any, ...]]:
+def no_holds(platform: Books) -> list[tuple[Any, ...]]:
     """Every hold that nobody gave back."""
-    return [row for service in _with_outbox(platform) for row in platform.rows(service, "SELECT * FROM holds")]
+    return [row for service in platform.keepers() for row in platform.rows(service, "SELECT * FROM holds")]

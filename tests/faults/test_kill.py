@@ -20,7 +20,7 @@ def survive(seed: int, folder: Path, listening: list[Subscription], *, while_sta
         process.stop()
     hit = {name: f"{chaos.hits[name]}" + ("+end" if chaos.late[name] else "") for name in STAGES}
     assert all(chaos.hits[name] + chaos.late[name] for name in STAGES)
-    return f"seed {seed}: {chaos.kills} kills {hit}, {ledger.told} events told, {ledger.effects} effects, each once"
+    return f"seed {seed}: {process.kills} kills {hit}, {ledger.told} events told, {ledger.effects} effects, each once"
 
 
 @pytest.mark.row("P6")

@@ -167,6 +167,11 @@ class Cluster(Gate):
         database = f"{self.name}_{service.replace('-', '_')}"
         return asyncio.run(self.postgres.fetch(query, database=database))
 
+    def keepers(self) -> list[str]:
+        """The services that have an outbox."""
+        query = "SELECT 1 FROM pg_tables WHERE tablename = 'outbox'"
+        return [service for service in self.members if self.rows(service, query)]
+
     def client_of(self, member: Member, name: str = "admin") -> httpx2.Client:
         """Speaks to one instance, past the gateway, as an administrator."""
         keys = self.home / "keys"

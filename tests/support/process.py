@@ -251,6 +251,11 @@ class PlatformProcess(Gate):
         """The services that have a database."""
         return sorted(path.stem for path in (self.home / "db").glob("*.sqlite3"))
 
+    def keepers(self) -> list[str]:
+        """The services that have an outbox."""
+        query = "SELECT 1 FROM sqlite_master WHERE name = 'outbox'"
+        return [service for service in self.services() if self.rows(service, query)]
+
     def facts(self) -> Facts:
         """See `facts_of`."""
         return facts_of(self.home)

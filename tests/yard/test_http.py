@@ -136,6 +136,16 @@ def test_the_platform_may_ask_to_come_later(hour: Hour) -> None:
     assert hour.at == 2
 
 
+def test_a_service_that_is_killed_behind_the_gateway_is_a_lost_connection(hour: Hour) -> None:
+    killed = httpx2.Response(502, json={"code": "service_failed", "detail": "The service broke off."})
+    answers = iter([killed, httpx2.Response(201, json={"id": "ds-1"}), killed])
+    transport = httpx2.MockTransport(lambda request: next(answers))
+    with Client("http://stub", TOKEN, transport=transport, hour=Time(hour.now, hour.sleep)) as client:
+        assert client.datasets.create("digits", purpose="image/classification")["id"] == "ds-1"
+        with pytest.raises(YardError, match="service_failed"):
+            client.http.act("jobs/job-1/start", repeat=False)
+
+
 def test_lists_go_on_page_by_page(client: Client, stub: Stub) -> None:
     for number in range(7):
         stub.add("datasets", "ds", name=f"set {number}")

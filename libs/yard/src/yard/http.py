@@ -145,6 +145,9 @@ class Http:
                 continue
             if repeatable and (pause := retry_after(response)) is not None and trying.wait(pause):
                 continue
+            if repeatable and broke_off(response) and trying.wait():
+                again = True
+                continue
             if again and method == "DELETE" and response.status_code == httpx2.codes.NOT_FOUND:
                 return response
             return checked(response, again=again)
@@ -204,6 +207,14 @@ def retry_after(response: httpx2.Response) -> float | None:
     if response.status_code not in _LATER or not (told := response.headers.get("retry-after", "")).isdigit():
         return None
     return float(told)
+
+
+def broke_off(response: httpx2.Response) -> bool:
+    """Whether the gateway lost the service behind it before that answered: a lost connection, one hop further on."""
+    return (
+        response.status_code == httpx2.codes.BAD_GATEWAY
+        and problem_of(response.status_code, response.content).code == "service_failed"
+    )
 
 
 def checked(response: httpx2.Response, *, again: bool = False) -> httpx2.Response:

@@ -20,6 +20,8 @@ from common.kernel.errors import Fault, Invalid, Problem, StorageFull, Unavailab
 log = structlog.get_logger("web")
 
 PROBLEM_JSON = "application/problem+json"
+SOON = 1
+"""Seconds after which to ask again where something is not there at present (RFC 9110 §10.2.3): clients go by it."""
 
 
 class InternalError(Problem):
@@ -28,7 +30,11 @@ class InternalError(Problem):
 
 def response(problem: Problem) -> JSONResponse:
     """The answer that tells of a problem."""
-    headers = {"WWW-Authenticate": "Bearer"} if problem.status == http.HTTPStatus.UNAUTHORIZED else None
+    headers = {}
+    if problem.status == http.HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if problem.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(problem.extra.get("retry_after", SOON))
     return JSONResponse(problem.as_json(), problem.status, headers, media_type=PROBLEM_JSON)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import orjson
 from starlette.types import Send
 
-from common.kernel.errors import Problem
-from common.web.problems import PROBLEM_JSON
+from common.kernel.errors import Problem, Unavailable
+from common.web.problems import PROBLEM_JSON, SOON
 from gateway.proxy.headers import Headers
 
 
@@ -20,7 +20,7 @@ async def answer_problem(send: Send, problem: Problem, extra: Headers | None = N
     ]
     if problem.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    if "retry_after" in problem.extra:
-        headers.append((b"retry-after", str(problem.extra["retry_after"]).encode()))
+    if "retry_after" in problem.extra or problem.status == Unavailable.status:
+        headers.append((b"retry-after", str(problem.extra.get("retry_after", SOON)).encode()))
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
