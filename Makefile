@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 MEMBERS := libs/common libs/yard libs/embedded services/gateway services/dataset-svc services/algo-svc \
            services/train-svc services/notebook-svc services/serving-svc
 STAMP := $(VENV)/.installed
+# Much of a test is waiting for a server: one process more than there are cores, but each has servers of its own.
+WORKERS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 5 ? cores + 1 : 6)))
 export YARD_ENGINE_CACHE ?= $(CURDIR)/.cache/engines
 
 .PHONY: help setup demo up down status check asyncapi test faults bench lock format clean
@@ -43,8 +45,8 @@ check: setup ## style, types, walls, and whether the events' document is what th
 asyncapi: setup ## write docs/events/asyncapi.yaml anew, unless that would break a reader
 	@$(BIN)/python -m common.contracts.asyncapi
 
-test: setup ## every test
-	@$(BIN)/python -m pytest
+test: setup ## every test, a file at a time in each of WORKERS processes
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 faults: setup ## the long fault runs
 	@$(BIN)/python -m pytest -m faults --timeout 3600

@@ -190,7 +190,7 @@ class Docker(Server):
             with suppress(OSError):
                 group.rmdir()
         _remove_rules(lambda rule: f" {self.mark} " in f"{rule} ")
-        if not any(one.name() == "dockerd" and one.status() != psutil.STATUS_ZOMBIE for one in psutil.process_iter()):
+        if not any(one.info["name"] == "dockerd" for one in psutil.process_iter(["name", "status"]) if _lives(one)):
             _remove_chains(self._forward)
 
 
@@ -210,6 +210,11 @@ def trusted() -> dict[str, str]:
     told = {name: os.environ[name] for name in names if name in os.environ and "file:" not in os.environ[name]}
     certificates = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
     return told | {name: bundle for name in certificates if name in os.environ}
+
+
+def _lives(one: psutil.Process) -> bool:
+    """Whether it was no corpse when it was looked at."""
+    return bool(one.info["status"] != psutil.STATUS_ZOMBIE)
 
 
 def _said(*command: str) -> str:

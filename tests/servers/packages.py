@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -41,13 +42,15 @@ def _install(package: str) -> str:
 
 @contextmanager
 def _no_services_started() -> Iterator[None]:
-    """Installing must not start a server that nobody asked for: Debian asks this file."""
-    ours = not POLICY.exists()
-    if ours:
-        POLICY.write_text("#!/bin/sh\nexit 101\n")
-        POLICY.chmod(0o755)
-    try:
-        yield
-    finally:
+    """Installing must not start a server that nobody asked for: Debian asks this file. One run of tests at a time."""
+    with Path("/var/lock/modelyard-packages").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ours = not POLICY.exists()
         if ours:
-            POLICY.unlink()
+            POLICY.write_text("#!/bin/sh\nexit 101\n")
+            POLICY.chmod(0o755)
+        try:
+            yield
+        finally:
+            if ours:
+                POLICY.unlink()
