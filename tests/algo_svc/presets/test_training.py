@@ -121,11 +121,11 @@ def test_sigterm_ends_with_a_checkpoint_from_which_the_next_attempt_goes_on(
 def _stopped_after(work: Any, arguments: list[str], points: int) -> str:
     """Start training, end it by SIGTERM once it has told so many points; returns the log."""
     with work.start(*arguments) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while len(work.points) < points and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
         process.send_signal(signal.SIGTERM)
-        log, _ = process.communicate(timeout=10)
+        log, _ = process.communicate(timeout=60)
     assert process.returncode == 143, log
     assert "Traceback" not in log
     return str(log)
