@@ -13,12 +13,13 @@ import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.kernel.accelerators import device_variables
 from common.kernel.errors import Invalid, Problem, Unavailable
 from common.ports.runtime import WorkloadState
 from common.runtime.environment import check_environment
 from common.runtime.process import outputs, ports, supervisor
 from common.runtime.process.folder import Folder, check_id
-from common.runtime.process.plan import device_variables, launch_words
+from common.runtime.process.plan import launch_words
 
 from .conftest import Yard
 

@@ -20,10 +20,7 @@ def nodes(draw: st.DrawFn) -> tuple[Node, ...]:
     found = []
     for number in range(draw(st.integers(1, 4))):
         kinds = draw(st.lists(st.sampled_from(["gpu", "npu"]), max_size=6))
-        devices = tuple(
-            Device(f"{kind}-{n}", kind, draw(st.sampled_from(MODELS)))  # type: ignore[arg-type]
-            for n, kind in enumerate(kinds)
-        )
+        devices = tuple(Device(f"{kind}-{n}", kind, draw(st.sampled_from(MODELS))) for n, kind in enumerate(kinds))
         found.append(Node(f"node-{number}", draw(st.sampled_from([1.0, 2.0, 4.5])), draw(st.integers(0, 8)), devices))
     return tuple(found)
 

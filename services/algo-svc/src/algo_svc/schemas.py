@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from algo_svc.domain.algorithm import Algorithm
 from algo_svc.domain.engine import Engine
 from common.contracts.shared import (
+    AcceleratorName,
     CodePart,
     EngineRef,
     InferencePart,
@@ -24,7 +25,6 @@ from common.kernel.quantities import parse_bytes
 from common.ports.images import EngineStatus
 
 Memory = Annotated[int, BeforeValidator(parse_bytes)]
-Device = Literal["cpu", "gpu", "npu"]
 
 
 class _Strict(BaseModel):
@@ -38,7 +38,7 @@ class ResourcesIn(_Strict):
 
     cpu: float = Field(default=1.0, ge=0, le=1024, allow_inf_nan=False)
     memory: Memory = 0
-    accelerator: Literal["gpu", "npu"] | None = None
+    accelerator: AcceleratorName | None = None
     count: int = Field(default=0, ge=0, le=1024)
 
 
@@ -51,7 +51,7 @@ class PartIn(_Strict):
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = Field(default_factory=dict)
     parameters: tuple[Parameter, ...] = ()
-    devices: tuple[Device, ...] = ("cpu",)
+    devices: tuple[AcceleratorName, ...] = ("cpu",)
     resources: ResourcesIn = ResourcesIn()
 
     def _common(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class PartOut(BaseModel):
     arguments: tuple[str, ...]
     environment: dict[str, str]
     parameters: tuple[Parameter, ...]
-    devices: tuple[Device, ...]
+    devices: tuple[AcceleratorName, ...]
     resources: Resources
 
 

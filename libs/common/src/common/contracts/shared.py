@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from common.kernel.accelerators import accelerator_name
+
+AcceleratorName = Annotated[str, AfterValidator(accelerator_name)]
+"""A kind of accelerator: `gpu`, `npu` or any other that is configured; the vendors' names of these two become short."""
 
 
 class Shape(BaseModel):
@@ -32,14 +37,19 @@ class ManifestRef(Shape):
 
 
 class Resources(Shape):
-    """What one member of a workload asks for. `cpu` in cores, `memory` in bytes; 0 means no demand stated."""
+    """What one member of a workload asks for. `cpu` in cores, `memory` in bytes; 0 means no demand stated.
+
+    Only nodes that have every one of the labels in `selectors`, and are of `cluster` where one is named, will do.
+    """
 
     cpu: float = Field(default=1.0, ge=0)
     memory: int = Field(default=0, ge=0)
-    accelerator: Literal["gpu", "npu"] | None = None
+    accelerator: AcceleratorName | None = None
     model: str | None = None
     count: int = Field(default=0, ge=0)
     nodes: int = Field(default=1, ge=1)
+    selectors: dict[str, str] = Field(default_factory=dict)
+    cluster: str | None = None
 
 
 class Placement(Shape):
@@ -101,7 +111,7 @@ class CodePart(Shape):
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = Field(default_factory=dict)
     parameters: tuple[Parameter, ...] = ()
-    devices: tuple[Literal["cpu", "gpu", "npu"], ...] = ("cpu",)
+    devices: tuple[AcceleratorName, ...] = ("cpu",)
     resources: Resources = Resources()
 
 

@@ -83,7 +83,7 @@ def _part_faults(where: str, part: CodePart) -> Iterator[Fault]:
     if part.image is not None and not _IMAGE.fullmatch(part.image):
         yield Fault(f"{where}.image", f"{part.image[:60]!r} is no image reference.")
     if not part.devices:
-        yield Fault(f"{where}.devices", "Name at least one of cpu, gpu, npu.")
+        yield Fault(f"{where}.devices", "Name at least one of cpu, gpu, npu, or another kind of accelerator.")
     yield from _word_faults(f"{where}.command", part.command)
     yield from _word_faults(f"{where}.arguments", part.arguments)
     yield from _environment_faults(f"{where}.environment", part.environment)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Asked(BaseModel):
@@ -12,7 +12,8 @@ class Asked(BaseModel):
 
 
 class ResourcesOut(BaseModel):
-    """What each node of it gets: `spec` where one was named. CPU in cores, memory in bytes."""
+    """What each node of it gets: `spec` where one was named. CPU in cores, memory in bytes. `selectors` are labels that
+    nodes must have, `cluster` where it must be, if anywhere."""
 
     spec: str | None
     cpu: float
@@ -21,3 +22,5 @@ class ResourcesOut(BaseModel):
     model: str | None
     count: int
     nodes: int
+    selectors: dict[str, str] = Field(default_factory=dict)
+    cluster: str | None = None

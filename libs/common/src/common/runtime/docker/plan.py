@@ -15,12 +15,13 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from common.kernel.accelerators import device_variables
 from common.kernel.errors import Invalid
 from common.ports.runtime import LaunchSpec, Mount
 from common.runtime.docker.records import give
 from common.runtime.docker.settings import DockerSettings
 from common.runtime.environment import check_environment
-from common.runtime.process.plan import LaunchFailed, check_mount, device_variables
+from common.runtime.process.plan import LaunchFailed, check_mount
 
 Settled = dict[str, Any]
 

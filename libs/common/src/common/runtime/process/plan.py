@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from common.kernel.accelerators import device_variables
 from common.kernel.errors import Invalid, Problem
 from common.ports.runtime import LaunchSpec, Mount
 from common.runtime.environment import check_environment
@@ -27,7 +28,6 @@ _MOUNT = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*\Z")
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_-]*)\}")
 _PATH = "/usr/local/bin:/usr/bin:/bin"
-_DEVICES = {"gpu": ("CUDA_VISIBLE_DEVICES",), "npu": ("ASCEND_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES")}
 
 
 class LaunchFailed(Problem):
@@ -167,15 +167,6 @@ class Planner:
             threads = str(math.ceil(self.spec.limits.cpu))
             base |= {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
         return base
-
-
-def device_variables(devices: tuple[str, ...]) -> dict[str, str]:
-    """The variables that show exactly these devices (`gpu-0`, `npu-1`) to CUDA and CANN, and no other."""
-    shown = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    for kind, names in _DEVICES.items():
-        numbers = [device.rpartition("-")[2] for device in devices if device.startswith(f"{kind}-")]
-        shown |= dict.fromkeys(names, ",".join(numbers))
-    return shown
 
 
 def check_mount(mount: Mount) -> None:
