@@ -90,6 +90,15 @@ async def test_order_holds_through_batches(bus, ear):
     assert await ear.until(1000) == [e.id for e in sent]
 
 
+async def test_what_is_larger_than_a_frame_arrives_whole_among_others(bus, ear):
+    """Frames end at 128 KiB, as RabbitMQ is set up; what is sent together is written as one."""
+    await bus.start([ear.subscription])
+    sent = [event(), event().model_copy(update={"data": {"name": "数" * 150_000}}), event()]
+    await bus.publish(sent)
+    await ear.until(3)
+    assert ear.heard == sent
+
+
 async def test_two_instances_share_a_queue(bus_at, url):
     ears = [Ear(), Ear()]
     for each in ears:

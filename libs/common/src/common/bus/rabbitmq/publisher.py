@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence, Set
+from contextlib import asynccontextmanager
 from typing import cast
 
 import structlog
 from aio_pika import DeliveryMode
 from aio_pika.abc import AbstractConnection
-from aio_pika.exceptions import DeliveryError, PublishError
 from aiormq import Channel
 from pamqp.commands import Basic
 
 from common.bus.rabbitmq.link import LOST, Link
+from common.bus.rabbitmq.sending import Outgoing, Together, send
 from common.bus.rabbitmq.topology import BATCH_TYPE, EXCHANGE, LOG, Topology
 from common.kernel.events import CloudEvent
 from common.ports.bus import BusUnavailable
 
 CONFIRM_SECONDS = 10.0
-IN_FLIGHT = 200
+PORTION = 100
+"""So many are sent together, and are one message in the log."""
+
+PORTIONS = 2
+"""So many portions are in flight at once: while the broker writes one down, the next is on its way."""
 
 log = structlog.get_logger("bus")
 
@@ -33,8 +38,7 @@ class Publisher:
         self._topology = topology
         self._ready = ready
         self._channel: Channel | None = None
-        self._in_flight: set[str] = set()
-        self._waiting: dict[str, asyncio.Event] = {}
+        self._in_flight: dict[str, asyncio.Event] = {}
         self.unrouted = 0
         """How many events nobody was subscribed to."""
 
@@ -52,75 +56,76 @@ class Publisher:
 
     async def publish(self, events: Sequence[CloudEvent]) -> None:
         """Return when each is confirmed. Raises BusUnavailable at once where there is no broker, else in time."""
-        for some in _portions(list({event.id: event for event in events}.values())):
-            bodies = [event.model_dump_json(exclude_none=True).encode() for event in some]
+        free = asyncio.Semaphore(PORTIONS)
+        portions = _portions(list({event.id: event for event in events}.values()))
+        sending = (self._in_turn(free, some) for some in portions)
+        for outcome in await asyncio.gather(*sending, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _in_turn(self, free: asyncio.Semaphore, events: Sequence[CloudEvent]) -> None:
+        async with free, self._apart({event.id for event in events}):
+            bodies = [event.model_dump_json(exclude_none=True).encode() for event in events]
             # first into the log: what a queue that is being made does not get is there already
-            sending = (self._keep(bodies), *(self._one(event, body) for event, body in zip(some, bodies, strict=True)))
-            outcomes = await asyncio.gather(*sending, return_exceptions=True)
-            for outcome in outcomes:
-                if isinstance(outcome, BaseException):
-                    raise outcome
+            messages = [_kept(bodies), *map(_told, events, bodies)]
+            together = await self._confirmed(messages)
+            if messages[0] in together.returned:
+                self.link.renew()  # the log is gone, it is made again with the next connection
+                raise BusUnavailable(
+                    "bus_unavailable", f"The stream {LOG} is not there: nothing takes what is sent to it"
+                )
+            self.unrouted += len(together.returned)  # nobody listens, which is no failure
+            if together.refused:
+                keys = ", ".join(sorted({message.key for message in together.refused}))
+                raise BusUnavailable("bus_full", f"A queue has no room for {keys}")
 
-    async def _keep(self, bodies: list[bytes]) -> None:
-        """Put them into the log, all as one message."""
-        properties = Basic.Properties(
-            content_type=BATCH_TYPE, delivery_mode=DeliveryMode.PERSISTENT, message_id=uuid.uuid4().hex
-        )
+    @asynccontextmanager
+    async def _apart(self, ids: Set[str]) -> AsyncIterator[None]:
+        """No id is in flight twice: the library would take one's confirm for the other's."""
+        while (meeting := next((self._in_flight[one] for one in ids if one in self._in_flight), None)) is not None:
+            await meeting.wait()
+        over = asyncio.Event()
+        self._in_flight.update(dict.fromkeys(ids, over))
         try:
-            await self._confirmed(b"[" + b",".join(bodies) + b"]", "", LOG, properties)
-        except PublishError as error:
-            self.link.renew()  # the log is gone, it is made again with the next connection
-            raise BusUnavailable("bus_unavailable", f"The stream {LOG} is not there: {error!r}") from error
-
-    async def _one(self, event: CloudEvent, body: bytes) -> None:
-        """Publish one. Its id is never in flight twice: the library would take one's confirm for the other's."""
-        while event.id in self._in_flight:
-            free = self._waiting.setdefault(event.id, asyncio.Event())
-            await free.wait()
-        self._in_flight.add(event.id)
-        try:
-            await self._confirmed(body, EXCHANGE, event.type, _properties(event))
-        except PublishError:
-            self.unrouted += 1  # nobody listens, which is no failure
+            yield
         finally:
-            self._in_flight.remove(event.id)
-            if (waiting := self._waiting.pop(event.id, None)) is not None:
-                waiting.set()
+            for one in ids:
+                del self._in_flight[one]
+            over.set()
 
-    async def _confirmed(self, body: bytes, exchange: str, key: str, properties: Basic.Properties) -> None:
-        """Raises PublishError where it is bound to nothing, BusUnavailable where it is not known to have arrived."""
+    async def _confirmed(self, messages: Sequence[Outgoing]) -> Together:
+        """What became of them. Raises BusUnavailable where they are not known to have arrived."""
         if (channel := self._channel) is None:
             raise BusUnavailable("bus_unavailable", f"The broker is not connected: {self.link.trouble!r}")
         try:
-            # straight to the protocol layer, which need not wait for the socket to be written: the confirm says more
-            await channel.basic_publish(
-                body,
-                exchange=exchange,
-                routing_key=key,
-                properties=properties,
-                mandatory=True,
-                timeout=CONFIRM_SECONDS,
-                wait=False,
-            )
-        except PublishError:
-            raise
-        except DeliveryError as error:
-            raise BusUnavailable("bus_full", f"A queue has no room for {key}: {error!r}") from error
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                together = await send(channel, messages)
+                await together.answers()
         except (*LOST, asyncio.CancelledError) as error:
-            self.link.renew()  # its confirm may still come; the same id must not meet it on the same channel
+            self.link.renew()  # confirms may still come; the same id must not meet them on the same channel
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            raise BusUnavailable("bus_unavailable", f"{key} was not confirmed: {error!r}") from error
+            told = f"{len(messages) - 1} events were not confirmed: {error!r}"
+            raise BusUnavailable("bus_unavailable", told) from error
+        return together
 
 
 def _portions(events: list[CloudEvent]) -> Iterator[list[CloudEvent]]:
-    for start in range(0, len(events), IN_FLIGHT):
-        yield events[start : start + IN_FLIGHT]
+    for start in range(0, len(events), PORTION):
+        yield events[start : start + PORTION]
 
 
-def _properties(event: CloudEvent) -> Basic.Properties:
+def _told(event: CloudEvent, body: bytes) -> Outgoing:
     """An event in structured mode: all of it is in the body (CloudEvents AMQP binding 1.0.2 §3.2)."""
-    return Basic.Properties(
-        content_type="application/cloudevents+json", delivery_mode=DeliveryMode.PERSISTENT, message_id=event.id
+    kind = "application/cloudevents+json"
+    properties = Basic.Properties(content_type=kind, delivery_mode=DeliveryMode.PERSISTENT, message_id=event.id)
+    return Outgoing(EXCHANGE, event.type, body, properties)
+
+
+def _kept(bodies: list[bytes]) -> Outgoing:
+    """All of them as one message to the log."""
+    properties = Basic.Properties(
+        content_type=BATCH_TYPE, delivery_mode=DeliveryMode.PERSISTENT, message_id=uuid.uuid4().hex
     )
+    return Outgoing("", LOG, b"[" + b",".join(bodies) + b"]", properties)
