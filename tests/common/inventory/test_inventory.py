@@ -76,6 +76,38 @@ ASCEND_310 = """\
 """
 
 
+NVIDIA_DIVIDED = """\
+0, NVIDIA A100-SXM4-40GB, 40960, Enabled
+1, NVIDIA A100-SXM4-40GB, 40960, Disabled
+2, NVIDIA A100-SXM4-40GB, 40960, Enabled
+3, Tesla T4, 15360, [N/A]
+"""
+
+NVIDIA_PARTS = """\
+GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77)
+  MIG 3g.20gb     Device  0: (UUID: MIG-c6d4f1ef-42e4-5de3-91c7-45d71c87eb3f)
+  MIG 1g.5gb+me   Device  1: (UUID: MIG-cba663e8-9bed-5b25-b243-5985ef7c9beb)
+GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-6d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77)
+GPU 2: NVIDIA A100-SXM4-40GB (UUID: GPU-7d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77)
+GPU 3: Tesla T4 (UUID: GPU-8d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77)
+"""
+
+ASCEND_910A = """\
++------------------------------------------------------------------------------------------------+
+| npu-smi 22.0.2                   Version: 22.0.2                                               |
++----------------------+---------------+---------------------------------------------------------+
+| NPU   Name           | Health        | Power(W)     Temp(C)           Hugepages-Usage(page)     |
+| Chip                 | Bus-Id        | AICore(%)    Memory-Usage(MB)  HBM-Usage(MB)             |
++======================+===============+=========================================================+
+| 0     910A           | OK            | 67.2         40                0    / 0                  |
+| 0                    | 0000:C1:00.0  | 0            2432 / 15137      0    / 32768              |
++======================+===============+=========================================================+
+| 4     910ProA        | OK            | 66.1         38                0    / 0                  |
+| 0                    | 0000:01:00.0  | 0            1981 / 15137      0    / 32768              |
++======================+===============+=========================================================+
+"""
+
+
 def test_nvidia_devices():
     assert parse_nvidia(NVIDIA) == (
         Device("gpu-0", "gpu", "NVIDIA A100-SXM4-80GB", 80 * GIB),
@@ -93,6 +125,24 @@ def test_ascend_devices_keep_their_numbers_where_one_is_ill():
     assert parse_ascend(ASCEND_910B) == (
         Device("npu-0", "npu", "Ascend 910B3", 64 * GIB),
         Device("npu-2", "npu", "Ascend 910B3", 64 * GIB),
+    )
+
+
+def test_a_divided_gpu_is_its_parts_and_nothing_where_it_has_none():
+    found = parse_nvidia(NVIDIA_DIVIDED, NVIDIA_PARTS)
+    assert found == (
+        Device("gpu-MIG-c6d4f1ef-42e4-5de3-91c7-45d71c87eb3f", "gpu", "NVIDIA A100-SXM4-40GB MIG 3g.20gb", 20 * GIB),
+        Device("gpu-MIG-cba663e8-9bed-5b25-b243-5985ef7c9beb", "gpu", "NVIDIA A100-SXM4-40GB MIG 1g.5gb+me", 5 * GIB),
+        Device("gpu-1", "gpu", "NVIDIA A100-SXM4-40GB", 40 * GIB),
+        Device("gpu-3", "gpu", "Tesla T4", 15 * GIB),
+    )
+    assert {device.resource for device in found} == {"nvidia.com/gpu"}
+
+
+def test_a_card_that_is_missing_renumbers_no_other():
+    assert parse_ascend(ASCEND_910A) == (
+        Device("npu-0", "npu", "Ascend 910A", 32 * GIB),
+        Device("npu-4", "npu", "Ascend 910ProA", 32 * GIB),
     )
 
 
@@ -154,6 +204,37 @@ async def test_tools_are_asked_and_their_answer_is_kept(tmp_path):
     (tmp_path / "answer").write_text("")
     clock.advance(61)
     assert (await inventory.nodes())[0].devices == ()
+
+
+async def test_a_tool_that_fails_takes_no_device_away(tmp_path):
+    """The driver that can't be asked says nothing about what runs on the devices."""
+    tool(tmp_path, "nvidia-smi", "echo '0, NVIDIA H200, 143771, Disabled'")
+    clock = ManualClock()
+    inventory = LocalInventory("here", clock=clock, keep=60, path=str(tmp_path))
+    before = await inventory.nodes()
+    tool(tmp_path, "nvidia-smi", "echo 'Failed to initialize NVML: Driver/library version mismatch'; exit 18")
+    clock.advance(61)
+    assert [node.devices for node in await inventory.nodes()] == [node.devices for node in before]
+    (problem,) = inventory.problems
+    assert "version mismatch" in problem
+    assert "the 1 that it showed before are kept" in problem
+    tool(tmp_path, "nvidia-smi", "echo 'No devices were found'; exit 6")
+    clock.advance(61)
+    assert (await inventory.nodes())[0].devices == ()
+    assert inventory.problems == ()
+
+
+async def test_a_divided_gpu_and_an_old_driver_are_asked_again(tmp_path):
+    (tmp_path / "rows").write_text(NVIDIA_DIVIDED)
+    (tmp_path / "parts").write_text(NVIDIA_PARTS)
+    tool(tmp_path, "nvidia-smi", f'[ "$1" = -L ] && exec /bin/cat {tmp_path}/parts; exec /bin/cat {tmp_path}/rows')
+    (node,) = await LocalInventory("here", path=str(tmp_path)).nodes()
+    assert len(node.devices) == 4
+    refusal = 'Field "mig.mode.current" is not a valid field to query.'
+    tool(tmp_path, "nvidia-smi", f"case $1 in *mig*) echo '{refusal}'; exit 2;; esac; echo '0, Tesla K80, 11441'")
+    old = LocalInventory("here", path=str(tmp_path))
+    assert [device.model for device in (await old.nodes())[0].devices] == ["Tesla K80"]
+    assert old.problems == ()
 
 
 async def test_simulated_devices_stand_in_place_of_real_ones(tmp_path):

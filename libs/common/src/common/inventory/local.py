@@ -7,45 +7,53 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
-from common.inventory.smi import ASCEND_COMMAND, NVIDIA_COMMAND, parse_ascend, parse_nvidia
+from common.inventory import smi
+from common.kernel.accelerators import BUILT_IN, Accelerator
 from common.kernel.clock import Clock, SystemClock
 from common.kernel.errors import Invalid
 from common.ports.inventory import Device, Node
 
 _TIMEOUT = 20.0
-_SIMULATED = re.compile(r"(gpu|npu):(\d{1,4})(?::([^:,]+))?(?::(\d+)\s*GiB)?\Z")
-_UNITS_GIB = 1 << 30
-
-Kind = Literal["gpu", "npu"]
+_SIMULATED = re.compile(r"([a-z][a-z0-9]{0,19}):([0-9]{1,4})(?::([^:,]+))?(?::([0-9]+)\s*GiB)?\Z")
 
 
-def parse_simulated(text: str) -> tuple[Device, ...]:
+def parse_simulated(text: str, kinds: Sequence[Accelerator] = BUILT_IN) -> tuple[Device, ...]:
     """Devices that a configuration declares for tests: `gpu:4:A100:80GiB,npu:2` (kind, number, model, memory).
 
     Raises Invalid (`bad_devices`).
     """
+    known = {one.kind: one for one in kinds}
     devices: list[Device] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = _SIMULATED.match(part)
-        if match is None or any(device.kind == match[1] for device in devices):
+        if match is None or match[1] not in known or any(device.kind == match[1] for device in devices):
             raise Invalid(
-                "bad_devices", f"{part!r} declares no simulated devices; write for example 'gpu:4:A100:80GiB'."
+                "bad_devices",
+                f"{part!r} declares no simulated devices; write for example 'gpu:4:A100:80GiB', of the kinds "
+                f"{', '.join(known)}.",
             )
-        kind: Kind = "gpu" if match[1] == "gpu" else "npu"
-        model, memory = match[3] or f"simulated {kind}", int(match[4] or 0) * _UNITS_GIB
-        devices += [Device(f"{kind}-{i}", kind, model, memory, simulated=True) for i in range(int(match[2]))]
+        kind, model = match[1], match[3] or f"simulated {match[1]}"
+        memory, resource = int(match[4] or 0) * smi.GIB, known[match[1]].resource
+        devices += [
+            Device(f"{kind}-{number}", kind, model, memory, simulated=True, resource=resource)
+            for number in range(int(match[2]))
+        ]
     return tuple(devices)
+
+
+class ToolFailed(Exception):
+    """A vendor's tool could not be asked, in words."""
 
 
 class LocalInventory:
     """The local node: CPU and memory that this process may use, devices by `nvidia-smi` and `npu-smi`.
 
-    A tool that isn't there means no such devices; one that fails too, and says so in `problems`. `simulated`
-    devices of a kind stand in place of real ones. Devices are looked for again after `keep` seconds.
+    A tool that isn't there means no such devices. One that fails says nothing about the devices: those that were seen
+    before stay, and `problems` says so. `simulated` devices of a kind stand in place of real ones. Devices are looked
+    for again after `keep` seconds.
     """
 
     def __init__(
@@ -57,7 +65,7 @@ class LocalInventory:
         keep: float = 60.0,
         path: str | None = None,
     ) -> None:
-        self.name = name or _host_name()
+        self.name = name or host_name()
         self.problems: tuple[str, ...] = ()
         self._simulated = tuple(simulated)
         self._clock = clock or SystemClock()
@@ -68,9 +76,10 @@ class LocalInventory:
 
     async def nodes(self) -> Sequence[Node]:
         """This machine."""
-        return [Node(self.name, cpu=float(cpu_count()), memory=memory_bytes(), devices=await self._devices())]
+        return [Node(self.name, cpu=float(cpu_count()), memory=memory_bytes(), devices=await self.devices())]
 
-    async def _devices(self) -> tuple[Device, ...]:
+    async def devices(self) -> tuple[Device, ...]:
+        """The accelerators of this machine."""
         async with self._looking:
             now = self._clock.monotonic()
             if self._seen is None or now - self._seen[0] >= self._keep:
@@ -81,43 +90,74 @@ class LocalInventory:
         kinds = {device.kind for device in self._simulated}
         problems: list[str] = []
         found = list(self._simulated)
-        if "gpu" not in kinds:
-            found += await self._ask(NVIDIA_COMMAND, parse_nvidia, problems)
-        if "npu" not in kinds:
-            found += await self._ask(ASCEND_COMMAND, parse_ascend, problems)
+        for kind, look in (("gpu", self._nvidia), ("npu", self._ascend)):
+            if kind in kinds:
+                continue
+            try:
+                found += await look()
+            except ToolFailed as failure:
+                before = [device for device in (self._seen[1] if self._seen else ()) if device.kind == kind]
+                kept = f"; the {len(before)} that it showed before are kept" if before else ""
+                problems.append(f"{failure}{kept}")
+                found += before
         self.problems = tuple(problems)
         return tuple(found)
 
-    async def _ask(
-        self, command: Sequence[str], parse: Callable[[str], tuple[Device, ...]], problems: list[str]
-    ) -> tuple[Device, ...]:
+    async def _nvidia(self) -> tuple[Device, ...]:
+        status, text = await self._ask(smi.NVIDIA_COMMAND)
+        if status and smi.refuses_question(text):
+            status, text = await self._ask(smi.NVIDIA_OLD_COMMAND)
+        if smi.has_none(text):
+            return ()
+        _check(smi.NVIDIA_COMMAND, status, text)
+        if not smi.has_parts(text):
+            return smi.parse_nvidia(text)
+        status, parts = await self._ask(smi.NVIDIA_PARTS_COMMAND)
+        _check(smi.NVIDIA_PARTS_COMMAND, status, parts)
+        return smi.parse_nvidia(text, parts)
+
+    async def _ascend(self) -> tuple[Device, ...]:
+        status, text = await self._ask(smi.ASCEND_COMMAND)
+        _check(smi.ASCEND_COMMAND, status, text)
+        return smi.parse_ascend(text)
+
+    async def _ask(self, command: Sequence[str]) -> tuple[int, str]:
+        """Exit status and all that it said; nothing at all where there is no such tool. Raises ToolFailed."""
         tool = shutil.which(command[0], path=self._path)
         if tool is None:
-            return ()
-        process = await asyncio.create_subprocess_exec(
-            tool,
-            *command[1:],
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
+            return 0, ""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                tool,
+                *command[1:],
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+        except OSError as error:
+            raise ToolFailed(f"{command[0]} can't be run: {error}") from error
         try:
             said, _ = await asyncio.wait_for(process.communicate(), _TIMEOUT)
-        except TimeoutError:
+        except TimeoutError as error:
             process.kill()
             await process.wait()
-            problems.append(f"{command[0]} didn't answer within {_TIMEOUT:.0f} s")
-            return ()
-        text = said.decode(errors="replace")
-        if process.returncode:
-            problems.append(f"{command[0]} failed: {text.strip()[:300]}")
-            return ()
-        return parse(text)
+            raise ToolFailed(f"{command[0]} didn't answer within {_TIMEOUT:.0f} s") from error
+        return process.returncode or 0, said.decode(errors="replace")
 
 
-def _host_name() -> str:
-    """The host's name as a node's: lower-case letters, digits and '-'."""
-    return re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().lower()).strip("-") or "local"
+def _check(command: Sequence[str], status: int, text: str) -> None:
+    if status:
+        raise ToolFailed(f"{command[0]} failed: {text.strip()[:300]}")
+
+
+def host_name() -> str:
+    """This host's name as a node's."""
+    return node_name(socket.gethostname())
+
+
+def node_name(host: str) -> str:
+    """A host's name as a node's: lower-case letters, digits and '-'."""
+    return re.sub(r"[^a-z0-9-]+", "-", host.lower()).strip("-") or "local"
 
 
 def cpu_count() -> int:
