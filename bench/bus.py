@@ -40,6 +40,8 @@ GOAL_RATIO = 0.5
 GOAL_OF_CELERY = 2.5
 GOAL_P50_MS = 10.0
 
+EFFECT = text("INSERT INTO effects VALUES (:id)")
+
 
 class Effects:
     """The hearing service: notes when the effect of each event was committed."""
@@ -51,7 +53,7 @@ class Effects:
 
     async def on_offline(self, uow: UnitOfWork, heard: Heard[DatasetOffline]) -> None:
         """One row, the effect."""
-        await uow.connection.execute(text("INSERT INTO effects VALUES (:id)"), {"id": heard.data.id})
+        uow.later(EFFECT, {"id": heard.data.id})
         uow.after_commit(lambda: self._note(heard.data.id))
 
     def _note(self, name: str) -> None:

@@ -157,6 +157,26 @@ async def test_one_bad_event_does_not_hold_up_its_batch(store, effects):
     assert await effects_in(store) == ["ds-2", "ds-3"]
 
 
+async def test_of_effects_that_are_written_together_a_bad_one_holds_up_no_other(store, effects):
+    write = text("INSERT INTO effects VALUES (:id)")
+
+    async def on_offline(uow, heard: Heard[DatasetOffline]) -> None:
+        uow.later(write, {"id": None if heard.data.id == "ds-2" else heard.data.id})
+
+    async with store.database.writing() as connection:
+        await connection.execute(text("DROP TABLE effects"))
+        await connection.execute(text("CREATE TABLE effects (id TEXT NOT NULL)"))
+    ear = Inbox(store, "test-svc", {DatasetOffline: [on_offline]})
+    events = await emitted(store, "ds-1", "ds-2", "ds-3")
+    for _ in range(2):
+        await ear.receive("on_offline", events)
+        assert await effects_in(store) == ["ds-1", "ds-3"]
+    async with store.reading() as connection:
+        states = select(inbox_rows.c.event_id, inbox_rows.c.state)
+        found = dict((await connection.execute(states)).tuples().all())
+    assert found == {event.id: "retry" if event.subject == "ds-2" else "done" for event in events}
+
+
 async def test_one_queue_for_a_handler_that_hears_several_types(store):
     async def on_anything(uow, heard) -> None: ...
 

@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from common.contracts.dataset import DatasetOffline
 from common.db.holds import holders, release_hold, take_hold
-from common.db.readmodels import forget, recall, recall_all, remember
+from common.db.readmodels import forget, note, recall, recall_all, remember
 
 
 async def test_the_latest_event_wins_whatever_order_they_come_in(store):
@@ -16,6 +16,17 @@ async def test_the_latest_event_wins_whatever_order_they_come_in(store):
         async with store.reading() as connection:
             kept = await recall(connection, f"kind{order}", "ds-1", DatasetOffline)
         assert kept == DatasetOffline(id="v3")
+
+
+async def test_what_is_noted_together_is_the_same_as_one_by_one(store):
+    async with store.work() as uow:
+        events = [await uow.emit(DatasetOffline(id=f"v{i}"), subject="ds-1") for i in range(4)]
+    for order in ((0, 1, 2, 3), (3, 2, 1, 0), (1, 3, 0, 2)):
+        async with store.work() as uow:
+            for index in order:
+                note(uow, f"kind{order}", events[index], DatasetOffline(id=f"v{index}"))
+        async with store.reading() as connection:
+            assert await recall(connection, f"kind{order}", "ds-1", DatasetOffline) == DatasetOffline(id="v3")
 
 
 async def test_a_late_snapshot_does_not_bring_back_what_is_gone(store):

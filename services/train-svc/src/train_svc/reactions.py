@@ -14,7 +14,7 @@ from common.contracts.allocation import (
 from common.contracts.dataset import DatasetChanged, DatasetDeleted, DatasetOffline, DatasetOnline
 from common.contracts.dataset import DatasetSnapshot as AnyDataset
 from common.db.inbox import Heard, Reactions
-from common.db.readmodels import forget, remember
+from common.db.readmodels import forget, note
 from common.db.uow import UnitOfWork
 from train_svc.catalogue import ALGORITHM, DATASET
 from train_svc.context import Context
@@ -27,13 +27,13 @@ def reactions(context: Context) -> Reactions:
     ledger = context.ledger
 
     async def on_dataset_known(uow: UnitOfWork, heard: Heard[AnyDataset]) -> None:
-        await remember(uow, DATASET, heard.envelope, heard.data)
+        note(uow, DATASET, heard.envelope, heard.data)
 
     async def on_dataset_gone(uow: UnitOfWork, heard: Heard[DatasetOffline]) -> None:
         await forget(uow, DATASET, heard.envelope)
 
     async def on_algorithm_known(uow: UnitOfWork, heard: Heard[AnyAlgorithm]) -> None:
-        await remember(uow, ALGORITHM, heard.envelope, heard.data)
+        note(uow, ALGORITHM, heard.envelope, heard.data)
 
     async def on_algorithm_gone(uow: UnitOfWork, heard: Heard[AlgorithmOffline]) -> None:
         await forget(uow, ALGORITHM, heard.envelope)

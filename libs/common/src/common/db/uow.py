@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import structlog
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from sqlalchemy import insert, select, text
+from sqlalchemy import Executable, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.db.database import Database, may_lock
@@ -75,6 +75,7 @@ class UnitOfWork:
     memo: dict[tuple[str, str], Any] = field(default_factory=dict)
     _events: list[CloudEvent] = field(default_factory=list)
     _rows: list[dict[str, Any]] = field(default_factory=list)
+    _later: dict[Executable, list[Mapping[str, Any]]] = field(default_factory=dict)
     _after: list[Callable[[], None]] = field(default_factory=list)
 
     async def emit(self, data: EventData, *, subject: str, owner: str | None = None) -> CloudEvent:
@@ -103,8 +104,18 @@ class UnitOfWork:
         self._events.append(event)
         return event
 
+    def later(self, statement: Executable, values: Mapping[str, Any]) -> None:
+        """Execute this before the commit, in one crossing with the other values of the same statement (the very same
+        object). For what nobody reads in this transaction: a handler gets events by the hundred, and need not wait for
+        the database for each."""
+        self._later.setdefault(statement, []).append(values)
+
     async def flush(self) -> None:
-        """Write the events that were emitted, all in one statement; `Store.work` does it before the commit."""
+        """Write what was left for later, and the events that were emitted, a crossing a statement; `Store.work` does
+        it before the commit."""
+        for statement, values in self._later.items():
+            await self.connection.execute(statement, values)
+        self._later.clear()
         if self._rows:
             await self.connection.execute(insert(outbox), self._rows)
             self._rows.clear()
