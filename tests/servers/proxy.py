@@ -18,6 +18,8 @@ class Proxy:
         self.port = port
         self._passing = asyncio.Event()
         self._passing.set()
+        self._answering = asyncio.Event()
+        self._answering.set()
         self._streams: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -42,9 +44,14 @@ class Proxy:
         """From now on nothing passes, and nobody is told."""
         self._passing.clear()
 
+    def hold_answers(self) -> None:
+        """From now on what is asked still arrives, and nothing comes back."""
+        self._answering.clear()
+
     def heal(self) -> None:
         """Pass again, also what was held back."""
         self._passing.set()
+        self._answering.set()
 
     def cut(self) -> None:
         """Reset every connection."""
@@ -60,7 +67,8 @@ class Proxy:
             await self._passing.wait()
             there, onward = await asyncio.open_connection("127.0.0.1", self.target)
             self._streams.add(onward)
-            ways = [asyncio.create_task(self._pass(*way)) for way in ((reader, onward), (there, writer))]
+            both = ((reader, onward, self._passing), (there, writer, self._answering))
+            ways = [asyncio.create_task(self._pass(*way)) for way in both]
             self._tasks.update(ways)
             await asyncio.gather(*ways, return_exceptions=True)
         except OSError:
@@ -68,10 +76,11 @@ class Proxy:
         finally:
             self._tasks.discard(task)
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, free: asyncio.Event) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
                 await self._passing.wait()
+                await free.wait()
                 writer.write(data)
                 await writer.drain()
-        writer.transport.abort() if self._passing.is_set() else None
+        writer.transport.abort() if self._passing.is_set() and free.is_set() else None

@@ -56,6 +56,8 @@ class Member:
     port: int = field(default_factory=quiet_port)
     operator: int = field(default_factory=quiet_port)
     number: int = 0
+    besides: dict[str, str] = field(default_factory=dict)
+    """What only this one has in its environment."""
     _child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -84,7 +86,7 @@ class Member:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=os.environ | self.environment | own,
+                env=os.environ | self.environment | self.besides | own,
                 cwd=self.home,
                 start_new_session=True,
             )

@@ -22,6 +22,14 @@ class Passage:
         """From now on nothing passes, and nobody is told."""
         self._do(self._proxy.black_hole)
 
+    def hold_answers(self) -> None:
+        """From now on what is asked still arrives, and nothing comes back."""
+        self._do(self._proxy.hold_answers)
+
+    def cut(self) -> None:
+        """Reset every connection."""
+        self._do(self._proxy.cut)
+
     def heal(self) -> None:
         """Pass again."""
         self._do(self._proxy.heal)
