@@ -54,6 +54,7 @@ class Route:
             "/api/v1/datasets/{dataset_id}/samples/file": f"path={quote(world.sample)}",
             "/api/v1/jobs/{job_id}/results/file": "path=model.json",
             "/api/v1/models/{model_id}/files/file": "path=model.json",
+            "/api/v1/formatted-sets/{set_id}/files/file": f"path={quote(world.sample)}",
         }
         return wanted.get(self.path, "")
 
@@ -76,6 +77,10 @@ def _job(world: World) -> dict[str, Any]:
     }
 
 
+def _set(world: World) -> dict[str, Any]:
+    return {"dataset_id": world.ids["datasets.dataset_id"], "format": "raw"}
+
+
 _UPLOAD = {"part": "train", "filename": "x.zip", "size": 100}
 _BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/datasets"): {"name": "x", "purpose": "image/classification"},
@@ -83,6 +88,7 @@ _BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/datasets/{dataset_id}/visibility"): lambda world: {"visibility": world.visibility},
     ("POST", "/datasets/{dataset_id}/uploads"): _UPLOAD,
     ("PUT", "/datasets/{dataset_id}/uploads/{upload_id}/parts/{number}"): b"x",
+    ("POST", "/formatted-sets"): _set,
     ("POST", "/algorithms"): DEFINITION,
     ("PATCH", "/algorithms/{algorithm}"): {"description": "changed"},
     ("PUT", "/algorithms/{algorithm}/visibility"): lambda world: {"visibility": world.visibility},

@@ -31,6 +31,7 @@ BODIES: dict[str, Any] = {
     },
     "POST /datasets/{dataset_id}/uploads": {"part": "train", "filename": "x.zip", "size": 10},
     "POST /datasets/{dataset_id}/uploads/{upload_id}/complete": {},
+    "POST /formatted-sets": {"dataset_id": "ds-1", "format": "raw"},
     "POST /algorithms": {
         "name": "x",
         "purpose": "image/classification",
@@ -53,6 +54,10 @@ BODIES: dict[str, Any] = {
     "POST /api-keys": {"name": "x"},
 }
 """What must be sent for a route to get as far as deciding; `{"description": …}` and a visibility where not said."""
+
+
+HELD = {"datasets": "dataset_id", "formatted-sets": "set_id", "algorithms": "algorithm", "models": "model_id"}
+"""Collection → the name that other routes have for what is held."""
 
 
 class Walk:
@@ -105,7 +110,7 @@ class Walk:
 
     def _id(self, path: str, name: str, ids: Mapping[str, str]) -> str:
         if name == "item":  # the routes of holds say only which collection
-            return ids[{"datasets": "dataset_id", "algorithms": "algorithm", "models": "model_id"}[path.split("/")[3]]]
+            return ids[HELD[path.split("/")[3]]]
         known = {"holder": "att-1", "number": "1", "part": "training", "user_id": OWNER}
         return ids.get(name) or known.get(name) or f"x-{UNKNOWN}"
 

@@ -22,7 +22,8 @@ from common.contracts.shared import InferencePart, Interface, ManifestRef, Resou
 from common.kernel.ids import new_id
 from common.service import Service
 from dataset_svc.domain.dataset import Dataset, DatasetState
-from dataset_svc.domain.taxonomy import TestMode
+from dataset_svc.domain.formatted import Cut, FormattedSet, Origin, SetState
+from dataset_svc.domain.taxonomy import Part, TestMode
 from gateway.domain.user import User, UserState
 from notebook_svc.domain.environment import Environment
 from serving_svc.domain.service import InferenceService
@@ -50,6 +51,20 @@ def dataset(shared: bool) -> Dataset:
         test_mode=TestMode.RATIO,
         visibility=Visibility.PUBLIC if shared else Visibility.PRIVATE,
         state=DatasetState.ONLINE if shared else DatasetState.EMPTY,
+        **times(),
+    )
+
+
+def formatted_set() -> FormattedSet:
+    origin = Origin("ds-1", "digits", 1, "sha256:0", Part.TRAIN, "image", {}, REF)
+    return FormattedSet(
+        id=new_id("set"),
+        name="digits raw",
+        format="raw",
+        origin=origin,
+        cut=Cut(),
+        state=SetState.READY,
+        manifest=REF,
         **times(),
     )
 
@@ -143,6 +158,7 @@ async def add(services: Mapping[str, Service], shared: bool) -> dict[str, str]:
         ids.update(dict.fromkeys(names, thing.id))
 
     await keep("dataset-svc", dataset_svc.storage.DATASETS, dataset(shared), "dataset_id")
+    await keep("dataset-svc", dataset_svc.storage.SETS, formatted_set(), "set_id")
     await keep("algo-svc", algo_svc.storage.ALGORITHMS, algorithm(shared), "algorithm")
     engine = Engine(id=f"e{next(_NUMBERS)}", framework="x", release="1", requirements=(), **times())
     await keep("algo-svc", algo_svc.storage.ENGINES, engine, "name")

@@ -110,6 +110,9 @@ async def world(ground: Ground, visibility: str, folder: Path) -> World:
         "datasets.import_id": dataset["import"],
         "datasets.number": "1",
         "datasets.holder": "att-of-nobody",
+        "formatted-sets.set_id": dataset["set"],
+        "formatted-sets.item": dataset["set"],
+        "formatted-sets.holder": "att-of-nobody",
         "algorithms.algorithm": algorithm["algorithm"],
         "algorithms.item": algorithm["algorithm"],
         "algorithms.part": "training",
@@ -170,7 +173,20 @@ class _Maker:
         unfinished = await self.post(svc, f"{at}/uploads", wanted)
         [sample] = (await self.get(svc, f"{at}/samples?limit=1"))["items"]
         ids = {"dataset": made["id"], "upload": unfinished["id"], "import": begun["id"], "sample": sample["path"]}
-        return {name: str(value) for name, value in ids.items()}
+        return {name: str(value) for name, value in ids.items()} | {"set": await self.formatted(made["id"], sample)}
+
+    async def formatted(self, dataset: str, sample: Any) -> str:
+        """A raw set in which the sample is, by an even cut whose seed decides."""
+        svc = "dataset-svc"
+        for seed in range(64):
+            body = {"dataset_id": dataset, "format": "raw", "ratio": 0.5, "seed": seed}
+            made = await self.post(svc, "/formatted-sets", body)
+            at = f"/formatted-sets/{made['id']}"
+            await self.wait(svc, at, lambda seen: seen["state"] == "ready")
+            files = (await self.get(svc, f"{at}/files"))["items"]
+            if sample["path"] in [file["path"] for file in files]:
+                return str(made["id"])
+        raise AssertionError(f"{sample} is in no set")
 
     async def algorithm(self) -> dict[str, str]:
         made = await self.post("algo-svc", "/algorithms", DEFINITION)

@@ -45,8 +45,12 @@ class Context:
         return self.settings.scratch or self.kit.platform.home / "scratch" / self.kit.service
 
     def ring(self) -> None:
-        """There is work for the loop: don't wait for the timer."""
+        """There is work for the loop of imports: don't wait for the timer."""
         self.bells.get("imports", _nobody)()
+
+    def ring_sets(self) -> None:
+        """There is work for the loop of formatted sets."""
+        self.bells.get("sets", _nobody)()
 
 
 async def context_of(request: Request) -> Context:

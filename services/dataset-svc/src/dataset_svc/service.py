@@ -14,7 +14,7 @@ from dataset_svc import storage
 from dataset_svc.api import routers
 from dataset_svc.context import Context
 from dataset_svc.reactions import reactions
-from dataset_svc.reconcile import Imports, Tidy
+from dataset_svc.reconcile import Imports, Sets, Tidy
 from dataset_svc.settings import Settings
 
 NAME = "dataset-svc"
@@ -37,16 +37,20 @@ def build(platform: Platform, settings: Settings | None = None) -> Service:
         loop.wake()
 
     context.bells["imports"] = ring
+    sets = Sets(context)
+    building = Loop("sets", sets.round, lost=sets.lose)
+    context.bells["sets"] = sets.wake = building.wake
     holds = hold_routes(lambda: context.store, "datasets", _can_be_held)
-    app = create_app(NAME, "Datasets and their versions", platform.keyring, *routers, holds)
+    set_holds = hold_routes(lambda: context.store, "formatted-sets", _set_can_be_held)
+    app = create_app(NAME, "Datasets, their versions and formatted sets", platform.keyring, *routers, holds, set_holds)
     app.state.context = context
     return Service(
         kit=context.kit,
         app=app,
         reactions=reactions(),
-        loops=[loop],
+        loops=[loop, building],
         migrations=Path(__file__).parent / "migrations" / "versions",
-        on_stop=[imports.stop],
+        on_stop=[imports.stop, sets.stop],
     )
 
 
@@ -54,3 +58,10 @@ async def _can_be_held(uow: UnitOfWork, dataset_id: str) -> None:
     """Raises NotFound (`dataset_not_found`) where there are no files any more, or they are being removed."""
     if await storage.files_state(uow.connection, dataset_id) != storage.KEPT:
         raise missing("dataset", dataset_id)
+
+
+async def _set_can_be_held(uow: UnitOfWork, set_id: str) -> None:
+    """Raises NotFound (`formatted_set_not_found`) where there are no files any more, or they are being removed."""
+    item = await storage.SETS.get(uow.connection, set_id)
+    if item.manifest is None or await storage.set_files_state(uow.connection, set_id) != storage.KEPT:
+        raise missing("formatted_set", set_id)

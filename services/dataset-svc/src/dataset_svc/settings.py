@@ -42,6 +42,10 @@ class Settings(BaseSettings):
     """Bytes of the objects that many small files are packed into."""
     min_classes: int = Field(default=2, ge=1)
     """Class folders that a dataset in format `dir` must have."""
+    sets_at_once: int = Field(default=1, ge=1)
+    """How many formatted sets may be built at the same time."""
+    shard_bytes: int = Field(default=256 * _MIB, ge=1)
+    """Bytes after which a formatted set of many files begins its next."""
     tidy_seconds: float = Field(default=30.0, gt=0)
     """How often uploads that are too old, and files that nobody needs, are looked for."""
     more_purposes: tuple[str, ...] = ()

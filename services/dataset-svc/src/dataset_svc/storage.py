@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import (
     BigInteger,
     Column,
+    Float,
     Integer,
     MetaData,
     String,
@@ -30,6 +31,7 @@ from common.db.aggregates import Aggregates, aggregate_table, missing
 from common.db.tables import Instant, Json
 from common.kernel.errors import NotFound
 from dataset_svc.domain.dataset import Dataset
+from dataset_svc.domain.formatted import OPEN, FormattedSet
 from dataset_svc.domain.imports import ACTIVE, Import
 from dataset_svc.domain.uploads import Upload, UploadState
 from dataset_svc.domain.versions import Content, Version
@@ -78,6 +80,16 @@ uploads = aggregate_table(
 )
 
 
+formatted_sets = aggregate_table(
+    "formatted_sets",
+    METADATA,
+    Column("dataset_id", String(48), nullable=False, index=True),
+    Column("format", String(40), nullable=False),
+    Column("progress", Float),
+    Column("files", String(8), nullable=False, default=KEPT, index=True),
+)
+
+
 def _dataset_columns(dataset: Dataset) -> dict[str, Any]:
     return {"purpose": dataset.purpose, "format": dataset.format, "visibility": str(dataset.visibility)}
 
@@ -85,6 +97,12 @@ def _dataset_columns(dataset: Dataset) -> dict[str, Any]:
 DATASETS = Aggregates("dataset", datasets, Dataset, shared=lambda item: item.shared, columns=_dataset_columns)
 IMPORTS = Aggregates("import", imports, Import, columns=lambda item: {"dataset_id": item.dataset_id})
 UPLOADS = Aggregates("upload", uploads, Upload, columns=lambda item: {"dataset_id": item.dataset_id})
+SETS = Aggregates(
+    "formatted_set",
+    formatted_sets,
+    FormattedSet,
+    columns=lambda item: {"dataset_id": item.origin.dataset_id, "format": item.format},
+)
 _VERSION: TypeAdapter[Version] = TypeAdapter(Version)
 
 
@@ -219,3 +237,39 @@ async def files_state(connection: AsyncConnection, dataset_id: str) -> str | Non
 async def mark_files(connection: AsyncConnection, table: Table, item_id: str, state: str) -> None:
     """Note the state of the files of a dataset, import or upload."""
     await connection.execute(update(table).where(table.c.id == item_id).values(files=state))
+
+
+async def living_set(connection: AsyncConnection, set_id: str) -> FormattedSet:
+    """The formatted set, unless it was deleted. Raises NotFound (`formatted_set_not_found`)."""
+    item = await SETS.get(connection, set_id)
+    if item.deleted:
+        raise missing("formatted_set", set_id)
+    return item
+
+
+async def open_sets(connection: AsyncConnection) -> list[FormattedSet]:
+    """Formatted sets that are to be built, oldest first."""
+    return await SETS.where(connection, formatted_sets.c.state.in_([str(state) for state in OPEN]))
+
+
+async def save_set_progress(connection: AsyncConnection, set_id: str, progress: float) -> None:
+    """Note how far a set is (0 to 1), for those who ask another instance."""
+    await connection.execute(update(formatted_sets).where(formatted_sets.c.id == set_id).values(progress=progress))
+
+
+async def set_progress(connection: AsyncConnection, set_ids: Sequence[str]) -> dict[str, float]:
+    """How far sets are, as last noted."""
+    columns = formatted_sets.c.id, formatted_sets.c.progress
+    at = select(*columns).where(formatted_sets.c.id.in_(set_ids), formatted_sets.c.progress.is_not(None))
+    return {row.id: row.progress for row in await connection.execute(at)}
+
+
+async def set_files_state(connection: AsyncConnection, set_id: str) -> str | None:
+    """Whether a set's files are `kept`, `going` or `gone`; None where it never was."""
+    at = select(formatted_sets.c.files).where(formatted_sets.c.id == set_id)
+    return (await connection.execute(at)).scalar_one_or_none()
+
+
+async def deleted_sets_with_files(connection: AsyncConnection) -> list[FormattedSet]:
+    """Deleted formatted sets whose files are still there."""
+    return await SETS.where(connection, formatted_sets.c.state == "deleted", formatted_sets.c.files != GONE)

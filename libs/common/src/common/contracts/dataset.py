@@ -19,6 +19,21 @@ class DatasetVersion(Shape):
     classes: tuple[str, ...] = ()
 
 
+class FormattedSetFacts(Shape):
+    """A finished formatted set as a job needs it: `share` is what part of the version it is, from 0 to 1."""
+
+    id: str
+    name: str
+    owner: str
+    format: str
+    dataset_id: str
+    dataset_version: int
+    dataset_digest: str
+    share: float
+    manifest: ManifestRef
+    classes: tuple[str, ...] = ()
+
+
 class DatasetSnapshot(EventData):
     """A dataset whole, as others need it."""
 

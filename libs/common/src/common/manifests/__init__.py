@@ -9,7 +9,7 @@ from common.manifests.index import FORMAT, Entry, Header
 from common.manifests.pack import Packed, PackWriter
 from common.manifests.paths import check_path
 from common.manifests.read import batches, delete, entries_from, find, header, open_entry, read
-from common.manifests.store import store, store_bytes, store_folder, store_stream
+from common.manifests.store import store, store_bytes, store_entries, store_folder, store_stream
 
 __all__ = [
     "FORMAT",
@@ -27,6 +27,7 @@ __all__ = [
     "read",
     "store",
     "store_bytes",
+    "store_entries",
     "store_folder",
     "store_stream",
 ]

@@ -82,6 +82,25 @@ async def store_bytes(files: Files, content: Mapping[str, bytes], prefix: str) -
     return await store_stream(files, prefix, [(path, len(data), _opener(data)) for path, data in content.items()])
 
 
+async def store_entries(
+    files: Files, prefix: str, objects: tuple[str, ...], entries: AsyncIterator[Entry]
+) -> ManifestRef:
+    """A list of files over objects that are stored already (by the keys `objects`), so that no byte is copied.
+
+    Whoever owns the objects must keep them as long as the list is there. A prefix is stored once, as by `store_stream`.
+    """
+    address = f"{prefix}/index"
+    if (ref := await _stored(files, address)) is not None:
+        return ref
+    with tempfile.TemporaryDirectory(prefix="manifest-") as scratch:
+        spool = Spool(Path(scratch))
+        async for entry in entries:
+            spool.add(entry)
+        body = Path(scratch) / "body"
+        digest: ContentDigest = await asyncio.to_thread(spool.write, body)
+        return await _put_index(files, address, Header(objects, digest.files, digest.bytes, digest.value()), body)
+
+
 def _opener(data: bytes) -> Callable[[], AsyncIterator[bytes]]:
     async def chunks() -> AsyncIterator[bytes]:
         yield data

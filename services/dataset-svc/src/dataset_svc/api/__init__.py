@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from dataset_svc.api import contents, datasets, imports, uploads
+from dataset_svc.api import contents, datasets, formatted, imports, uploads
 
-routers: tuple[APIRouter, ...] = (datasets.router, uploads.router, imports.router, contents.router)
+routers: tuple[APIRouter, ...] = (datasets.router, uploads.router, imports.router, contents.router, formatted.router)
 
 __all__ = ["routers"]

@@ -58,6 +58,14 @@ class NotImportable(Conflict):
         )
 
 
+class SetNotReady(Conflict):
+    """409 `set_not_ready`: a formatted set that has no files (yet)."""
+
+    def __init__(self, item: str, state: str, reason: str) -> None:
+        why = f"building it failed: {reason} Order it again." if reason else "wait until its state is ready."
+        super().__init__("set_not_ready", f"{item} is {state}: {why}")
+
+
 class BadPart(Invalid):
     """422: `bad_part_number` or `wrong_part_size`."""
 

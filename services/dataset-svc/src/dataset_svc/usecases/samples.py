@@ -43,23 +43,23 @@ async def list_samples(
 ) -> SamplePage:
     """Samples in the order of their paths, of one class or of all. Raises NotFound, Conflict (`dataset_empty`)."""
     version = await _version(context, who, dataset_id, number)
-    manifest = _manifest(version, part)
+    manifest = manifest_of(version, part)
     prefix = f"{label}/" if label is not None else ""
     found: list[Entry] = []
-    async for entry in manifests.entries_from(context.files, manifest, max(prefix, _decode(cursor))):
+    async for entry in manifests.entries_from(context.files, manifest, max(prefix, path_of(cursor))):
         if not entry.path.startswith(prefix) or len(found) > limit:
             break
         found.append(entry)
     more = len(found) > limit
     samples = [sample_of(entry) for entry in found[:limit]]
-    return SamplePage(version.number, part, samples, _encode(found[limit].path) if more else None)
+    return SamplePage(version.number, part, samples, cursor_of(found[limit].path) if more else None)
 
 
 async def open_sample(
     context: Context, who: Principal, dataset_id: str, path: str, *, number: int | None, part: Part
 ) -> tuple[Entry, AsyncIterator[bytes]]:
     """One file and its bytes. Raises NotFound (`file_not_found`, `version_not_found`), Conflict (`dataset_empty`)."""
-    manifest = _manifest(await _version(context, who, dataset_id, number), part)
+    manifest = manifest_of(await _version(context, who, dataset_id, number), part)
     entry = await manifests.find(context.files, manifest, path)
     return entry, manifests.open_entry(context.files, manifest, entry)
 
@@ -80,18 +80,20 @@ async def _version(context: Context, who: Principal, dataset_id: str, number: in
     return dataset.current
 
 
-def _manifest(version: Version, part: Part) -> ManifestRef:
+def manifest_of(version: Version, part: Part) -> ManifestRef:
+    """The files of one part of a version. Raises NotFound (`part_not_found`)."""
     content = version.train if part == Part.TRAIN else version.test
     if content is None:
         raise NotFound("part_not_found", f"Version {version.number} has no independent test set.")
     return content.manifest
 
 
-def _encode(path: str) -> str:
+def cursor_of(path: str) -> str:
+    """What stands for a path in the address of a page."""
     return base64.urlsafe_b64encode(path.encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str | None) -> str:
+def path_of(cursor: str | None) -> str:
     """The path at which a page begins. Raises BadRequest (`bad_cursor`)."""
     if cursor is None:
         return ""

@@ -1,0 +1,165 @@
+"""The loop of formatted sets: builds what was ordered, removes what was deleted, and continues after a kill.
+
+A set is built in a folder of this machine and stored whole, its list of files last; what became of it is applied in a
+transaction that only the holder of the lease can make. So a set is there whole or not at all, and building it again
+gives the same files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from common.db.holds import holders, release_hold
+from common.db.leases import Lease, LeaseLost
+from common.kernel.errors import Conflict, Problem, Unavailable
+from common.web.problems import as_problem
+from dataset_svc import storage
+from dataset_svc.context import Context
+from dataset_svc.domain.formatted import FormattedSet
+from dataset_svc.reconcile.building import Built, build, prefix_of
+from dataset_svc.sets import RAW
+from dataset_svc.storage import GONE, SETS
+
+log = structlog.get_logger("sets")
+
+PAUSE_SECONDS = 1.0
+
+
+class Sets:
+    """The sets that this process builds. `round` is the body of a leased loop."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._progress: dict[str, float] = {}
+        self._lease: Lease | None = None
+        self.wake: Callable[[], None] = lambda: None
+
+    async def round(self, lease: Lease | None) -> None:
+        """Bring what is done into line with what is wanted; returns at once, the work goes on in tasks."""
+        assert lease is not None, "the loop of formatted sets is leased"
+        if lease != self._lease:
+            await self.stop()
+            await asyncio.to_thread(shutil.rmtree, self._scratch(), ignore_errors=True)
+            self._lease = lease
+        async with self._context.store.reading() as connection:
+            wanted = await storage.open_sets(connection)
+        for gone in self._tasks.keys() - {item.id for item in wanted}:
+            self._tasks[gone].cancel()
+        await self._note_progress()
+        free = self._context.settings.sets_at_once - len(self._tasks)
+        for item in [item for item in wanted if item.id not in self._tasks][: max(free, 0)]:
+            self._tasks[item.id] = asyncio.create_task(self._take(item.id, lease), name=f"set {item.id}")
+        await self._remove()
+
+    def lose(self) -> None:
+        """Another instance may build from now on."""
+        self._lease = None
+        for task in self._tasks.values():
+            task.cancel()
+
+    async def stop(self) -> None:
+        """Stop building; whoever holds the lease next begins these sets again."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _scratch(self) -> Path:
+        return self._context.scratch.with_name(
+            f"{self._context.scratch.name}-sets-{self._context.kit.platform.instance}"
+        )
+
+    async def _note_progress(self) -> None:
+        if self._progress:
+            async with self._context.store.work() as uow:
+                for set_id, progress in list(self._progress.items()):
+                    await storage.save_set_progress(uow.connection, set_id, progress)
+
+    async def _take(self, set_id: str, lease: Lease) -> None:
+        """Build one. What can't be done now is left as it is: a later round takes it again."""
+        folder = self._scratch() / f"{set_id}.{lease.epoch}"
+        try:
+            await self._build(set_id, lease, folder)
+        except (LeaseLost, Unavailable, Conflict) as reason:
+            log.warning("formatted set waits", set_id=set_id, reason=str(reason))
+            await self._context.store.clock.sleep(PAUSE_SECONDS)
+        except Exception:
+            log.exception("formatted set could not be ended, will be begun again", set_id=set_id)
+            await self._context.store.clock.sleep(PAUSE_SECONDS)
+        finally:
+            self._tasks.pop(set_id, None)
+            self._progress.pop(set_id, None)
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            self.wake()
+
+    async def _build(self, set_id: str, lease: Lease, folder: Path) -> None:
+        item = await self._apply(set_id, lease, lambda item: item.begun())
+        if item is None:
+            return
+
+        def tell(progress: float) -> None:
+            self._progress[set_id] = progress
+
+        try:
+            built = await build(self._context, item, folder, tell)
+        except Unavailable:
+            raise
+        except (Problem, OSError) as error:
+            problem = as_problem(error)
+            now = self._context.store.clock.now()
+            await self._apply(set_id, lease, lambda item: item.failed(problem.code, problem.detail, now), over=True)
+            return
+        await self._succeed(set_id, lease, built)
+
+    async def _succeed(self, set_id: str, lease: Lease, built: Built) -> None:
+        now = self._context.store.clock.now()
+        await self._apply(
+            set_id, lease, lambda item: item.succeeded(built.manifest, built.classes, built.records, now), over=True
+        )
+
+    async def _apply(
+        self, set_id: str, lease: Lease, change: Callable[[FormattedSet], FormattedSet], *, over: bool = False
+    ) -> FormattedSet | None:
+        """Store a change under the lease; None where it was deleted meanwhile. Raises LeaseLost.
+
+        A set that was built has files of its own, so that it holds those of its dataset no longer; a raw one goes on.
+        """
+        async with self._context.store.work() as uow:
+            await self._context.kit.leases.guard(uow.connection, lease)
+            item = await SETS.get(uow.connection, set_id)
+            if item.deleted:
+                return None
+            if over and item.format != RAW:
+                await release_hold(uow.connection, item.origin.dataset_id, item.id)
+            return await SETS.save(uow.connection, change(item), now=uow.clock.now())
+
+    async def _remove(self) -> None:
+        """Remove the files of deleted sets that nobody holds, and let go of their datasets."""
+        async with self._context.store.reading() as connection:
+            deleted = await storage.deleted_sets_with_files(connection)
+        for item in deleted:
+            if item.id not in self._tasks and await self._may_go(item):
+                await self._delete_files(item)
+
+    async def _may_go(self, item: FormattedSet) -> bool:
+        """Whether nobody holds the files; from then on nobody can."""
+        async with self._context.store.work() as uow:
+            if await holders(uow.connection, item.id):
+                return False
+            await storage.mark_files(uow.connection, storage.formatted_sets, item.id, storage.GOING)
+        return True
+
+    async def _delete_files(self, item: FormattedSet) -> None:
+        keys = [info.key async for info in self._context.files.list(f"{prefix_of(item)}/")]
+        for key in sorted(keys, key=lambda key: not key.endswith("/index")):
+            await self._context.files.delete(key)
+        async with self._context.store.work() as uow:
+            await release_hold(uow.connection, item.origin.dataset_id, item.id)
+            await storage.mark_files(uow.connection, storage.formatted_sets, item.id, GONE)
+        log.info("files of a deleted formatted set removed", set_id=item.id)

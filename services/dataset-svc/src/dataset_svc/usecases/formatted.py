@@ -1,0 +1,239 @@
+"""Formatted sets: ordering one with its complement, looking at it, its files, deleting it (row D9)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+
+from common import manifests
+from common.contracts.dataset import FormattedSetFacts
+from common.contracts.shared import ManifestRef
+from common.db.aggregates import Page, PageRequest
+from common.db.holds import take_hold
+from common.db.uow import UnitOfWork
+from common.kernel.errors import Conflict, Fault
+from common.kernel.ids import new_id
+from common.kernel.names import name_faults, raise_faults
+from common.manifests import Entry
+from common.web.access import require_change, require_see, visible
+from common.web.identity import Principal
+from dataset_svc import storage
+from dataset_svc.context import Context
+from dataset_svc.domain.dataset import Dataset
+from dataset_svc.domain.errors import DatasetEmpty, SetNotReady
+from dataset_svc.domain.formatted import Cut, FormattedSet, Origin, SetState, Side, default_name
+from dataset_svc.domain.taxonomy import Part
+from dataset_svc.domain.versions import Version
+from dataset_svc.sets import NAMES, RAW
+from dataset_svc.storage import SETS, formatted_sets
+from dataset_svc.usecases.access import to_see
+from dataset_svc.usecases.samples import manifest_of
+
+
+@dataclass(frozen=True)
+class NewSet:
+    """What a person asks for, unchecked."""
+
+    dataset_id: str
+    format: str
+    version: int | None = None
+    part: Part = Part.TRAIN
+    ratio: float | None = None
+    side: Side | None = None
+    seed: int = 0
+    name: str | None = None
+    complement: bool = False
+
+
+@dataclass(frozen=True)
+class SetFilters:
+    """Which sets of a list are wanted; None is no matter."""
+
+    dataset_id: str | None = None
+    format: str | None = None
+    state: SetState | None = None
+
+
+async def order_set(uow: UnitOfWork, context: Context, who: Principal, new: NewSet) -> FormattedSet:
+    """A set that will be built, and its complement where that is wanted too.
+
+    Raises NotFound (`dataset_not_found`, `version_not_found`, `part_not_found`), Conflict (`dataset_empty`), Invalid
+    (`invalid_formatted_set`) with all faults.
+    """
+    dataset = await to_see(uow.connection, who, new.dataset_id)
+    version = await _version(uow, dataset, new.version)
+    origin = _origin(dataset, version, new.part)
+    cut = Cut(new.side or (Side.TRAIN if new.ratio is not None else Side.ALL), new.ratio, new.seed)
+    raise_faults("formatted set", _faults(new, dataset, cut))
+    name = new.name or default_name(dataset.name, new.format, cut)
+    first = await _add(uow, context, who.id, name, new.format, origin, cut)
+    return await _complete(uow, context, first) if new.complement and cut.complement else first
+
+
+async def order_complement(uow: UnitOfWork, context: Context, who: Principal, set_id: str) -> FormattedSet:
+    """The rest of its version as a set; the one that there is where it was made before.
+
+    Raises NotFound (`formatted_set_not_found`), Conflict (`no_complement`).
+    """
+    item = await _to_change(uow, who, set_id)
+    if item.complement_id is not None:
+        other = await SETS.find(uow.connection, item.complement_id)
+        if other is not None and not other.deleted:
+            return other
+    if item.cut.complement is None:
+        raise Conflict("no_complement", f"{set_id} has all files of its version: there is no rest.")
+    whole = await _complete(uow, context, item)
+    return await SETS.get(uow.connection, whole.complement_id or "")
+
+
+async def _complete(uow: UnitOfWork, context: Context, item: FormattedSet) -> FormattedSet:
+    """Make the rest; both know each other then."""
+    cut = item.cut.complement
+    assert cut is not None
+    name = default_name(item.origin.dataset_name, item.format, cut)
+    other = await _add(uow, context, item.owner, name, item.format, item.origin, cut, complement_id=item.id)
+    return await SETS.save(uow.connection, replace(item, complement_id=other.id), now=uow.clock.now())
+
+
+async def _add(
+    uow: UnitOfWork,
+    context: Context,
+    owner: str,
+    name: str,
+    format: str,
+    origin: Origin,
+    cut: Cut,
+    complement_id: str | None = None,
+) -> FormattedSet:
+    """A queued set, which holds its dataset's files from now on."""
+    now = uow.clock.now()
+    item = FormattedSet(new_id("set"), name, owner, format, origin, cut, now, now, complement_id=complement_id)
+    await SETS.add(uow.connection, item)
+    await take_hold(uow.connection, origin.dataset_id, item.id, now)
+    uow.after_commit(context.ring_sets)
+    return item
+
+
+async def _version(uow: UnitOfWork, dataset: Dataset, number: int | None) -> Version:
+    if number is not None:
+        return await storage.version_numbered(uow.connection, dataset.id, number)
+    if dataset.current is None:
+        raise DatasetEmpty(dataset.id, [str(part) for part in dataset.missing_parts()])
+    return dataset.current
+
+
+def _origin(dataset: Dataset, version: Version, part: Part) -> Origin:
+    content = version.train if part == Part.TRAIN else version.test
+    manifest = manifest_of(version, part)
+    classes = dict(content.classes) if content is not None else {}
+    media = dataset.purpose.partition("/")[0]
+    return Origin(dataset.id, dataset.name, version.number, version.digest, part, media, classes, manifest)
+
+
+def _faults(new: NewSet, dataset: Dataset, cut: Cut) -> Sequence[Fault]:
+    """Everything that is wrong with what was asked for."""
+    faults = name_faults(new.name) if new.name is not None else []
+    if new.format not in NAMES:
+        faults.append(Fault("format", f"{new.format[:80]!r} is none of: {', '.join(NAMES)}."))
+    elif new.format != RAW and not _has_records(dataset):
+        reason = f"A {dataset.purpose} dataset in format {dataset.format!r} has no class for each file: choose raw."
+        faults.append(Fault("format", reason))
+    if cut.ratio is not None and not 0 < cut.ratio < 1:
+        faults.append(Fault("ratio", "The part for training is a number between 0 and 1, such as 0.8."))
+    if (cut.ratio is None) != (cut.side == Side.ALL):
+        faults.append(Fault("side", "train and held_out go with a ratio, and all goes without."))
+    if new.complement and cut.side == Side.ALL:
+        faults.append(Fault("complement", "A set of all files has no complement: give a ratio."))
+    return faults
+
+
+def _has_records(dataset: Dataset) -> bool:
+    """Whether each of its files is a sample with a class."""
+    media, _, task = dataset.purpose.partition("/")
+    return dataset.format == "dir" and task == "classification" and media in ("image", "text")
+
+
+async def find_set(context: Context, who: Principal, set_id: str) -> tuple[FormattedSet, float]:
+    """One set and how far it is. Raises NotFound (`formatted_set_not_found`)."""
+    async with context.store.reading() as connection:
+        item = await storage.living_set(connection, set_id)
+        require_see(who, "formatted_set", set_id, item.owner, shared=False)
+        progress = await storage.set_progress(connection, [set_id])
+    return item, progress.get(set_id, 0.0)
+
+
+async def list_sets(
+    context: Context, who: Principal, page: PageRequest, filters: SetFilters
+) -> tuple[Page[FormattedSet], dict[str, float]]:
+    """The caller's sets (all of them for an administrator), and how far they are."""
+    table = formatted_sets
+    wanted = [visible(who, table), table.c.state != str(SetState.DELETED)]
+    wanted += [table.c.dataset_id == filters.dataset_id] if filters.dataset_id else []
+    wanted += [table.c.state == str(filters.state)] if filters.state else []
+    wanted += [table.c.format == filters.format] if filters.format else []
+    async with context.store.reading() as connection:
+        found = await SETS.page(connection, page, *wanted)
+        return found, await storage.set_progress(connection, [item.id for item in found.items])
+
+
+async def delete_set(context: Context, who: Principal, set_id: str) -> None:
+    """Leave only a tombstone; the files go when nobody holds them any more."""
+    async with context.store.work(actor=who.id) as uow:
+        item = await _to_change(uow, who, set_id)
+        await SETS.save(uow.connection, item.buried(), now=uow.clock.now())
+        uow.after_commit(context.ring_sets)
+
+
+async def _to_change(uow: UnitOfWork, who: Principal, set_id: str) -> FormattedSet:
+    item = await storage.living_set(uow.connection, set_id)
+    require_change(who, "formatted_set", set_id, item.owner, shared=False)
+    return item
+
+
+async def list_set_files(
+    context: Context, who: Principal, set_id: str, after: str, limit: int
+) -> tuple[list[Entry], bool]:
+    """The files of a set in the order of their paths, and whether there are more. Raises Conflict (`set_not_ready`)."""
+    manifest = await _manifest(context, who, set_id)
+    found: list[Entry] = []
+    async for entry in manifests.entries_from(context.files, manifest, after):
+        if len(found) == limit:
+            return found, True
+        if entry.path != after or not after:
+            found.append(entry)
+    return found, False
+
+
+async def open_set_file(context: Context, who: Principal, set_id: str, path: str) -> tuple[Entry, AsyncIterator[bytes]]:
+    """One file of a set and its bytes. Raises NotFound (`file_not_found`), Conflict (`set_not_ready`)."""
+    manifest = await _manifest(context, who, set_id)
+    entry = await manifests.find(context.files, manifest, path)
+    return entry, manifests.open_entry(context.files, manifest, entry)
+
+
+async def _manifest(context: Context, who: Principal, set_id: str) -> ManifestRef:
+    item, _ = await find_set(context, who, set_id)
+    if item.manifest is None:
+        raise SetNotReady(item.id, item.state, item.reason)
+    return item.manifest
+
+
+async def set_facts(context: Context, set_id: str) -> FormattedSetFacts:
+    """A set as other services need it. Raises NotFound (`formatted_set_not_found`), Conflict (`set_not_ready`)."""
+    async with context.store.reading() as connection:
+        item = await storage.living_set(connection, set_id)
+    if item.manifest is None:
+        raise SetNotReady(item.id, item.state, item.reason)
+    origin = item.origin
+    return FormattedSetFacts(
+        id=item.id,
+        name=item.name,
+        owner=item.owner,
+        format=item.format,
+        dataset_id=origin.dataset_id,
+        dataset_version=origin.number,
+        dataset_digest=origin.digest,
+        share=item.cut.share,
+        manifest=item.manifest,
+        classes=tuple(origin.classes),
+    )

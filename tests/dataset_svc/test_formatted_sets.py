@@ -1,0 +1,195 @@
+"""Formatted sets through the API: cut, complemented, read back, kept as long as they are needed (row D9)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataset_svc.sets import NAMES, RAW
+from tests.dataset_svc.conftest import DEADLINE_SECONDS, TEXTS, Desk, Open, Place, pictures
+from tests.dataset_svc.sets.readers import read
+
+FILES = pictures(cats=10, dogs=5)
+
+
+async def ready(desk: Desk, item: dict[str, Any], wanted: str = "ready") -> dict[str, Any]:
+    """Wait until a set was built."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while True:
+            found = await desk.ok("GET", f"/formatted-sets/{item['id']}")
+            if found["state"] not in ("queued", "building"):
+                assert found["state"] == wanted, found
+                return found
+            await asyncio.sleep(0.01)
+
+
+async def order(desk: Desk, dataset: dict[str, Any], format: str, **more: Any) -> dict[str, Any]:
+    body = {"dataset_id": dataset["id"], "format": format, **more}
+    return await desk.ok("POST", "/formatted-sets", 202, json=body)
+
+
+async def content(desk: Desk, item: dict[str, Any]) -> dict[str, bytes]:
+    """All files of a set, by path, page by page."""
+    found: dict[str, bytes] = {}
+    cursor: str | None = None
+    while True:
+        page = await desk.ok(
+            "GET", f"/formatted-sets/{item['id']}/files", params={"limit": 2} | ({"cursor": cursor} if cursor else {})
+        )
+        for file in page["items"]:
+            answer = await desk.client.get(f"/formatted-sets/{item['id']}/files/file", params={"path": file["path"]})
+            assert len(answer.content) == file["size"]
+            found[file["path"]] = answer.content
+        if (cursor := page["next_cursor"]) is None:
+            return found
+
+
+def records(format: str, files: dict[str, bytes], folder: Path) -> dict[str, tuple[int | None, bytes]]:
+    """What an independent reader finds in these files."""
+    if format == RAW:
+        return {path: ({"cat": 0, "dog": 1}[path.partition("/")[0]], data) for path, data in files.items()}
+    folder.mkdir()
+    for path, data in files.items():
+        (folder / path).write_bytes(data)
+    assert json.loads((folder / "classes.json").read_text()) == {"classes": ["cat", "dog"]}
+    return {path: (label, data) for path, label, data in read(format, folder, "image")}
+
+
+@pytest.mark.row("D9")
+@pytest.mark.parametrize("format", NAMES)
+async def test_a_set_and_its_complement_are_the_whole_version(alice: Desk, format: str, tmp_path: Path) -> None:
+    dataset = await alice.filled(FILES)
+    ordered = await order(alice, dataset, format, ratio=0.8, complement=True)
+    most = await ready(alice, ordered)
+    rest = await ready(alice, {"id": most["complement"]["id"]})
+    assert (most["cut"]["share"], rest["cut"]["share"]) == (0.8, 0.2)
+    assert rest["complement"]["id"] == most["id"]
+    assert most["classes"] == {"cat": 8, "dog": 4}
+    assert rest["classes"] == {"cat": 2, "dog": 1}
+    assert most["origin"]["digest"] == dataset["current_version"]["digest"]
+    train = records(format, await content(alice, most), tmp_path / "train")
+    held_out = records(format, await content(alice, rest), tmp_path / "held-out")
+    assert not train.keys() & held_out.keys()
+    assert train | held_out == {path: (int(path.startswith("dog")), data) for path, data in FILES.items()}
+
+
+@pytest.mark.row("D9")
+async def test_the_complement_is_offered_and_made_once(alice: Desk) -> None:
+    dataset = await alice.filled(FILES)
+    most = await order(alice, dataset, "tfrecord", ratio=0.9, side="train", name="大部分")
+    assert most["complement"] == {"side": "held_out", "share": 0.1, "id": None}
+    rest = await alice.ok("POST", f"/formatted-sets/{most['id']}/complement", 202)
+    again = await alice.ok("POST", f"/formatted-sets/{most['id']}/complement", 202)
+    assert rest["id"] == again["id"]
+    assert rest["name"] == "宠物 10% tfrecord"
+    whole = await order(alice, dataset, "tfrecord")
+    assert whole["complement"] is None
+    await alice.refused("POST", f"/formatted-sets/{whole['id']}/complement", 409, "no_complement")
+    listed = await alice.ok("GET", "/formatted-sets", params={"dataset_id": dataset["id"], "format": "tfrecord"})
+    assert {item["id"] for item in listed["items"]} == {most["id"], rest["id"], whole["id"]}
+
+
+@pytest.mark.row("D9")
+async def test_the_same_order_gives_the_same_bytes(alice: Desk) -> None:
+    dataset = await alice.filled(FILES)
+    first = await ready(alice, await order(alice, dataset, "webdataset", ratio=0.5, seed=7))
+    second = await ready(alice, await order(alice, dataset, "webdataset", ratio=0.5, seed=7))
+    other = await ready(alice, await order(alice, dataset, "webdataset", ratio=0.5, seed=8))
+    assert first["manifest"]["digest"] == second["manifest"]["digest"] != other["manifest"]["digest"]
+
+
+async def test_a_raw_set_copies_nothing_and_keeps_the_files_that_it_needs(place: Place, alice: Desk) -> None:
+    dataset = await alice.filled(FILES)
+    item = await ready(alice, await order(alice, dataset, RAW, ratio=0.5))
+    assert await place.keys(f"sets/{item['id']}/") == [f"sets/{item['id']}/index"]
+    await alice.ok("DELETE", f"/datasets/{dataset['id']}", 204)
+    place.context.ring()
+    assert await content(alice, item)
+    await alice.ok("DELETE", f"/formatted-sets/{item['id']}", 204)
+    await alice.refused("GET", f"/formatted-sets/{item['id']}", 404, "formatted_set_not_found")
+    await place.tidied(f"sets/{item['id']}/")
+    await place.tidied(f"datasets/{dataset['id']}/")
+
+
+async def test_an_encoded_set_outlives_its_dataset(place: Place, alice: Desk) -> None:
+    dataset = await alice.filled(FILES)
+    item = await ready(alice, await order(alice, dataset, "recordio"))
+    await alice.ok("DELETE", f"/datasets/{dataset['id']}", 204)
+    await place.tidied(f"datasets/{dataset['id']}/")
+    assert await content(alice, item)
+
+
+async def test_what_a_workload_holds_is_kept(place: Place, alice: Desk) -> None:
+    item = await ready(alice, await order(alice, await alice.filled(FILES), "recordio"))
+    train = place.desk("train-svc")
+    await train.ok("PUT", f"/formatted-sets/{item['id']}/holds/att-1", 204)
+    facts = await train.ok("GET", f"/formatted-sets/{item['id']}/snapshot")
+    assert facts["manifest"] == item["manifest"]
+    await alice.ok("DELETE", f"/formatted-sets/{item['id']}", 204)
+    place.context.ring_sets()
+    await asyncio.sleep(0)
+    assert len(await place.keys(f"sets/{item['id']}/")) > 1
+    await train.ok("DELETE", f"/formatted-sets/{item['id']}/holds/att-1", 204)
+    await place.tidied(f"sets/{item['id']}/")
+    await train.refused("PUT", f"/formatted-sets/{item['id']}/holds/att-2", 404, "formatted_set_not_found")
+
+
+@pytest.mark.parametrize("format", ["lmdb", "webdataset"])
+async def test_a_restart_in_the_middle_goes_on(open_place: Open, format: str) -> None:
+    async with open_place() as place:
+        alice = place.desk("alice")
+        item = await order(alice, await alice.filled(FILES), format, ratio=0.8)
+    async with open_place() as place:
+        done = await ready(place.desk("alice"), item)
+        assert done["records"] == 12
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where"),
+    [
+        ({"format": "hdf5"}, "format"),
+        ({"ratio": 1.0}, "ratio"),
+        ({"ratio": 0.0}, "ratio"),
+        ({"side": "train"}, "side"),
+        ({"ratio": 0.8, "side": "all"}, "side"),
+        ({"complement": True}, "complement"),
+        ({"name": " "}, "name"),
+    ],
+)
+async def test_a_bad_order_is_refused(alice: Desk, wrong: dict[str, Any], where: str) -> None:
+    dataset = await alice.filled()
+    body = {"dataset_id": dataset["id"], "format": "lmdb", **wrong}
+    problem = await alice.refused("POST", "/formatted-sets", 422, "invalid_formatted_set", json=body)
+    assert where in [fault["where"] for fault in problem["faults"]], problem
+    assert not (await alice.ok("GET", "/formatted-sets"))["items"]
+
+
+async def test_what_is_not_there_can_not_be_cut(place: Place, alice: Desk) -> None:
+    empty = await alice.create()
+    body = {"dataset_id": empty["id"], "format": "raw"}
+    await alice.refused("POST", "/formatted-sets", 409, "dataset_empty", json=body)
+    filled = await alice.filled()
+    await alice.refused(
+        "POST", "/formatted-sets", 404, "version_not_found", json={**body, "dataset_id": filled["id"], "version": 9}
+    )
+    await alice.refused(
+        "POST", "/formatted-sets", 404, "part_not_found", json={**body, "dataset_id": filled["id"], "part": "test"}
+    )
+    bob = place.desk("bob")
+    await bob.refused(
+        "POST", "/formatted-sets", 404, "dataset_not_found", json={"dataset_id": filled["id"], "format": "raw"}
+    )
+    item = await order(alice, filled, "raw")
+    await bob.refused("GET", f"/formatted-sets/{item['id']}", 404, "formatted_set_not_found")
+    await bob.refused("DELETE", f"/formatted-sets/{item['id']}", 404, "formatted_set_not_found")
+
+
+async def test_a_side_without_files_is_a_failure_that_says_so(alice: Desk) -> None:
+    dataset = await alice.filled({"cat/1.txt": b"a", "dog/1.txt": b"b"}, purpose=TEXTS)
+    item = await ready(alice, await order(alice, dataset, "parquet", ratio=0.5, side="held_out"), "failed")
+    assert item["code"] == "empty_set"
+    await alice.refused("GET", f"/formatted-sets/{item['id']}/files", 409, "set_not_ready")
