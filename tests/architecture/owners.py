@@ -14,7 +14,7 @@ _TOLD = {
     "project.{started,stopped,image_saved,published,deleted}": {"notebook-svc"},
     "service.{created,started,scaled,stopped,changed,deleted}": {"serving-svc"},
     "allocation.{granted,refused,preempting,revoked}": {"train-svc"},
-    "allocation.{requested,cancelled,released}": _ANYONE_WITH_WORKLOADS,
+    "allocation.{requested,cancelled,confirmed,released}": _ANYONE_WITH_WORKLOADS,
 }
 
 

@@ -22,7 +22,7 @@ DESIGNED = {
     "model": "created published shared deleted",
     "project": "started stopped image_saved published deleted",
     "service": "created started scaled stopped changed deleted",
-    "allocation": "requested granted refused preempting revoked cancelled released",
+    "allocation": "requested granted refused preempting revoked cancelled confirmed released",
 }
 
 

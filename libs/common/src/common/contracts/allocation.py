@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar, Literal
+
+from pydantic import Field
 
 from common.contracts.shared import Placement, Resources
 from common.kernel.events import EventData
@@ -11,7 +14,14 @@ Workload = Literal["job", "notebook", "replica"]
 
 
 class AllocationRequested(EventData):
-    """A workload asks; the id of the allocation is the asker's choice, so asking twice is asking once."""
+    """A workload asks; the id of the allocation is the asker's choice, so asking twice is asking once.
+
+    `queue` is where it waits; without one, the first queue of the owner's `groups`, or the default one. `priority_class`
+    names a priority that an administrator configured; `priority` counts where there is none. A `preemptible` one may be
+    asked to end for a more urgent one once it has run for `min_run` seconds. `time_limit` is how many seconds it runs
+    at most. Of those with one `anti_affinity` at most one is put on a node; nodes to `avoid` are used only where no
+    other would do. What was preempted and asks again keeps its place by `since`, when it was first submitted.
+    """
 
     type: ClassVar[str] = "allocation.requested"
     id: str
@@ -20,6 +30,15 @@ class AllocationRequested(EventData):
     owner: str
     resources: Resources
     priority: int = 0
+    priority_class: str | None = None
+    queue: str | None = None
+    groups: tuple[str, ...] = ()
+    preemptible: bool = False
+    min_run: float = Field(default=0.0, ge=0)
+    time_limit: float | None = Field(default=None, gt=0)
+    anti_affinity: str | None = None
+    avoid: tuple[str, ...] = ()
+    since: datetime | None = None
 
 
 class AllocationGranted(EventData):
@@ -43,12 +62,18 @@ class AllocationRefused(EventData):
 
 
 class AllocationPreempting(EventData):
-    """The workload is asked to end for a more urgent one, within `grace` seconds."""
+    """The workload is asked to end for a more urgent one, within `grace` seconds; `reason` says so in words.
+
+    `for_workload` is who begins then, where the owner of both is the same. What it holds stays its own until
+    `allocation.released` is told.
+    """
 
     type: ClassVar[str] = "allocation.preempting"
     id: str
     workload: str
     grace: float
+    reason: str = ""
+    for_workload: str | None = None
 
 
 class AllocationRevoked(EventData):
@@ -58,6 +83,18 @@ class AllocationRevoked(EventData):
     id: str
     workload: str
     reason: str
+
+
+class AllocationConfirmed(EventData):
+    """The owner of these allocations knows of them still: a heartbeat of the service `holder`, told again and again.
+
+    `ids` are those that it has workloads for; an allocation that is in none for long is looked after, and taken back
+    only when the runtime says that its workload is gone.
+    """
+
+    type: ClassVar[str] = "allocation.confirmed"
+    holder: str
+    ids: tuple[str, ...]
 
 
 class AllocationCancelled(EventData):

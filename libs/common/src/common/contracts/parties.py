@@ -22,6 +22,7 @@ _TELLERS: Mapping[str, tuple[str, ...]] = {
 _ANYONE_WITH_WORKLOADS = ("notebook-svc", "serving-svc", "train-svc")
 _TOLD_OTHERWISE: Mapping[str, tuple[str, ...]] = {
     "allocation.cancelled": _ANYONE_WITH_WORKLOADS,
+    "allocation.confirmed": _ANYONE_WITH_WORKLOADS,
     "allocation.released": _ANYONE_WITH_WORKLOADS,
     "allocation.requested": _ANYONE_WITH_WORKLOADS,
 }
