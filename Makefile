@@ -8,12 +8,14 @@ MEMBERS := libs/common libs/yard libs/embedded services/gateway services/dataset
 STAMP := $(VENV)/.installed
 # Much of a test is waiting for a server: one process more than there are cores, but each has servers of its own.
 WORKERS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 5 ? cores + 1 : 6)))
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+           --no-emit-index-url --no-emit-find-links
 export YARD_ENGINE_CACHE ?= $(CURDIR)/.cache/engines
 
-.PHONY: help setup demo up down status check asyncapi test faults bench lock format clean
+.PHONY: help setup demo up down status check asyncapi test faults compose-test bench lock format clean
 
 help: ## what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(STAMP) ## install everything into .venv
 
@@ -51,12 +53,15 @@ test: setup ## every test, a file at a time in each of WORKERS processes
 faults: setup ## the long fault runs
 	@$(BIN)/python -m pytest -m faults --timeout 3600
 
+compose-test: setup ## the journey on docker-compose.yml, with images built here; as root, about five minutes
+	@$(BIN)/python -m pytest -m compose tests/compose tests/journeys --timeout 1200
+
 bench: setup ## measured speed against named limits; NAME=serve for one, JSON=1 for the lines alone
 	@$(BIN)/python -m bench $(if $(NAME),--name $(NAME)) $(if $(JSON),--json)
 
-lock: setup ## resolve requirements.in again
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --no-emit-find-links requirements.in -o requirements.lock
+lock: setup ## resolve requirements.in again, and of it what services need where they run
+	@$(COMPILE) requirements.in -o requirements.lock
+	@$(COMPILE) --constraints requirements.lock requirements-runtime.in -o requirements-runtime.lock
 
 format: setup ## put the code in order
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
