@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from train_svc.api import capacity, curves, jobs, logs, models, results
+from train_svc.api import allocations, curves, jobs, logs, models, nodes, queues, results
 
 ROUTERS = (
     logs.router,
@@ -10,6 +10,8 @@ ROUTERS = (
     results.router,
     jobs.router,
     models.router,
-    capacity.router,
+    allocations.router,
+    nodes.router,
+    queues.router,
 )
 """Every router; the more particular paths come first."""
