@@ -16,11 +16,12 @@ Workload = Literal["job", "notebook", "replica"]
 class AllocationRequested(EventData):
     """A workload asks; the id of the allocation is the asker's choice, so asking twice is asking once.
 
-XX
-    names a priority that an administrator configured; `priority` counts where there is none. A `preemptible` one may be
-    asked to end for a more urgent one once it has run for `min_run` seconds. `time_limit` is how many seconds it runs
-    at most. Of those with one `anti_affinity` at most one is put on a node; nodes to `avoid` are used only where no
-    other would do. What was preempted and asks again keeps its place by `since`, when it was first submitted.
+    `queue` is where it waits; without one, the first queue of the owner's `groups`, or the default one.
+    `priority_class` names a priority that an administrator configured; `priority` counts where there is none. A
+    `preemptible` one may be asked to end for a more urgent one once it has run for `min_run` seconds. `time_limit` is
+    how many seconds it runs at most. Of those with one `anti_affinity` at most one is put on a node; nodes to `avoid`
+    are used only where no other would do. What was preempted and asks again keeps its place by `since`, when it was
+    first submitted.
     """
 
     type: ClassVar[str] = "allocation.requested"
