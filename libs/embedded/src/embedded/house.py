@@ -18,7 +18,8 @@ import train_svc.service
 from common.hosting.door import Health
 from common.hosting.listening import Listening, listeners, settle, told_to_stop
 from common.hosting.platform import answers
-from common.hosting.watch import Watch
+from common.hosting.watch import Watch, always
+from common.ports.inventory import problems_of
 from common.service import Platform, Service, run
 from embedded.lock import locked, say_running
 from embedded.platform import open_platform
@@ -70,9 +71,9 @@ def health_of(house: House) -> Health:
     """How all of them are together: looked at when somebody asks."""
     databases = [Watch(f"database {s.name}", s.kit.store.database.ping) for s in house.services]
     files, bus = house.platform.files, house.platform.bus
-    health = Health(
-        "Modelyard", house.services, [*databases, Watch("bus", bus.ping), Watch("files", partial(answers, files))]
-    )
+    inventory = Watch("inventory", always, remark=lambda: " ".join(problems_of(house.platform.inventory)))
+    others = [Watch("bus", bus.ping), Watch("files", partial(answers, files)), inventory]
+    health = Health("Modelyard", house.services, [*databases, *others])
     health.waits_for = None
     return health
 

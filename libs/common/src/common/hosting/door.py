@@ -54,7 +54,7 @@ class Health:
         if missing:
             named = "; ".join(f"{name}: {why}" for name, why in missing.items())
             raise Unavailable("not_ready", f"{self.name} can't do its work now: {named}", missing=missing)
-        return {"status": "ok", **{watch.name: "ok" for watch in self.watches}}
+        return {"status": "ok", **{watch.name: watch.remark() or "ok" for watch in self.watches}}
 
     async def figures(self) -> bytes:
         """All figures as text. What can't be told now is left out, and said to be so."""

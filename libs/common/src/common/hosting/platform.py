@@ -18,11 +18,12 @@ from common.bus.rabbitmq import RabbitBus
 from common.db.database import Database
 from common.hosting.files import open_files
 from common.hosting.settings import Needs, Settings
-from common.hosting.watch import Watch, nobody
+from common.hosting.watch import Watch, always, nobody
 from common.hosting.workplaces import Workplace, open_workplace
 from common.kernel.clock import SystemClock
 from common.kernel.errors import NotFound
 from common.ports.files import Files
+from common.ports.inventory import problems_of
 from common.service import Platform
 from common.web.calls import Calls
 from common.web.identity import KeyRing, Signer, open_signer
@@ -103,6 +104,8 @@ def watches(needs: Needs, outside: Outside) -> list[Watch]:
         found.append(Watch("files", partial(answers, outside.probe), silent.wedge if silent else nobody))
     if Needs.WORKLOADS in needs and outside.workplace.look is not None:
         found.append(Watch("runtime", outside.workplace.look))
+    if Needs.WORKLOADS in needs:
+        found.append(Watch("inventory", always, remark=lambda: " ".join(problems_of(outside.workplace.inventory))))
     return found
 
 

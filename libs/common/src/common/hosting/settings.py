@@ -17,6 +17,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from common.kernel.accelerators import parse_accelerators
+from common.kernel.errors import Invalid
+
 PREFIX = "YARD_"
 PLACEHOLDER = "{service}"
 
@@ -56,6 +59,13 @@ class MachineSettings(BaseSettings):
     runtime_url: str = ""
     """What runs workloads: `process:/folder`, or `docker:` with an address such as `docker:unix:///var/run/docker.sock`
     and options such as `?base=python:3.12-slim` (see the guide to Docker). Unset: `process:` below the state folder."""
+    inventory_url: str = ""
+    """Which nodes and devices there are: `runtime:` as the runtime tells (this machine, or Docker's), `local:` this
+    machine, or `file:/path` as a YAML or JSON file declares (see the guide to scheduling). Unset: `runtime:`."""
+    accelerators: str = ""
+    """Kinds of accelerators besides `gpu` (`nvidia.com/gpu`) and `npu` (`huawei.com/Ascend910`): JSON by their vendors'
+    resource names, with the variables that show devices to code, such as
+    `{"amd.com/gpu": {"kind": "rocm", "variables": ["ROCR_VISIBLE_DEVICES"]}}`."""
     engine_cache: Path | None = None
     """Where built engines are kept, to share them between state folders; in the state folder unless set."""
     simulated_gpus: int = Field(default=0, ge=0, le=64)
@@ -68,6 +78,15 @@ class MachineSettings(BaseSettings):
     """DEBUG, INFO, WARNING or ERROR."""
     log_format: Literal["json", "text"] = "json"
     """One JSON object a line, or text for people."""
+
+    @field_validator("accelerators")
+    @classmethod
+    def _kinds(cls, value: str) -> str:
+        try:
+            parse_accelerators(value)
+        except Invalid as wrong:
+            raise ValueError(wrong.detail) from wrong
+        return value
 
     @property
     def engines(self) -> Path:

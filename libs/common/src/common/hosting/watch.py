@@ -28,13 +28,29 @@ def nobody(_reason: str | None) -> None:
     """There is nobody to be told."""
 
 
+def nothing() -> None:
+    """There is nothing to remark."""
+
+
+async def always() -> None:
+    """It is always well."""
+
+
 class Watch:
-    """One dependency. `look` raises where it is not well; `tell(reason)` hears that it is wedged, or (None) no more."""
+    """One dependency. `look` raises where it is not well; `tell(reason)` hears that it is wedged, or (None) no more.
+
+    `remark` says what an operator should know of one that is well enough to work with.
+    """
 
     def __init__(
-        self, name: str, look: Callable[[], Awaitable[None]], tell: Callable[[str | None], None] = nobody
+        self,
+        name: str,
+        look: Callable[[], Awaitable[None]],
+        tell: Callable[[str | None], None] = nobody,
+        remark: Callable[[], str | None] = nothing,
     ) -> None:
         self.name = name
+        self.remark = remark
         self.trouble: str | None = "it was not looked at yet"
         self._look = look
         self._tell = tell

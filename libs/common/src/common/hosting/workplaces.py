@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from common.docker import Daemon, engine_url
+from common.hosting.inventories import local_inventory, open_inventory
 from common.hosting.settings import MachineSettings
 from common.images import DockerEngines, LocalEngines, choose_interpreter
-from common.inventory.local import LocalInventory, parse_simulated
+from common.inventory.daemon import DaemonInventory
+from common.kernel.accelerators import parse_accelerators
 from common.kernel.clock import Clock
 from common.kernel.errors import Invalid
 from common.ports.files import Files
@@ -43,18 +45,13 @@ def on_processes(url: str, settings: MachineSettings, files: Files, clock: Clock
     """`process:/folder`: child processes of this machine, below that folder or the state folder."""
     place = unquote(urlsplit(url).path)
     home = Path(place) if place else settings.home.absolute() / "run"
+    kinds = parse_accelerators(settings.accelerators)
     return Workplace(
-        runtime=ProcessRuntime(home, clock=clock, interpreter=choose_interpreter()),
+        runtime=ProcessRuntime(home, clock=clock, interpreter=choose_interpreter(), kinds=kinds),
         engines=LocalEngines(settings.engines),
-        inventory=local_inventory(settings, clock),
+        inventory=open_inventory(settings, clock, lambda: local_inventory(settings, clock)),
         staging=LocalStaging(files, home / "staging", limit_bytes=settings.staging_cache_bytes),
     )
-
-
-def local_inventory(settings: MachineSettings, clock: Clock) -> LocalInventory:
-    """This machine as the one node, with the simulated devices that are declared."""
-    simulated = parse_simulated(f"gpu:{settings.simulated_gpus}") if settings.simulated_gpus else ()
-    return LocalInventory(simulated=simulated, clock=clock)
 
 
 def on_docker(url: str, settings: MachineSettings, files: Files, clock: Clock) -> Workplace:
@@ -62,8 +59,13 @@ def on_docker(url: str, settings: MachineSettings, files: Files, clock: Clock) -
 
     Raises Invalid (`bad_runtime`) for an address or an option that it doesn't know."""
     home = settings.home.absolute() / "run"
-    told = docker_settings(url)
+    kinds = parse_accelerators(settings.accelerators)
+    told = replace(docker_settings(url), kinds=kinds)
     daemon = Daemon(engine_url(url.partition("?")[0]))
+
+    def follow() -> Inventory:
+        here = local_inventory(settings, clock)  # whose tools see what an engine on this machine has
+        return DaemonInventory(daemon, kinds, here if daemon.url.startswith("unix:") else here.only_simulated())
 
     async def look() -> None:
         await daemon.ask(lambda docker: docker.version())
@@ -71,7 +73,7 @@ def on_docker(url: str, settings: MachineSettings, files: Files, clock: Clock) -
     return Workplace(
         runtime=DockerRuntime(home, daemon, told),
         engines=DockerEngines(settings.engines, daemon, base_image=told.base_image, clock=clock),
-        inventory=local_inventory(settings, clock),
+        inventory=open_inventory(settings, clock, follow),
         staging=LocalStaging(files, home / "staging", limit_bytes=settings.staging_cache_bytes),
         look=look,
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import re
 import shutil
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from common.ports.inventory import Device, Node
 
 _TIMEOUT = 20.0
 _SIMULATED = re.compile(r"([a-z][a-z0-9]{0,19}):([0-9]{1,4})(?::([^:,]+))?(?::([0-9]+)\s*GiB)?\Z")
+
+_LABELS = {"os": sys.platform, "arch": platform.machine() or "unknown"}
 
 
 def parse_simulated(text: str, kinds: Sequence[Accelerator] = BUILT_IN) -> tuple[Device, ...]:
@@ -76,7 +80,8 @@ class LocalInventory:
 
     async def nodes(self) -> Sequence[Node]:
         """This machine."""
-        return [Node(self.name, cpu=float(cpu_count()), memory=memory_bytes(), devices=await self.devices())]
+        devices = await self.devices()
+        return [Node(self.name, float(cpu_count()), memory_bytes(), devices, labels=_LABELS)]
 
     async def devices(self) -> tuple[Device, ...]:
         """The accelerators of this machine."""
@@ -85,6 +90,10 @@ class LocalInventory:
             if self._seen is None or now - self._seen[0] >= self._keep:
                 self._seen = (now, await self._look())
             return self._seen[1]
+
+    def only_simulated(self) -> LocalInventory:
+        """The same with its simulated devices alone: the tools of this machine are not asked."""
+        return LocalInventory(self.name, simulated=self._simulated, clock=self._clock, keep=self._keep, path="")
 
     async def _look(self) -> tuple[Device, ...]:
         kinds = {device.kind for device in self._simulated}

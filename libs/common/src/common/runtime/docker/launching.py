@@ -98,7 +98,7 @@ class Launcher:
         network = await self._networks.ensure(spec.owner)
         folders = plan.Folders(records.path, self._home / "volumes", self._home, self._settings)
         mounts = await asyncio.to_thread(folders.make, spec.mounts, uid)
-        return records.settle(plan.settle(spec, image, mounts, uid, network))
+        return records.settle(plan.settle(spec, image, mounts, uid, network, self._settings.kinds))
 
     async def _image(self, reference: str) -> dict[str, Any]:
         """The image, fetched where it isn't there. Raises LaunchFailed where it can't be had, Unavailable."""

@@ -11,11 +11,11 @@ import os
 import re
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from common.kernel.accelerators import device_variables
+from common.kernel.accelerators import BUILT_IN, Accelerator, device_variables
 from common.kernel.errors import Invalid
 from common.ports.runtime import LaunchSpec, Mount
 from common.runtime.docker.records import give
@@ -62,8 +62,16 @@ def check(spec: LaunchSpec) -> None:
         raise Invalid("bad_mount", f"The working folder {spec.working_mount!r} is none of the mounts.")
 
 
-def settle(spec: LaunchSpec, image: Mapping[str, Any], mounts: Mapping[str, Path], uid: int, network: str) -> Settled:
-    """Everything that its container follows from. `image` is what Docker knows of the image, `mounts` the folders."""
+def settle(
+    spec: LaunchSpec,
+    image: Mapping[str, Any],
+    mounts: Mapping[str, Path],
+    uid: int,
+    network: str,
+    kinds: Sequence[Accelerator] = BUILT_IN,
+) -> Settled:
+    """Everything that its container follows from. `image` is what Docker knows of the image, `mounts` the folders, and
+    `kinds` the accelerators of which code is told what it may see."""
     limits = spec.limits
     fill = _filler({mount.name: place(mount.name) for mount in spec.mounts})
     return {
@@ -73,7 +81,7 @@ def settle(spec: LaunchSpec, image: Mapping[str, Any], mounts: Mapping[str, Path
         "image": image["Id"],
         "command": [fill(word) for word in spec.command],
         "cwd": place(spec.working_mount) if spec.working_mount else HOME,
-        "environment": _environment(spec, image, fill),
+        "environment": _environment(spec, image, fill, device_variables(spec.devices, kinds)),
         "mounts": {
             m.name: {"kind": m.kind, "path": str(mounts[m.name]), "at": place(m.name), "also": ALSO.get(m.name)}
             for m in spec.mounts
@@ -95,7 +103,7 @@ def _filler(paths: Mapping[str, str]) -> Any:
     return lambda text: _PLACEHOLDER.sub(lambda m: paths.get(m[1], m[0]), text)
 
 
-def _environment(spec: LaunchSpec, image: Mapping[str, Any], fill: Any) -> dict[str, str]:
+def _environment(spec: LaunchSpec, image: Mapping[str, Any], fill: Any, devices: dict[str, str]) -> dict[str, str]:
     """What the workload sees: the image's and ours below, the user's in between, and on top what must be so."""
     base = image_environment(image) | {
         "HOME": HOME,
@@ -108,7 +116,7 @@ def _environment(spec: LaunchSpec, image: Mapping[str, Any], fill: Any) -> dict[
         base |= {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
     given = {name: fill(value) for name, value in spec.environment.items()}
     fixed = {mount.variable: place(mount.name) for mount in spec.mounts if mount.variable}
-    fixed |= {"PATH": base["PATH"], "YARD_WORKLOAD_DIR": HOME} | device_variables(spec.devices)
+    fixed |= {"PATH": base["PATH"], "YARD_WORKLOAD_DIR": HOME} | devices
     if spec.port:
         fixed |= {"PORT": str(PORT), "HOST": "0.0.0.0"}  # noqa: S104 - in a network of its owner's own
     return base | given | fixed

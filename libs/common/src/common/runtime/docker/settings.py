@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from common.kernel.accelerators import BUILT_IN, Accelerator
+
 
 @dataclass(frozen=True)
 class DockerSettings:
@@ -30,6 +32,8 @@ class DockerSettings:
     accelerators: tuple[str, ...] | None = None
     """Kinds whose devices are real (`gpu`, `npu`) and handed through; found out from Docker's own runtimes unless set.
     Devices of other kinds are only told in the environment."""
+    kinds: tuple[Accelerator, ...] = BUILT_IN
+    """The accelerators there may be, of which code is told what it may see."""
     most_pids: int = 4096
     """Processes and threads of a workload that has no limit of its own."""
     temporary_bytes: int = 1 << 30

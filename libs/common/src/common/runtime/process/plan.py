@@ -11,11 +11,11 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.kernel.accelerators import device_variables
+from common.kernel.accelerators import BUILT_IN, Accelerator, device_variables
 from common.kernel.errors import Invalid, Problem
 from common.ports.runtime import LaunchSpec, Mount
 from common.runtime.environment import check_environment
@@ -40,10 +40,13 @@ class LaunchFailed(Problem):
 
 
 class Planner:
-    """Settles launches for one workload folder. `uid` is the owner's own user, 0 for none."""
+    """Settles launches for one workload folder. `uid` is the owner's own user, 0 for none; `kinds` are the accelerators
+    of which code is told what it may see."""
 
-    def __init__(self, spec: LaunchSpec, folder: Path, volumes: Path, uid: int) -> None:
-        self.spec, self.folder, self.volumes, self.uid = spec, folder, volumes, uid
+    def __init__(
+        self, spec: LaunchSpec, folder: Path, volumes: Path, uid: int, kinds: Sequence[Accelerator] = BUILT_IN
+    ) -> None:
+        self.spec, self.folder, self.volumes, self.uid, self.kinds = spec, folder, volumes, uid, kinds
         self.paths: dict[str, Path] = {}
 
     def check(self) -> None:
@@ -148,7 +151,7 @@ class Planner:
         spec = self.spec
         given = {name: self._fill(value) for name, value in spec.environment.items()}
         fixed = {mount.variable: str(self.paths[mount.name]) for mount in spec.mounts if mount.variable}
-        fixed |= {"PATH": _PATH, "YARD_WORKLOAD_DIR": str(self.folder)} | device_variables(spec.devices)
+        fixed |= {"PATH": _PATH, "YARD_WORKLOAD_DIR": str(self.folder)} | device_variables(spec.devices, self.kinds)
         if spec.engine is not None:
             self._reach(spec.engine, "The engine")
             fixed |= {"PATH": f"{spec.engine / 'bin'}:{_PATH}", "VIRTUAL_ENV": str(spec.engine)}

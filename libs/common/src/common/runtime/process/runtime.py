@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from common.kernel.accelerators import BUILT_IN, Accelerator
 from common.kernel.clock import Clock, SystemClock
 from common.kernel.errors import Conflict, NotFound, Problem, Unavailable
 from common.ports.runtime import Handle, LaunchSpec, Observation, Output, RuntimeCapabilities, WorkloadState
@@ -32,11 +33,18 @@ class ProcessRuntime:
     """Workloads as processes of this machine, kept beneath `home`.
 
     `interpreter` is the Python from which engines are built: owners get users of their own only where such users
-    can run it. `grace` is what a workload has, in seconds, between the end of its time limit and being killed.
+    can run it. `grace` is what a workload has, in seconds, between the end of its time limit and being killed. `kinds`
+    are the accelerators there may be.
     """
 
     def __init__(
-        self, home: Path, *, clock: Clock | None = None, interpreter: Path | None = None, grace: float = 10.0
+        self,
+        home: Path,
+        *,
+        clock: Clock | None = None,
+        interpreter: Path | None = None,
+        grace: float = 10.0,
+        kinds: Sequence[Accelerator] = BUILT_IN,
     ) -> None:
         self.home = home.resolve()
         self.workloads = self.home / "workloads"
@@ -45,6 +53,7 @@ class ProcessRuntime:
         self.notes: list[str] = []
         self._interpreter = interpreter or base_interpreter()
         self._grace = grace
+        self._kinds = tuple(kinds)
         self._owners = Owners(self.home)
         self._groups = ControlGroups(self.home, {})
         self._watcher = Watcher()
@@ -172,7 +181,7 @@ class ProcessRuntime:
 
     def _settle(self, spec: LaunchSpec, folder: Folder) -> Settled:
         uid = self._owners.uid(spec.owner) if self.capabilities.own_uid else 0
-        planner = Planner(spec, folder.path, self.volumes, uid)
+        planner = Planner(spec, folder.path, self.volumes, uid, self._kinds)
         planner.check()
         port = free_port(self._ports.values()) if spec.port else None
         nproc = spec.limits.pids if uid and not self._groups.has("pids") else 0
