@@ -67,7 +67,7 @@ async def test_an_engine_that_is_away_takes_nothing_away():
         await inventory.nodes()
     daemon.well = True
     before = await inventory.nodes()
-    assert inventory.problems == ()
+    assert "".join(inventory.problems) == ""
     daemon.well = False
     assert await inventory.nodes() == before
     assert "It is away" in inventory.problems[0]
