@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table
 
 from common.db.aggregates import Aggregates, aggregate_table
+from common.db.tables import Instant, Json
 from common.db.uow import UnitOfWork
 from train_svc.domain.allocation import Allocation
 from train_svc.domain.job import Job
@@ -53,6 +54,27 @@ ledgers = Table(
     Column("number", Integer, nullable=False),
 )
 """One row a queue. Whoever plans counts it up first, so that only one plans at a time; the count numbers requests."""
+
+nodes_table = Table(
+    "nodes",
+    METADATA,
+    Column("name", String(255), primary_key=True),
+    Column("cluster", String(255), nullable=False),
+    Column("mark", String(16), nullable=False),
+    Column("doc", Json, nullable=False),
+)
+"""A row a node that is known: as the inventory showed it last, and what administrators said of it."""
+
+specs_table = Table(
+    "resource_specs",
+    METADATA,
+    Column("name", String(40), primary_key=True),
+    Column("cluster", String(255), primary_key=True),
+    Column("updated_by", String(48), nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("doc", Json, nullable=False),
+)
+"""What administrators say that a named spec means, on one cluster, or (where that is empty) on every one."""
 
 jobs: Aggregates[Job] = Aggregates(
     "job",
