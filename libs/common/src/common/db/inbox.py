@@ -20,7 +20,7 @@ from sqlalchemy import TextClause, bindparam, insert, or_, select, text, tuple_,
 
 from common.db.tables import Instant, inbox
 from common.db.uow import Store, UnitOfWork
-from common.kernel.errors import NotFound
+from common.kernel.errors import NotFound, Unavailable
 from common.kernel.events import CloudEvent, EventData
 from common.ports.bus import Subscription
 from common.telemetry import figures
@@ -215,6 +215,10 @@ class Inbox:
             try:
                 if await self.retry_due():
                     continue
+            except Unavailable as problem:
+                log.warning("retrying waits", reason=problem.detail)
+                await self._store.clock.sleep(POLL_SECONDS)
+                continue
             except Exception:
                 log.exception("retrying failed, goes on")
                 await self._store.clock.sleep(POLL_SECONDS)
