@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.steps import DOCKER, EMBEDDED, PROCESSES
+from tests.compose.running import Composed, composed
+from tests.journeys.steps import COMPOSE, DOCKER, EMBEDDED, PROCESSES
 from tests.servers.docker import Docker
 from tests.servers.postgres import Postgres
 from tests.servers.rabbitmq import RabbitMQ
@@ -22,7 +23,9 @@ from yard import Client
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "platform" in metafunc.fixturenames:
-        metafunc.parametrize("platform", getattr(metafunc.module, "ON", (EMBEDDED,)), indirect=True, scope="module")
+        marks = {COMPOSE: [pytest.mark.compose]}
+        on = [pytest.param(one, marks=marks.get(one, [])) for one in getattr(metafunc.module, "ON", (EMBEDDED,))]
+        metafunc.parametrize("platform", on, indirect=True, scope="module")
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +40,18 @@ def processes(engine: Path, rabbitmq: RabbitMQ, postgres: Postgres, swift: Swift
         yield running
 
 
+@pytest.fixture(scope="session")
+def containers_of_all(docker: Docker) -> Iterator[Composed]:
+    with composed(docker) as running:
+        yield running
+
+
 @pytest.fixture(scope="module")
-def platform(request: pytest.FixtureRequest, engine: Path) -> Iterator[Gate]:
+def platform(request: pytest.FixtureRequest) -> Iterator[Gate]:
+    if request.param == COMPOSE:
+        yield request.getfixturevalue("containers_of_all")
+        return
+    request.getfixturevalue("engine")
     if request.param == PROCESSES:
         yield request.getfixturevalue("processes")
     elif request.param == DOCKER:

@@ -11,8 +11,9 @@ import pytest
 from tests.support.data import images_zip
 from yard import Client, YardError
 
-EMBEDDED, PROCESSES, DOCKER = "embedded", "processes", "docker"
-"""What a journey is run on: services in one process, in one each, or in one whose workloads are containers."""
+EMBEDDED, PROCESSES, DOCKER, COMPOSE = "embedded", "processes", "docker", "compose"
+"""What a journey is run on: services in one process, in one each, in one whose workloads are containers, or all in
+containers as docker-compose.yml says (only where `-m compose` asks for it)."""
 
 PATIENCE = 60.0
 """Seconds after which a step that should take one or two is taken for stuck."""

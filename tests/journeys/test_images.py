@@ -10,12 +10,23 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.steps import EMBEDDED, PATIENCE, PROCESSES, preset, published, refused, started, stopped, succeeded
+from tests.journeys.steps import (
+    COMPOSE,
+    EMBEDDED,
+    PATIENCE,
+    PROCESSES,
+    preset,
+    published,
+    refused,
+    started,
+    stopped,
+    succeeded,
+)
 from tests.support.data import CLASSES, images_zip, picture
 from tests.support.process import Gate, until
 from yard import Client, YardError
 
-ON = (EMBEDDED, PROCESSES)
+ON = (EMBEDDED, PROCESSES, COMPOSE)
 EACH = 30
 EPOCHS = 8
 

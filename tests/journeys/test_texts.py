@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.journeys.steps import (
+    COMPOSE,
     DOCKER,
     EMBEDDED,
     PATIENCE,
@@ -20,7 +21,7 @@ from tests.journeys.steps import (
 from tests.support.data import TOPICS, text, texts_zip
 from yard import Client
 
-ON = (EMBEDDED, PROCESSES, DOCKER)
+ON = (EMBEDDED, PROCESSES, DOCKER, COMPOSE)
 EACH = 40
 
 

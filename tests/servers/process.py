@@ -20,6 +20,8 @@ import psutil
 
 START_SECONDS = 60.0
 END_SECONDS = 20.0
+BURIAL_SECONDS = 180.0
+"""Docker's images are some 100,000 files."""
 
 # Reads lines with the process groups that run now. When whoever writes them is dead, it kills those of the last line.
 UNDERTAKER = """
@@ -92,7 +94,7 @@ class Server(ABC):
         self.kill()
         assert self._undertaker.stdin is not None
         self._undertaker.stdin.close()
-        self._undertaker.wait(END_SECONDS)
+        self._undertaker.wait(BURIAL_SECONDS)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def give(self, path: Path) -> None:

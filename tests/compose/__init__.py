@@ -1,0 +1,1 @@
+"""The platform as docker-compose.yml describes it."""
