@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from common.contracts.shared import Resources
 from common.kernel.states import Transitions
 from common.ports.inventory import Node
 
@@ -93,16 +92,16 @@ class KnownNode:
 
     @property
     def takes_new(self) -> bool:
-        """Whether anything new may be put on it."""
-        return self.state is NodeState.READY
+        """Whether anything new may be put on it: not while it, or a device of it, may be about to be lost."""
+        return self.state is NodeState.READY and self.missing.keys() <= self.lost_devices
 
     @property
-    def present(self) -> Node:
-        """The node with those of its devices that are shown now."""
-        if not self.missing:
+    def usable(self) -> Node:
+        """The node without the devices that are lost; those that are missing are still their holders' own."""
+        if not self.lost_devices:
             return self.node
-        shown = tuple(device for device in self.node.devices if device.id not in self.missing)
-        return replace(self.node, devices=shown)
+        left = tuple(device for device in self.node.devices if device.id not in self.lost_devices)
+        return replace(self.node, devices=left)
 
     def marked(self, verb: str, reason: str, by: str, now: datetime, grace: float | None = None) -> KnownNode:
         """After `cordon`, `drain` or `uncordon` by an administrator; saying again what is so changes only why."""
@@ -111,6 +110,10 @@ class KnownNode:
             return replace(self, mark=mark, reason="", since=None, by="", grace=None)
         since = self.since if mark is self.mark else now
         return replace(self, mark=mark, reason=reason, since=since, by=by, grace=grace)
+
+    def confirmed_dead(self, now: datetime) -> KnownNode:
+        """Fenced: an administrator said that it is dead."""
+        return self if self.fenced is not None else replace(self, fenced=now)
 
 
 @dataclass(frozen=True)
@@ -186,24 +189,3 @@ def without_lost_devices(known: KnownNode, held: frozenset[str]) -> KnownNode:
         missing={name: since for name, since in known.missing.items() if name not in forgotten},
         lost_devices=known.lost_devices - forgotten,
     )
-
-
-CLUSTER_LABEL = "cluster"
-NODE_LABEL = "node"
-
-
-def labels_of(node: Node) -> dict[str, str]:
-    """Its labels, with its name and its cluster, which can be selected as well."""
-    return {**node.labels, CLUSTER_LABEL: node.cluster, NODE_LABEL: node.name}
-
-
-def selectors_of(resources: Resources) -> tuple[tuple[str, str], ...]:
-    """The labels that every node of a request must have, its cluster among them."""
-    cluster = {CLUSTER_LABEL: resources.cluster} if resources.cluster is not None else {}
-    return tuple(sorted({**resources.selectors, **cluster}.items()))
-
-
-def suits(resources: Resources, node: Node) -> bool:
-    """Whether the node is one that the request selects."""
-    labels = labels_of(node)
-    return all(labels.get(key) == value for key, value in selectors_of(resources))
