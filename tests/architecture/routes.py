@@ -81,6 +81,14 @@ def _set(world: World) -> dict[str, Any]:
     return {"dataset_id": world.ids["datasets.dataset_id"], "format": "raw"}
 
 
+TUS = [
+    (b"tus-resumable", b"1.0.0"),
+    (b"upload-length", b"1"),
+    (b"upload-offset", b"0"),
+    (b"content-type", b"application/offset+octet-stream"),
+]
+"""What the protocol of resumable uploads asks of every request."""
+
 _UPLOAD = {"part": "train", "filename": "x.zip", "size": 100}
 _BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/datasets"): {"name": "x", "purpose": "image/classification"},
@@ -88,6 +96,7 @@ _BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/datasets/{dataset_id}/visibility"): lambda world: {"visibility": world.visibility},
     ("POST", "/datasets/{dataset_id}/uploads"): _UPLOAD,
     ("PUT", "/datasets/{dataset_id}/uploads/{upload_id}/parts/{number}"): b"x",
+    ("PATCH", "/datasets/{dataset_id}/tus/{upload_id}"): b"x",
     ("POST", "/formatted-sets"): _set,
     ("POST", "/algorithms"): DEFINITION,
     ("PATCH", "/algorithms/{algorithm}"): {"description": "changed"},
@@ -150,6 +159,7 @@ async def status_of(app: ASGIApp, route: Route, world: World, token: str | None)
     body = route.body(world)
     content = body if isinstance(body, bytes) else orjson.dumps(body) if body is not None else b""
     headers = [(b"host", b"house"), (b"content-length", str(len(content)).encode())]
+    headers += TUS if "/tus" in route.path else []
     headers += [(b"content-type", b"application/json")] if content and not isinstance(body, bytes) else []
     headers += [(b"authorization", f"Bearer {token}".encode())] if token else []
     path = route.called(world)

@@ -16,6 +16,7 @@ from common.web.access import Permission, declared_permissions
 from common.web.identity import Principal, Signer
 from embedded.house import running
 from embedded.settings import Settings
+from tests.architecture.routes import TUS
 from tests.architecture.things import OWNER, add, add_users
 
 ROLES = ("anonymous", "stranger", "owner", "admin", "service")
@@ -56,6 +57,8 @@ BODIES: dict[str, Any] = {
 """What must be sent for a route to get as far as deciding; `{"description": …}` and a visibility where not said."""
 
 
+JSON = [(b"content-type", b"application/json")]
+
 HELD = {"datasets": "dataset_id", "formatted-sets": "set_id", "algorithms": "algorithm", "models": "model_id"}
 """Collection → the name that other routes have for what is held."""
 
@@ -87,7 +90,7 @@ class Walk:
     async def call(self, service: str, method: str, path: str, role: str, ids: Mapping[str, str]) -> tuple[int, str]:
         """The status, and the problem's code where there is one; a stream is left as soon as it begins."""
         target = re.sub(r"\{(\w+)\}", lambda name: self._id(path, name[1], ids), path)
-        headers = [(b"content-type", b"application/json"), (b"host", b"house")]
+        headers = [*(TUS if "/tus" in path else JSON), (b"host", b"house")]
         if role != "anonymous":
             tokens = self._logins if service == "gateway" else self._tokens
             headers.append((b"authorization", f"Bearer {tokens[role]}".encode()))

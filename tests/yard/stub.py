@@ -280,6 +280,23 @@ class Stub:
     def samples(self, asked: Asked, dataset: str) -> Answer:
         return page([{"path": "3/0001.png", "class": "3", "size": 99, "sha256": "ab", "url": "/x"}])
 
+    # formatted sets
+    @on("POST", "/api/v1/formatted-sets")
+    def create_set(self, asked: Asked) -> Answer:
+        return Answer(202, self.add("formatted-sets", "set", **{"name": "new", **asked.json, "state": "ready"}))
+
+    @on("POST", "/api/v1/formatted-sets/{id}/complement")
+    def complement(self, asked: Asked, id: str) -> Answer:
+        return Answer(202, self.add("formatted-sets", "set", name="the rest", state="queued"))
+
+    @on("GET", "/api/v1/formatted-sets/{id}/files")
+    def set_files(self, asked: Asked, id: str) -> Answer:
+        return page([{"path": "data.mdb", "size": 3, "sha256": hashlib.sha256(b"mdb").hexdigest()}])
+
+    @on("GET", "/api/v1/formatted-sets/{id}/files/file")
+    def set_file(self, asked: Asked, id: str) -> Answer:
+        return Answer(raw=b"mdb")
+
     @on("PUT", "/api/v1/{kind}/{id}/visibility")
     def visibility(self, asked: Asked, kind: str, id: str) -> Answer:
         self.things[kind][id] |= asked.json

@@ -97,6 +97,7 @@ def furnish(stub: Stub, here: Path) -> dict[str, str]:
     (here / "image.png").write_bytes(b"png")
     stub.labels = [(b"png", "3")]
     dataset = stub.add("datasets", "ds", name="digits", state="ready", online=True, current_version=None)
+    stub.add("formatted-sets", "set", name="digits-lmdb", format="lmdb", state="ready", complement=None)
     job = stub.add("jobs", "job", name="training", state="running", attempt=1, model_id=None)
     stub.end(job)
     model = stub.add("models", "model", name="classifier", files=3, bytes=9, lineage={}, services=[])
@@ -128,6 +129,13 @@ dataset versions digits
 dataset imports digits
 dataset samples digits --class 3
 dataset delete digits --yes
+set create digits --format lmdb --ratio 0.8 --complement
+set create digits -f raw --ratio 0.8 --held-out --no-wait
+set list
+set show digits-lmdb
+set complement digits-lmdb
+set download digits-lmdb --to lmdb
+set delete digits-lmdb --yes
 algorithm create algorithm.json --training code --inference code
 algorithm list
 algorithm show image-classifier

@@ -15,6 +15,7 @@ from yard.api.jobs import Jobs
 from yard.api.models import Models
 from yard.api.people import ApiKeys, Users, login
 from yard.api.services import Services
+from yard.api.sets import FormattedSets
 from yard.http import Http
 from yard.pace import Time
 from yard.shapes import Import, Job, Login, Service
@@ -46,6 +47,7 @@ class Client:
         self.jobs = Jobs(self.http)
         self.models = Models(self.http)
         self.services = Services(self.http)
+        self.sets = FormattedSets(self.http)
         self.users = Users(self.http)
         self.api_keys = ApiKeys(self.http)
         self.nodes = Nodes(self.http)

@@ -65,6 +65,21 @@ class Dataset(Resource, total=False):
     imports: list[Import]
 
 
+class FormattedSet(Resource, total=False):
+    """A part of a dataset version in a format; `progress` from 0 to 1."""
+
+    format: str
+    origin: dict[str, Any]
+    cut: dict[str, Any]
+    complement: dict[str, Any] | None
+    progress: float
+    records: int
+    classes: dict[str, int]
+    files: int
+    bytes: int
+    reason: str
+
+
 class Part(TypedDict):
     """One part of an upload that arrived; `number` counts from 1."""
 

@@ -84,11 +84,25 @@ class Conflict(Problem):
     title = "Conflict with the present state"
 
 
+class PreconditionFailed(Problem):
+    """412: a header names a condition that does not hold (RFC 9110 §15.5.13)."""
+
+    status = 412
+    title = "A condition of the request does not hold"
+
+
 class TooLarge(Problem):
     """413: more than is accepted."""
 
     status = 413
     title = "Too large"
+
+
+class UnsupportedMedia(Problem):
+    """415: a body of a type that is not taken here (RFC 9110 §15.5.16)."""
+
+    status = 415
+    title = "Unsupported media type"
 
 
 class Invalid(Problem):

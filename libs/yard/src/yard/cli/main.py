@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from yard.cli import algorithms, cluster, datasets, events, jobs, models, people, services
+from yard.cli import algorithms, cluster, datasets, events, jobs, models, people, services, sets
 from yard.errors import YardError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 for name, group in {
     "dataset": datasets.app,
+    "set": sets.app,
     "algorithm": algorithms.app,
     "engine": algorithms.engines,
     "job": jobs.app,

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from dataset_svc.api import contents, datasets, formatted, imports, uploads
+from dataset_svc.api import contents, datasets, formatted, imports, tus, uploads
 
-routers: tuple[APIRouter, ...] = (datasets.router, uploads.router, imports.router, contents.router, formatted.router)
+routers: tuple[APIRouter, ...] = tuple(room.router for room in (datasets, uploads, tus, imports, contents, formatted))
 
 __all__ = ["routers"]

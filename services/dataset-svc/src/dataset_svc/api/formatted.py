@@ -39,12 +39,13 @@ async def list_sets(
     context: Ctx,
     who: Caller,
     page: Paging,
+    q: Annotated[str | None, Query(description="A part of the name")] = None,
     dataset_id: str | None = None,
     format: str | None = None,
     state: SetState | None = None,
 ) -> PageOf[FormattedSetOut]:
     """One's own sets (an administrator sees all)."""
-    filters = usecases.SetFilters(dataset_id, format, state)
+    filters = usecases.SetFilters(q, dataset_id, format, state)
     found, progress = await usecases.list_sets(context, who, page, filters)
     items = [FormattedSetOut.of(item, progress.get(item.id, 0.0)) for item in found.items]
     return PageOf(items=items, next_cursor=found.next_cursor)

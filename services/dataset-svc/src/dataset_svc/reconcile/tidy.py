@@ -14,6 +14,7 @@ from dataset_svc import storage
 from dataset_svc.context import Context
 from dataset_svc.domain.dataset import Dataset
 from dataset_svc.domain.imports import Import
+from dataset_svc.domain.tus import tails_of
 from dataset_svc.reconcile.workplace import prefix_of
 from dataset_svc.storage import DATASETS, GOING, GONE, KEPT, UPLOADS
 
@@ -65,6 +66,7 @@ class Tidy:
             if upload.handle is not None:
                 await self.context.files.abort_upload(upload.handle)
             await self.context.files.delete(upload.archive)
+            await self._delete_all(tails_of(upload.archive))
             async with self.context.store.work() as uow:
                 await storage.mark_files(uow.connection, storage.uploads, upload.id, GONE)
 
@@ -81,6 +83,7 @@ class Tidy:
             dataset = await DATASETS.get(connection, item.dataset_id)
             held = {content.manifest.address for content in await storage.contents_of(connection, dataset)}
         await self.context.files.delete(item.archive)
+        await self._delete_all(tails_of(item.archive))
         if f"{prefix_of(item)}/index" not in held:
             await self._delete_all(f"{prefix_of(item)}/")
         async with self.context.store.work() as uow:

@@ -33,6 +33,7 @@ from dataset_svc.usecases.reading import (
     snapshot_of,
 )
 from dataset_svc.usecases.samples import SamplePage, list_samples, open_sample
+from dataset_svc.usecases.tus import Standing, append, standing
 from dataset_svc.usecases.uploads import (
     UploadStatus,
     abort_upload,
@@ -49,8 +50,10 @@ __all__ = [
     "SamplePage",
     "Seen",
     "SetFilters",
+    "Standing",
     "UploadStatus",
     "abort_upload",
+    "append",
     "begin_upload",
     "cancel_import",
     "complete_upload",
@@ -77,5 +80,6 @@ __all__ = [
     "set_facts",
     "set_visibility",
     "snapshot_of",
+    "standing",
     "take_offline",
 ]

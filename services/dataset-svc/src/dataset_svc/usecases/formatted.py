@@ -47,8 +47,9 @@ class NewSet:
 
 @dataclass(frozen=True)
 class SetFilters:
-    """Which sets of a list are wanted; None is no matter."""
+    """Which sets of a list are wanted; None is no matter. `q` is a part of the name."""
 
+    q: str | None = None
     dataset_id: str | None = None
     format: str | None = None
     state: SetState | None = None
@@ -168,6 +169,7 @@ async def list_sets(
     """The caller's sets (all of them for an administrator), and how far they are."""
     table = formatted_sets
     wanted = [visible(who, table), table.c.state != str(SetState.DELETED)]
+    wanted += [table.c.name.icontains(filters.q, autoescape=True)] if filters.q else []
     wanted += [table.c.dataset_id == filters.dataset_id] if filters.dataset_id else []
     wanted += [table.c.state == str(filters.state)] if filters.state else []
     wanted += [table.c.format == filters.format] if filters.format else []

@@ -1,0 +1,185 @@
+"""Uploads by the TUS protocol: a stock client, pieces of any size, interruptions anywhere (row D2)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from tusclient.client import TusClient
+
+from tests.dataset_svc.conftest import SMALL_PARTS, Desk, Open, Place, pictures, zipped
+
+ARCHIVE = zipped(pictures(cats=20, dogs=20))
+HEADERS = {"Tus-Resumable": "1.0.0"}
+PIECE = HEADERS | {"Content-Type": "application/offset+octet-stream"}
+
+
+def metadata(**values: str) -> str:
+    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in values.items())
+
+
+async def announced(desk: Desk, dataset: dict[str, Any], content: bytes = ARCHIVE, **more: str) -> str:
+    headers = HEADERS | {"Upload-Length": str(len(content)), "Upload-Metadata": metadata(filename="宠物.zip", **more)}
+    answer = await desk.client.post(f"/datasets/{dataset['id']}/tus", headers=headers)
+    assert answer.status_code == 201, answer.text
+    location: str = answer.headers["location"]
+    return location.removeprefix("/api/v1")
+
+
+async def offset(desk: Desk, at: str) -> int:
+    answer = await desk.client.head(at, headers=HEADERS)
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    return int(answer.headers["upload-offset"])
+
+
+async def send(desk: Desk, at: str, start: int, data: Any) -> Any:
+    return await desk.client.patch(at, headers=PIECE | {"Upload-Offset": str(start)}, content=data)
+
+
+@pytest.mark.row("D2")
+@pytest.mark.parametrize("piece", [700, SMALL_PARTS, 2500, len(ARCHIVE)])
+async def test_pieces_of_any_size_become_an_import(place: Place, alice: Desk, piece: int) -> None:
+    dataset = await alice.create()
+    at = await announced(alice, dataset, sha256=hashlib.sha256(ARCHIVE).hexdigest())
+    for start in range(0, len(ARCHIVE), piece):
+        assert await offset(alice, at) == start
+        answer = await send(alice, at, start, ARCHIVE[start : start + piece])
+        assert answer.status_code == 204, answer.text
+        assert int(answer.headers["upload-offset"]) == min(start + piece, len(ARCHIVE))
+    upload = await alice.ok("GET", f"/datasets/{dataset['id']}/uploads/{at.rpartition('/')[2]}")
+    done = await alice.ended({"dataset_id": dataset["id"], "id": upload["import_id"]})
+    assert done["state"] == "succeeded", done
+    assert not [key for key in await place.keys() if ".tail/" in key]
+
+
+@pytest.mark.row("D2")
+async def test_a_client_that_goes_away_loses_nothing(open_place: Open) -> None:
+    """Cut off at a hundred random places, each time with a restart now and then."""
+    dice, at, reached = random.Random(7), "", 0
+    dataset: dict[str, Any] = {}
+    while reached < len(ARCHIVE):
+        async with open_place() as place:
+            alice = place.desk("alice")
+            dataset = dataset or await alice.create()
+            at = at or await announced(alice, dataset)
+            for _ in range(20):
+                if (start := await offset(alice, at)) >= len(ARCHIVE):
+                    break
+                assert start == reached
+                some = ARCHIVE[start : start + dice.randint(1, 1500)]
+                await cut_off(place, alice, at, start, some)
+                reached = start + len(some)
+    async with open_place() as place:
+        upload = await place.desk("alice").ok("GET", f"/datasets/{dataset['id']}/uploads/{at.rpartition('/')[2]}")
+        done = await place.desk("alice").ended({"dataset_id": dataset["id"], "id": upload["import_id"]})
+        assert done["state"] == "succeeded", done
+
+
+async def cut_off(place: Place, desk: Desk, at: str, start: int, data: bytes) -> None:
+    """A PATCH whose connection breaks after these bytes, before the end that it announced."""
+    last = start + len(data) == len(ARCHIVE)
+    messages = [{"type": "http.request", "body": data, "more_body": not last}, {"type": "http.disconnect"}]
+    named = PIECE | {"Upload-Offset": str(start)} | dict(desk.client.headers)
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "PATCH",
+        "scheme": "http",
+        "path": f"/api/v1{at}",
+        "raw_path": f"/api/v1{at}".encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in named.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("house", 80),
+        "state": {},
+    }
+
+    async def receive() -> Any:
+        return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+    async def answered(message: Any) -> None:
+        """Nobody listens any more."""
+
+    await place.house.service("dataset-svc").app(scope, receive, answered)
+
+
+@pytest.mark.row("D2")
+async def test_a_stock_client_uploads_over_a_real_socket(place: Place, alice: Desk, tmp_path: Path) -> None:
+    dataset = await alice.create()
+    file = tmp_path / "pets.zip"
+    file.write_bytes(ARCHIVE)
+    async with served(place) as address:
+        headers = {"Authorization": alice.client.headers["Authorization"]}
+
+        def upload() -> None:
+            client = TusClient(f"{address}/api/v1/datasets/{dataset['id']}/tus", headers=headers)
+            with file.open("rb") as stream:
+                client.uploader(file_stream=stream, chunk_size=3000, metadata={"filename": "pets.zip"}).upload()
+
+        await asyncio.to_thread(upload)
+    [item] = (await alice.ok("GET", f"/datasets/{dataset['id']}/imports"))["items"]
+    assert (await alice.ended(item))["state"] == "succeeded"
+
+
+class served:
+    """The service behind a socket of its own."""
+
+    def __init__(self, place: Place) -> None:
+        app = place.house.service("dataset-svc").app
+        self._server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level="error"))
+
+    async def __aenter__(self) -> str:
+        self._task = asyncio.create_task(self._server.serve())
+        while not self._server.started:
+            await asyncio.sleep(0.005)
+        return f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        await self._task
+
+
+async def test_what_a_client_gets_wrong_changes_nothing(place: Place, alice: Desk) -> None:
+    dataset = await alice.create()
+    at = await announced(alice, dataset)
+    await alice.refused("PATCH", at, 409, "wrong_offset", headers=PIECE | {"Upload-Offset": "5"}, content=b"x")
+    await alice.refused("PATCH", at, 400, "no_offset", headers=PIECE, content=b"x")
+    other_type = HEADERS | {"Upload-Offset": "0"}
+    await alice.refused("PATCH", at, 415, "bad_content_type", headers=other_type, content=b"x")
+    await alice.refused("PATCH", at, 412, "bad_tus_version", headers={"Upload-Offset": "0"}, content=b"x")
+    much = ARCHIVE + b"x"
+    await alice.refused("PATCH", at, 422, "too_many_bytes", headers=PIECE | {"Upload-Offset": "0"}, content=much)
+    where = f"/datasets/{dataset['id']}/tus"
+    await alice.refused("POST", where, 422, "invalid_upload", headers=HEADERS)
+    bad = HEADERS | {"Upload-Length": "9", "Upload-Metadata": "filename !!!"}
+    await alice.refused("POST", where, 422, "invalid_upload", headers=bad)
+    await place.desk("bob").refused("POST", where, 404, "dataset_not_found", headers=HEADERS | {"Upload-Length": "9"})
+    assert (await alice.client.head(f"{where}/up-nobody", headers=HEADERS)).status_code == 404
+
+
+async def test_a_wrong_checksum_makes_no_import(alice: Desk) -> None:
+    dataset = await alice.create()
+    at = await announced(alice, dataset, sha256="0" * 64)
+    answer = await send(alice, at, 0, ARCHIVE)
+    assert (answer.status_code, answer.json()["code"]) == (422, "checksum_mismatch")
+    assert not (await alice.ok("GET", f"/datasets/{dataset['id']}/imports"))["items"]
+
+
+async def test_terminated_it_leaves_nothing(place: Place, alice: Desk) -> None:
+    dataset = await alice.create()
+    at = await announced(alice, dataset)
+    assert (await send(alice, at, 0, ARCHIVE[:1234])).status_code == 204
+    assert [key for key in await place.keys() if ".tail/" in key]
+    assert (await alice.client.delete(at, headers=HEADERS)).status_code == 204
+    await place.tidied("datasets/")
+    answer = await alice.client.options(f"/datasets/{dataset['id']}/tus")
+    assert (answer.headers["tus-version"], answer.headers["tus-extension"]) == ("1.0.0", "creation,termination")
