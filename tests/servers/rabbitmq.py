@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import socket
 import time
 import urllib.request
@@ -84,6 +85,15 @@ class RabbitMQ(Server):
         is killed before stays dead for ever. Real queues are made once, so the tests wait for that second."""
         time.sleep(SECONDS_UNTIL_A_NEW_QUEUE_LASTS if self._children else 0)
         super().kill()
+
+    def lose_disk(self, *vhosts: str) -> None:
+        """kill -9, and everything that it ever wrote is gone; returns when it serves again, with these virtual hosts,
+        which an operator would make anew."""
+        self.kill()
+        shutil.rmtree(self.folder / "data")
+        self.start()
+        for name in vhosts:
+            self.manage("PUT", f"vhosts/{name}", {})
 
     def answers(self) -> bool:
         """Whether it speaks AMQP 0-9-1 (§4.2.2: it answers the protocol header with Connection.Start)."""

@@ -57,11 +57,11 @@ async def test_who_is_killed_while_it_fills_fills_again_from_the_beginning(rabbi
     await killed.close()
     starting.cancel()
     await asyncio.gather(starting, return_exceptions=True)
-    assert _has(rabbitmq, vhost, f"{QUEUE}.filling")
+    assert not _has(rabbitmq, vhost, f"{QUEUE}.types")
     ear.open.set()
     await bus_at(url).start([ear.subscription])
     assert [e.id for e in ear.heard] == [e.id for e in sent]
-    assert not _has(rabbitmq, vhost, f"{QUEUE}.filling")
+    assert _has(rabbitmq, vhost, f"{QUEUE}.types")
 
 
 def _has(rabbitmq, vhost, name) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 from sqlalchemy import text
@@ -19,7 +19,7 @@ from common.db.uow import Store
 from common.kernel.clock import ManualClock
 from common.kernel.errors import StorageFull, Unavailable
 from common.kernel.events import CloudEvent
-from common.ports.bus import Broadcast, BusCapabilities, Subscription
+from common.ports.bus import Broadcast, BusCapabilities, QueueDepth, Subscription
 from common.ports.dead import DeadDeliveries
 from tests.common.db.conftest import migrate
 from tests.servers.postgres import Postgres
@@ -170,9 +170,14 @@ class CountingBus:
 
     async def start(self, subscriptions: Sequence[Subscription], broadcasts: Sequence[Broadcast] = ()) -> None: ...
 
+    def on_loss(self, service: str, tell_again: Callable[[], Awaitable[None]]) -> None: ...
+
     async def publish(self, events: Sequence[CloudEvent]) -> None:
         self.sent.update(event.id for event in events)
         await asyncio.sleep(0)
+
+    async def depths(self, service: str) -> Sequence[QueueDepth]:
+        return ()
 
     async def ping(self) -> None: ...
 

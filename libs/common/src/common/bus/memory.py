@@ -7,7 +7,7 @@ confirmed is still in the outbox.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from common.kernel.events import CloudEvent
 from common.ports.bus import Broadcast, BusCapabilities, BusUnavailable, Subscription
@@ -45,6 +45,9 @@ class MemoryBus:
         for broadcast in self._broadcasts:
             if mine := [event for event in events if event.type in broadcast.types]:
                 broadcast.tell(mine)
+
+    def on_loss(self, service: str, tell_again: Callable[[], Awaitable[None]]) -> None:
+        """It keeps nothing that could be lost."""
 
     async def ping(self) -> None:
         """Raise BusUnavailable before start and after close."""

@@ -1,12 +1,14 @@
 """The relay: the only one who publishes. It sends what committed, in order, and marks what was confirmed.
 
-Killed anywhere, it sends again what it had not marked: inboxes know duplicates by the event's id.
+Killed anywhere, it sends again what it had not marked, and what the bus says that it has lost: inboxes know duplicates
+by the event's id.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 
 import structlog
 from sqlalchemy import Row, func, select, text, update
@@ -27,6 +29,12 @@ GATHER_SECONDS = 0.01
 It would get in the way of the request that committed; and what follows closely leaves in the same batch.
 """
 
+TOLD_AGAIN = timedelta(days=7)
+"""What was confirmed longer ago is not told again: inboxes might have forgotten that they know it."""
+
+AGAIN_AT_ONCE = 10_000
+"""Rows a transaction, so that nobody waits long for one."""
+
 _UNSENT = select(outbox.c.id, outbox.c.payload).where(outbox.c.sent_at.is_(None)).order_by(outbox.c.id).limit(BATCH)
 
 # a mark that a power loss takes along only sends again what inboxes know, so nobody waits for the disk
@@ -44,6 +52,7 @@ class Relay:
         self._gather = 0.0 if bus.capabilities.across_processes else GATHER_SECONDS
         self._wake = asyncio.Event()
         store.on_events = self._wake.set
+        bus.on_loss(store.source, self.tell_again)
 
     async def run(self) -> None:
         """Relay for ever, woken by commits and by a poll."""
@@ -101,6 +110,21 @@ class Relay:
     async def _mark(self, connection: AsyncConnection, rows: Sequence[Row[tuple[int, str]]]) -> None:
         confirmed = update(outbox).where(outbox.c.id.in_([row.id for row in rows]))
         await connection.execute(confirmed.values(sent_at=self._store.clock.now()))
+
+    async def tell_again(self) -> None:
+        """Take the marks off what was confirmed within `TOLD_AGAIN`: the bus has lost it. Raises Unavailable."""
+        lately = outbox.c.sent_at >= self._store.clock.now() - TOLD_AGAIN
+        async with self._store.reading() as connection:
+            span = select(func.min(outbox.c.id), func.max(outbox.c.id), func.count()).where(lately)
+            first, last, count = (await connection.execute(span)).one()
+        if not count:
+            return
+        log.warning("the bus has lost what it had confirmed, it is told again", events=count)
+        for start in range(first, last + 1, AGAIN_AT_ONCE):
+            some = outbox.c.id.between(start, min(start + AGAIN_AT_ONCE - 1, last))
+            async with self._store.database.writing() as connection:
+                await connection.execute(update(outbox).where(some, lately).values(sent_at=None))
+        self._wake.set()
 
     async def waiting(self) -> int:
         """How many events are not yet confirmed."""

@@ -83,6 +83,11 @@ class Bus(Protocol):
         """
         ...
 
+    def on_loss(self, service: str, tell_again: Callable[[], Awaitable[None]]) -> None:
+        """`tell_again` is called where the bus has lost what it had confirmed to `service`: all of it that may be
+        missing is then to be published once more. Before `start`; a bus that keeps nothing never calls it."""
+        ...
+
     async def ping(self) -> None:
         """Raise BusUnavailable, with the reason, unless events can be published now and everything is listened to."""
         ...

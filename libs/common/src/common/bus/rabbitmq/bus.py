@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from aio_pika.abc import AbstractConnection
@@ -62,6 +62,10 @@ class RabbitBus:
     async def publish(self, events: Sequence[CloudEvent]) -> None:
         """Return when the broker has each event on disk. Raises BusUnavailable, at once where there is no broker."""
         await self._publisher.publish(events)
+
+    def on_loss(self, service: str, tell_again: Callable[[], Awaitable[None]]) -> None:
+        """`tell_again` is called with the next connection to a broker that does not know what `service` told."""
+        self._publisher.losses[service] = tell_again
 
     async def ping(self) -> None:
         """Raise BusUnavailable, with the reason, unless both connections stand and every queue is listened to."""

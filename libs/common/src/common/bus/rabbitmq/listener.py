@@ -7,7 +7,9 @@ wait here. What the inbox refuses again and again although it can be written bec
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -16,7 +18,8 @@ from aiormq.abc import DeliveredMessage
 from pydantic import ValidationError
 
 from common.bus.rabbitmq.link import LOST, closed, until_one_ends
-from common.bus.rabbitmq.log import fill, must_be_filled
+from common.bus.rabbitmq.log import fill
+from common.bus.rabbitmq.notes import note_types, types_given
 from common.bus.rabbitmq.topology import DECLARE_SECONDS, Topology
 from common.kernel.errors import Unavailable
 from common.kernel.events import CloudEvent
@@ -47,6 +50,8 @@ class Listener:
         self.bound = asyncio.Event()
         self.declared = asyncio.Event()
         self._topology = topology
+        self._own_up: Callable[[], Awaitable[None]]
+        self._owned_up = False
 
     async def listen(self, connection: AbstractConnection) -> None:
         """Listen for ever on this connection; a queue that is deleted meanwhile is declared again."""
@@ -68,11 +73,16 @@ class Listener:
         deliveries: Deliveries = asyncio.Queue()
         cancelled = asyncio.Event()
         await channel.set_qos(prefetch_count=PREFETCH, timeout=DECLARE_SECONDS)
-        is_new = await must_be_filled(connection, self.subscription.queue)
+        self._own_up = partial(note_types, connection, self.subscription.queue, self.subscription.types)
+        self._owned_up = False
+        given = await types_given(connection, self.subscription.queue)
         queue = await self._topology.declare_queue(channel, self.subscription)
         self.bound.set()
-        if is_new:
-            await fill(connection, self._topology, self.subscription, self._refused)
+        if lacking := self.subscription.types - given:
+            lacks = replace(self.subscription, types=lacking)
+            await fill(connection, self._topology, lacks, self._refused)
+        if given != self.subscription.types:
+            await self._own_up()
         underlying = await channel.get_underlay_channel()
         underlying.on_consumer_cancel_callbacks.add(lambda _: cancelled.set())
         # straight from the protocol layer: aio-pika would make another task and a copy for every message
@@ -106,6 +116,10 @@ class Listener:
         alone = len(heard) == 1
         # of a type that an earlier version listened to, the binding may still be there
         wanted = [event for _, event in heard if event.type in self.subscription.types]
+        if len(wanted) < len(heard) and not self._owned_up:
+            # before it is gone: a newer version hears it, and reads from the log when it starts what the note lacks
+            await self._own_up()
+            self._owned_up = True
         if await self._taken(wanted, tries=TRIES if alone else 1):
             await channel.basic_ack(last, multiple=True, wait=False)
         elif alone:

@@ -1,9 +1,9 @@
 """The log: a stream that keeps every event for some days, from which a queue that is newly made is filled.
 
-A topic exchange drops what nobody is bound to. So what was told before a service ran first, or while its queue was
-deleted, is read from the log before its queue is consumed. That it has to be is noted in the broker (`<queue>.filling`)
-before the queue is made, and the note is removed once it is done: killed anywhere, it is done again, and inboxes know
-what they have heard.
+A topic exchange drops what nobody is bound to. So what was told before a service ran first, while its queue was
+deleted, or before an upgrade that hears more types, is read from the log before its queue is consumed. Which types a
+queue was given everything of is noted in the broker (`common.bus.rabbitmq.notes`) once it is done: killed anywhere, it
+is done again, and inboxes know what they have heard.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import structlog
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aio_pika.exceptions import ChannelNotFoundEntity
 from aiormq.abc import AbstractChannel as UnderlyingChannel
 from aiormq.abc import DeliveredMessage
 from pamqp.common import FieldTable
@@ -44,25 +43,15 @@ Refused = Callable[[Sequence[CloudEvent]], Awaitable[Sequence[CloudEvent]]]
 log = structlog.get_logger("bus")
 
 
-async def must_be_filled(connection: AbstractConnection, queue: str) -> bool:
-    """Whether a queue is not there, or was made and not yet filled; a later call says so too until `filled`."""
-    if await _exists(connection, queue) and not await _exists(connection, _note(queue)):
-        return False
-    async with connection.channel() as channel:
-        await channel.declare_queue(_note(queue), durable=True, timeout=DECLARE_SECONDS)
-    return True
-
-
 async def fill(connection: AbstractConnection, topology: Topology, subscription: Subscription, hand: Refused) -> None:
-    """Hand over everything in the log that the subscription hears; its queue is bound already, but not consumed."""
-    log.info("a queue is new, its events are read from the log", queue=subscription.queue)
+    """Hand over everything in the log of the subscription's types; its queue is bound to them already."""
+    log.info("a queue hears more, that is read from the log", queue=subscription.queue, types=[*subscription.types])
     async with connection.channel() as channel:
         await topology.declare_log(channel)
         await asyncio.sleep(UNDER_WAY_SECONDS)
         mark = Message(b"", content_type=MARK, message_id=uuid.uuid4().hex, delivery_mode=DeliveryMode.PERSISTENT)
         await channel.default_exchange.publish(mark, LOG, mandatory=True, timeout=DECLARE_SECONDS)
         count = await _read(connection, channel, str(mark.message_id), subscription, hand)
-        await channel.queue_delete(_note(subscription.queue), timeout=DECLARE_SECONDS)
     log.info("a queue was filled", queue=subscription.queue, events=count)
 
 
@@ -136,17 +125,3 @@ async def _set_aside(channel: AbstractChannel, queue: str, event: CloudEvent) ->
     )
     exchange = await channel.get_exchange(DEAD_EXCHANGE, ensure=False)
     await exchange.publish(letter, queue, mandatory=True, timeout=DECLARE_SECONDS)
-
-
-async def _exists(connection: AbstractConnection, queue: str) -> bool:
-    """Asking for a queue that is not there costs the channel on which one asks."""
-    try:
-        async with connection.channel() as channel:
-            await channel.declare_queue(queue, passive=True, timeout=DECLARE_SECONDS)
-    except ChannelNotFoundEntity:
-        return False
-    return True
-
-
-def _note(queue: str) -> str:
-    return f"{queue}.filling"

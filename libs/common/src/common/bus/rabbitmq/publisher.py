@@ -15,6 +15,7 @@ from aiormq import Channel
 from pamqp.commands import Basic
 
 from common.bus.rabbitmq.link import LOST, Link
+from common.bus.rabbitmq.notes import TellAgain, tell_again_where_lost
 from common.bus.rabbitmq.sending import Outgoing, Together, send
 from common.bus.rabbitmq.topology import BATCH_TYPE, EXCHANGE, LOG, Topology
 from common.kernel.events import CloudEvent
@@ -39,6 +40,8 @@ class Publisher:
         self._ready = ready
         self._channel: Channel | None = None
         self._in_flight: dict[str, asyncio.Event] = {}
+        self.losses: dict[str, TellAgain] = {}
+        """Service → what it does where the broker has lost what was confirmed."""
         self.unrouted = 0
         """How many events nobody was subscribed to."""
 
@@ -48,6 +51,8 @@ class Publisher:
         try:
             await self._topology.declare_exchange(channel)
             await self._topology.declare_log(channel)
+            for service, tell_again in self.losses.items():
+                await tell_again_where_lost(connection, service, tell_again)
             self._channel = cast(Channel, await channel.get_underlay_channel())
             self.link.up()
             await channel.closed()
