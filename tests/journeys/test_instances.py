@@ -21,6 +21,23 @@ ON = (PROCESSES,)
 LINES = 80
 SECONDS = 16.0
 
+LISTED = (
+    "modelyard_request_seconds",
+    "modelyard_events_emitted_total",
+    "modelyard_events_handled_total",
+    "modelyard_outbox_rows",
+    "modelyard_outbox_age_seconds",
+    "modelyard_inbox_retries",
+    "modelyard_dead_letters",
+    "modelyard_queue_depth",
+    "modelyard_queue_dead_letters",
+    "modelyard_queue_waiting",
+    "modelyard_devices",
+    "modelyard_devices_in_use",
+    "modelyard_dependency_up",
+)
+"""What train-svc tells operators: requests, events by type, outbox age, retries, dead letters, depth, device use."""
+
 HOLDERS = "SELECT holder FROM leases WHERE name = 'workloads' AND expires_at > extract(epoch from clock_timestamp())"
 """Each loop has a lease of its own, and of two instances either may have some: this test follows one."""
 
@@ -104,5 +121,7 @@ def test_what_one_held_the_other_takes(platform: Cluster, second: Member, alice:
     asked = 'modelyard_request_seconds_count{method="GET",route="/jobs/{job_id}",service="train-svc",status="200"}'
     assert asked in figures
     assert 'modelyard_queue_waiting{kind="job",queue="default"} 0.0' in figures
+    assert {name for name in LISTED if f"# TYPE {name} " not in figures} == set()
+    assert 'modelyard_queue_depth{handler="on_dataset_known",service="train-svc"} 0.0' in figures
     through = platform.member("gateway").ask("/metrics", operator=True)[1]
     assert 'modelyard_request_seconds_count{method="GET",route="/jobs",service="gateway",status="200"}' in through

@@ -55,6 +55,8 @@ async def test_it_says_what_is_missing_and_why():
     async with client_of(Door(health)) as client:
         told = (await client.get("/readyz")).json()
         assert (told["status"], told["code"], set(told["missing"])) == (503, "not_ready", {"start"})
+        headers = (await client.get("/readyz")).headers
+        assert (headers["retry-after"], headers["cache-control"]) == ("1", "no-store")
         health.waits_for = None
         assert (await client.get("/readyz")).json() == {"status": "ok", "database": "ok", "bus": "ok"}
         bus.reason = "nobody listens there"

@@ -100,6 +100,15 @@ async def test_a_confirm_means_durable(bus):
     assert sent.id in await ear.until(1)
 
 
+async def test_what_was_heard_lies_in_no_queue(bus):
+    ear = Ear("online", "dataset.online")
+    await bus.start([ear.subscription])
+    await bus.publish([event()])
+    await ear.until(1)
+    assert sum(depth.waiting + depth.dead for depth in await bus.depths("test-svc")) == 0
+    assert not await bus.depths("nobody")
+
+
 async def test_before_start_and_after_close_it_says_so(bus):
     with pytest.raises(BusUnavailable):
         await bus.publish([event()])

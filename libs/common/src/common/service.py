@@ -22,7 +22,7 @@ from common.db.janitor import sweep
 from common.db.leases import Lease, LeaseLost, Leases
 from common.db.migrate import upgrade
 from common.db.outbox import Relay
-from common.db.standing import standing
+from common.db.standing import queues, standing
 from common.db.uow import Store
 from common.kernel.clock import Clock
 from common.kernel.errors import Unavailable
@@ -193,7 +193,8 @@ class Service:
     figures: Sequence[Figures] = ()
 
     def __post_init__(self) -> None:
-        self.figures = [partial(standing, self.kit.store), *self.figures]
+        of_queues = partial(queues, self.kit.platform.bus, self.kit.service)
+        self.figures = [partial(standing, self.kit.store), of_queues, *self.figures]
         self.inbox = Inbox(self.kit.store, self.kit.service, self.reactions)
         self.relay = Relay(self.kit.store, self.kit.platform.bus)
         letters = DeadLetters(self.kit.service, self.inbox, self.kit.platform.bus.dead)

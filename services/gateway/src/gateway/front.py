@@ -17,13 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from common.kernel.errors import BadRequest, NotFound, Problem, Unavailable
 from common.telemetry import figures
 from common.telemetry.traces import context_from, span
-from common.web.problems import as_problem
+from common.web.problems import answer_problem, as_problem
 from gateway.dataplane.serve import PREFIX, DataPlane
 from gateway.domain.paths import is_safe
 from gateway.domain.routing import GATEWAY, OPEN, OWNERS, collection_of
 from gateway.identity.authenticator import Authenticator
 from gateway.proxy import websocket
-from gateway.proxy.answers import answer_problem
 from gateway.proxy.headers import Headers, header, passed_on
 from gateway.tracing import Trace, exports, trace_of
 from gateway.upstreams import Upstream

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from common.kernel.events import CloudEvent
-from common.ports.bus import Broadcast, BusCapabilities, BusUnavailable, Subscription
+from common.ports.bus import Broadcast, BusCapabilities, BusUnavailable, QueueDepth, Subscription
 from common.ports.dead import DeadDeliveries
 
 
@@ -45,6 +45,10 @@ class MemoryBus:
         for broadcast in self._broadcasts:
             if mine := [event for event in events if event.type in broadcast.types]:
                 broadcast.tell(mine)
+
+    async def depths(self, service: str) -> Sequence[QueueDepth]:
+        """Nothing: what waits, waits in the outbox."""
+        return ()
 
     def on_loss(self, service: str, tell_again: Callable[[], Awaitable[None]]) -> None:
         """It keeps nothing that could be lost."""

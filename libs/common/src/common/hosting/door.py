@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 import orjson
 import structlog
@@ -19,10 +18,12 @@ from common.kernel.errors import NotFound, Problem, Unavailable
 from common.service import Service
 from common.telemetry import figures
 from common.telemetry.figures import Figure
-from common.web.problems import PROBLEM_JSON
+from common.web.problems import answer_problem
 
 FIGURES_SECONDS = 5.0
 """How long a service may take to tell its figures."""
+
+_NEVER_KEPT = (b"cache-control", b"no-store")
 
 log = structlog.get_logger("health")
 
@@ -93,7 +94,7 @@ class Door:
         elif self.behind is not None:
             await self.behind(scope, receive, send)
         elif scope["type"] == "http":
-            await _answer_problem(send, self._absent(path))
+            await answer_problem(send, self._absent(path), [_NEVER_KEPT])
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1013})
@@ -102,7 +103,7 @@ class Door:
         if self._operator:
             return NotFound("no_such_path", f"There is nothing at {path[:200]}: only /healthz, /readyz and /metrics.")
         why = self._health.waits_for or "it was told to stop"
-        return Unavailable("starting", f"{self._health.name} does not work yet: {why}. Try again soon.", retry_after=1)
+        return Unavailable("starting", f"{self._health.name} does not work yet: {why}. Try again soon.")
 
     async def _tell(self, path: str, send: Send) -> None:
         try:
@@ -115,16 +116,10 @@ class Door:
             else:
                 raise NotFound("no_such_path", "Figures are on the operator's listener: set YARD_OPERATOR_PORT.")
         except Problem as problem:
-            await _answer_problem(send, problem)
+            await answer_problem(send, problem, [_NEVER_KEPT])
 
 
-async def _answer(send: Send, status: int, body: bytes, kind: str = "application/json", **more: str) -> None:
-    headers: list[Any] = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
-    headers += [(b"cache-control", b"no-store"), *((k.replace("_", "-").encode(), v.encode()) for k, v in more.items())]
+async def _answer(send: Send, status: int, body: bytes, kind: str = "application/json") -> None:
+    headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode()), _NEVER_KEPT]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-async def _answer_problem(send: Send, problem: Problem) -> None:
-    more = {"retry_after": str(problem.extra["retry_after"])} if "retry_after" in problem.extra else {}
-    await _answer(send, problem.status, orjson.dumps(problem.as_json()), PROBLEM_JSON, **more)

@@ -55,6 +55,15 @@ class Broadcast:
 
 
 @dataclass(frozen=True)
+class QueueDepth:
+    """What lies in the bus for a handler: messages that nobody has in hand yet, and dead letters."""
+
+    handler: str
+    waiting: int
+    dead: int
+
+
+@dataclass(frozen=True)
 class BusCapabilities:
     """What an adapter keeps by itself. `durable`: events survive in the bus; else the outbox is the queue."""
 
@@ -80,6 +89,13 @@ class Bus(Protocol):
         """Return when every event is durable at every subscriber or in the bus.
 
         Raises BusUnavailable where that can't be confirmed; some of the events may have arrived all the same.
+        """
+        ...
+
+    async def depths(self, service: str) -> Sequence[QueueDepth]:
+        """How much lies there now for a service's subscriptions; nothing where the bus keeps nothing.
+
+        Raises BusUnavailable.
         """
         ...
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import http
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import orjson
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
+from starlette.types import Send
 
 from common.kernel.errors import Fault, Invalid, Problem, StorageFull, Unavailable
 
@@ -28,14 +30,32 @@ class InternalError(Problem):
     """500: our own fault; the log knows more under the trace id."""
 
 
-def response(problem: Problem) -> JSONResponse:
-    """The answer that tells of a problem."""
+def headers_of(problem: Problem) -> dict[str, str]:
+    """What an answer says besides the document: how to prove who one is, and when to come again."""
     headers = {}
     if problem.status == http.HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    if problem.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+    if "retry_after" in problem.extra or problem.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(problem.extra.get("retry_after", SOON))
-    return JSONResponse(problem.as_json(), problem.status, headers, media_type=PROBLEM_JSON)
+    return headers
+
+
+def response(problem: Problem) -> JSONResponse:
+    """The answer that tells of a problem."""
+    return JSONResponse(problem.as_json(), problem.status, headers_of(problem), media_type=PROBLEM_JSON)
+
+
+async def answer_problem(send: Send, problem: Problem, extra: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """The same below any framework, with `extra` headers."""
+    body = orjson.dumps(problem.as_json())
+    headers = [
+        (b"content-type", PROBLEM_JSON.encode()),
+        (b"content-length", str(len(body)).encode()),
+        *((name.lower().encode(), value.encode()) for name, value in headers_of(problem).items()),
+        *extra,
+    ]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def faults_of(errors: Sequence[Any]) -> list[Fault]:

@@ -22,7 +22,5 @@ async def login(body: LoginRequest, request: Request, context: Ctx) -> Login | R
     try:
         token, until, user = await log_in(context, body.name, body.password.get_secret_value(), address)
     except TooManyRequests as problem:
-        answer = problems.response(problem)
-        answer.headers["Retry-After"] = str(problem.extra["retry_after"])
-        return answer
+        return problems.response(problem)
     return Login(token=token, expires_at=until, user=user_view(user))

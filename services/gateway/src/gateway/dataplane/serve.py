@@ -17,14 +17,13 @@ from common.kernel.errors import BadRequest, BadUpstream, Problem, Unavailable
 from common.ports.routes import Route
 from common.web.access import may_see
 from common.web.identity import Principal
-from common.web.problems import as_problem
+from common.web.problems import answer_problem, as_problem
 from gateway.dataplane.owner import Owner
 from gateway.dataplane.table import STOPPED, Entry, RouteTable
 from gateway.domain.balance import Target, pick
 from gateway.domain.paths import in_ascii, is_safe
 from gateway.identity.authenticator import Authenticator
 from gateway.proxy import websocket
-from gateway.proxy.answers import answer_problem
 from gateway.proxy.guard import Guard
 from gateway.proxy.headers import Headers, header, passed_on
 from gateway.proxy.http import CutOff, NotConnected, Outgoing, exchange, open_session

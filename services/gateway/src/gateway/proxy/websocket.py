@@ -10,7 +10,7 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from common.kernel.errors import BadUpstream, Forbidden, Problem
-from gateway.proxy.answers import answer_problem
+from common.web.problems import answer_problem
 from gateway.proxy.headers import Headers, header
 from gateway.proxy.http import NotConnected
 

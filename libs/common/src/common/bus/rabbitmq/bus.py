@@ -10,12 +10,13 @@ from aio_pika.abc import AbstractConnection
 
 from common.bus.rabbitmq.broadcasting import Hearer
 from common.bus.rabbitmq.dead import DeadQueues
+from common.bus.rabbitmq.depths import depths
 from common.bus.rabbitmq.link import CLOSE_SECONDS, Link, end, until_one_ends
 from common.bus.rabbitmq.listener import Listener
 from common.bus.rabbitmq.publisher import Publisher
 from common.bus.rabbitmq.topology import Topology, TopologyDiffers
 from common.kernel.events import CloudEvent
-from common.ports.bus import Broadcast, BusCapabilities, BusUnavailable, Subscription
+from common.ports.bus import Broadcast, BusCapabilities, BusUnavailable, QueueDepth, Subscription
 from common.ports.dead import DeadDeliveries
 
 START_SECONDS = 15.0
@@ -32,6 +33,7 @@ class RabbitBus:
         self.dead: DeadDeliveries | None = DeadQueues(url)
         self._topology = topology or Topology()
         self._bound = asyncio.Event()
+        self._connection: AbstractConnection | None = None
         self._listeners: list[Listener] = []
         self._hearers: list[Hearer] = []
         self._listening = Link(url, f"{name} listen", self._listen)
@@ -63,6 +65,15 @@ class RabbitBus:
         """Return when the broker has each event on disk. Raises BusUnavailable, at once where there is no broker."""
         await self._publisher.publish(events)
 
+    async def depths(self, service: str) -> Sequence[QueueDepth]:
+        """What lies in this service's queues now. The broker is asked; a queue that is not there is left out."""
+        queues = [one.subscription for one in self._listeners if one.subscription.service == service]
+        if not queues:
+            return ()
+        if (connection := self._connection) is None:
+            raise BusUnavailable("bus_unavailable", f"The broker is not available: {self._listening.trouble!r}")
+        return await depths(connection, queues)
+
     def on_loss(self, service: str, tell_again: Callable[[], Awaitable[None]]) -> None:
         """`tell_again` is called with the next connection to a broker that does not know what `service` told."""
         self._publisher.losses[service] = tell_again
@@ -92,9 +103,11 @@ class RabbitBus:
         return [*self._listeners, *self._hearers]
 
     async def _listen(self, connection: AbstractConnection) -> None:
+        self._connection = connection
         try:
             await until_one_ends(self._say_when_declared(), *(one.listen(connection) for one in self._ears))
         finally:
+            self._connection = None
             self._bound.clear()
 
     async def _say_when_declared(self) -> None:
