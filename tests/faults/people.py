@@ -162,11 +162,15 @@ class Witness:
             except YardError:
                 self.refusals += 1
 
-    def end(self) -> int:
-        """Both are who they were, undisturbed; gives how many lines the job wrote, each of which is told once."""
+    def undisturbed(self) -> None:
+        """Both are who they were."""
         assert self.trainer.is_running(), "the job was disturbed"
         assert self.server.is_running(), "the replica was disturbed"
         assert borne(self.call)["replica"] == self.replica
+
+    def end(self) -> int:
+        """Undisturbed to the end; gives how many lines the job wrote, each of which is told once."""
+        self.undisturbed()
         jobs = self.person.client.jobs
         jobs.stop(self.job)
         ended = jobs.wait(self.job, timeout=PATIENCE)
