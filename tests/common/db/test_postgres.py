@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
+import uvloop
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
@@ -24,6 +25,7 @@ from common.ports.dead import DeadDeliveries
 from tests.common.db.conftest import migrate
 from tests.servers.postgres import Postgres
 from tests.servers.proxy import Proxy
+from tests.support.sockets import waits_to_fill_packets
 
 
 @pytest.fixture
@@ -157,6 +159,21 @@ async def test_instances_that_start_at_once_migrate_once(postgres):
     await asyncio.gather(*(upgrade(database) for database in databases))
     await asyncio.gather(*(database.close() for database in databases))
     await postgres.drop(url)
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_small_statements_leave_at_once(postgres, loop):
+    async def connected() -> list[bool]:
+        database = Database(postgres.url("postgres"))
+        async with database.reading():
+            found = waits_to_fill_packets(postgres.port)
+        await database.close()
+        return found
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        found = runner.run(connected())
+    assert found
+    assert not any(found)
 
 
 class CountingBus:
