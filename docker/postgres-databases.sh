@@ -1,3 +1,4 @@
+#!/bin/sh
 # Run once by PostgreSQL's image, on an empty data folder: a database and a user for each service, and one for learning
 # curves. Nobody can open another's.
 set -eu

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.compose.running import Composed, composed
 from tests.servers.docker import Docker
 from tests.servers.postgres import Postgres
 from tests.servers.rabbitmq import RabbitMQ
@@ -65,6 +66,15 @@ def docker() -> Iterator[Docker]:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def composition(request: pytest.FixtureRequest, docker: Docker) -> Iterator[Composed]:
+    """The platform as docker-compose.yml describes it, on that engine. Its logs are shown where a test has failed."""
+    with composed(docker) as running:
+        yield running
+        if request.session.testsfailed:
+            request.config.get_terminal_writer().write(f"\n{running.log_end(60)}\n")
 
 
 @pytest.fixture

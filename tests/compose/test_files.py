@@ -73,7 +73,7 @@ def test_each_secret_is_drawn_and_an_upgrade_adds_what_is_new(tmp_path: Path) ->
 
 
 def test_every_variable_is_explained_with_its_default() -> None:
-    used: dict[str, str | None] = {"UV_DEFAULT_INDEX": None, "COMPOSE_PROFILES": None}
+    used: dict[str, str | None] = dict.fromkeys(("UV_DEFAULT_INDEX", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME"))
     for name, kind, value in VARIABLE.findall(FILE.read_text()):
         if kind == "?":
             assert value == f"{name} is not set; run python3 docker/fresh_env.py"

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.running import Composed, composed
 from tests.journeys.steps import COMPOSE, DOCKER, EMBEDDED, PROCESSES
 from tests.servers.docker import Docker
 from tests.servers.postgres import Postgres
@@ -40,16 +39,10 @@ def processes(engine: Path, rabbitmq: RabbitMQ, postgres: Postgres, swift: Swift
         yield running
 
 
-@pytest.fixture(scope="session")
-def containers_of_all(docker: Docker) -> Iterator[Composed]:
-    with composed(docker) as running:
-        yield running
-
-
 @pytest.fixture(scope="module")
 def platform(request: pytest.FixtureRequest) -> Iterator[Gate]:
     if request.param == COMPOSE:
-        yield request.getfixturevalue("containers_of_all")
+        yield request.getfixturevalue("composition")
         return
     request.getfixturevalue("engine")
     if request.param == PROCESSES:
