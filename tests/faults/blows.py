@@ -133,6 +133,11 @@ def of_way(name: str) -> Blow:
     return blow
 
 
+def of_disk(ground: Ground) -> None:
+    """The broker is killed, and comes back with an empty disk."""
+    ground.broker.lose_disk()
+
+
 def of_queue(ground: Ground) -> None:
     """A queue is deleted under its consumer."""
     time.sleep(SECONDS_UNTIL_A_NEW_QUEUE_LASTS)  # see RabbitMQ.kill
@@ -206,6 +211,7 @@ KINDS: Mapping[str, Blow] = {
     "kill postgres": of_server(lambda ground: ground.postgres),
     "kill s3": of_server(lambda ground: ground.s3),
     **{f"black hole to {one}": of_way(one) for one in ("broker", "database", "files")},
+    "broker loses its disk": of_disk,
     "queue deleted": of_queue,
     "queue full": full_queue,
     "clock +1 h": of_clock(1),

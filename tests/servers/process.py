@@ -6,6 +6,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -83,6 +84,11 @@ class Server(ABC):
             time.sleep(0.005)
         self._children.clear()
         self._tell_undertaker()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send what was started a signal."""
+        for child in self._children:
+            child.send_signal(number)
 
     def restart(self) -> None:
         """Kill it and start it again, on the same ports and data."""

@@ -48,6 +48,7 @@ class RabbitMQ(Server):
         super().__init__()
         self.port, self.management, self._epmd, self._dist = (free_port() for _ in range(4))
         self._made = 0
+        self._vhosts: set[str] = set()
         self.write(".erlang.cookie", secrets.token_hex(), 0o400)
         self.write("plugins", "[rabbitmq_management].")
         ports = {"amqp": self.port, "management": self.management, "user": USER, "password": PASSWORD}
@@ -86,13 +87,13 @@ class RabbitMQ(Server):
         time.sleep(SECONDS_UNTIL_A_NEW_QUEUE_LASTS if self._children else 0)
         super().kill()
 
-    def lose_disk(self, *vhosts: str) -> None:
-        """kill -9, and everything that it ever wrote is gone; returns when it serves again, with these virtual hosts,
-        which an operator would make anew."""
+    def lose_disk(self) -> None:
+        """kill -9, and everything that it ever wrote is gone; returns when it serves again. The virtual hosts are made
+        anew, as an operator would."""
         self.kill()
         shutil.rmtree(self.folder / "data")
         self.start()
-        for name in vhosts:
+        for name in self._vhosts:
             self.manage("PUT", f"vhosts/{name}", {})
 
     def answers(self) -> bool:
@@ -114,11 +115,13 @@ class RabbitMQ(Server):
         self._made += 1
         name = f"test-{self._made}"
         self.manage("PUT", f"vhosts/{name}", {})
+        self._vhosts.add(name)
         return name
 
     def drop(self, vhost: str) -> None:
         """Remove a virtual host with all that is in it."""
         self.manage("DELETE", f"vhosts/{vhost}")
+        self._vhosts.discard(vhost)
 
     def queue(self, vhost: str, name: str) -> dict[str, Any]:
         """What the management plugin tells of a queue."""

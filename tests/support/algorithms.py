@@ -79,7 +79,7 @@ class Answers(BaseHTTPRequestHandler):
         pass
 
 
-ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answers).serve_forever()
+ThreadingHTTPServer((os.environ.get("HOST") or "127.0.0.1", int(os.environ["PORT"])), Answers).serve_forever()
 """
 
 ENDS = ["succeed", "fail", "fill", "full", "large"]

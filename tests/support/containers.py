@@ -54,10 +54,10 @@ def platform(docker: Docker) -> Iterator[PlatformProcess]:
             yield running
         finally:
             running.stop()
-            asyncio.run(_clear(running.home, docker, url))
+            asyncio.run(clear(running.home, docker, url))
 
 
-async def _clear(home: Path, docker: Docker, url: str) -> None:
+async def clear(home: Path, docker: Docker, url: str) -> None:
     await end_workloads(home, url)
     runtime = DockerRuntime(home / "run", Daemon(docker.url))
     await runtime.start()

@@ -23,7 +23,6 @@ EFFECTS = text("SELECT id FROM effects")
 @pytest.mark.row("P6")
 async def test_what_it_had_confirmed_and_nobody_had_heard_is_told_again_and_has_its_effect_once(
     rabbitmq,
-    vhost,
     bus_at,
     url,
     stores,  # noqa: F811
@@ -54,7 +53,7 @@ async def test_what_it_had_confirmed_and_nobody_had_heard_is_told_again_and_has_
         while await relay.waiting():
             await asyncio.sleep(0.02)
 
-    await asyncio.to_thread(rabbitmq.lose_disk, vhost)
+    await asyncio.to_thread(rabbitmq.lose_disk)
     late = bus_at(url)
     await late.start(ear.subscriptions())
     await tell(range(300, 310))
@@ -82,7 +81,7 @@ async def test_what_is_older_than_inboxes_surely_know_is_not_told_again(bus_at, 
     assert await column(teller, unmarked) == [lately, unsent]
 
 
-async def test_a_broker_that_knows_us_is_told_nothing_again(rabbitmq, bus_at, url):
+async def test_a_broker_that_knows_us_is_told_nothing_again(bus_at, url):
     told = []
 
     async def tell_again() -> None:
@@ -97,7 +96,7 @@ async def test_a_broker_that_knows_us_is_told_nothing_again(rabbitmq, bus_at, ur
     assert len(told) == 1, "a broker that is new knows nothing yet"
 
 
-async def test_while_it_can_not_be_told_again_nothing_new_is_told_either(rabbitmq, vhost, bus_at, url):
+async def test_while_it_can_not_be_told_again_nothing_new_is_told_either(bus_at, url):
     away = asyncio.Event()
 
     async def tell_again() -> None:
