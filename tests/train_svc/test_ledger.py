@@ -21,11 +21,10 @@ from common.db.uow import Store
 from common.kernel.clock import ManualClock
 from common.ports.inventory import Node
 from tests.train_svc.conftest import Nodes, Yard, eventually, gpus
-from train_svc.domain import scheduling
 from train_svc.domain.allocation import Allocation, AllocationState
-from train_svc.ledger import Ledger, granted_now, waiting_in_order
+from train_svc.ledger import Ledger, granted_now, promised, waiting_in_order
 from train_svc.service import MIGRATIONS
-from train_svc.storage import allocations, granted_devices
+from train_svc.storage import allocations, granted_devices, node_usage
 
 
 class Books:
@@ -59,12 +58,15 @@ class Books:
         async with self.store.reading() as connection:
             granted, waiting = await granted_now(connection), await waiting_in_order(connection)
             rows = (await connection.execute(select(granted_devices))).all()
+            used = (await connection.execute(select(node_usage))).all()
         held = {(p.node, d, a.id) for a in granted for p in a.placements for d in p.devices}
         assert {tuple(row) for row in rows} == held
-        left = scheduling.free(self.ledger.nodes, [a.as_held() for a in granted])
-        assert all(node.cpu >= -1e-6 and node.memory >= 0 for node in left)
-        if waiting:
-            assert scheduling.place(waiting[0].resources, left) is None
+        cpu, memory = promised(granted)
+        assert all(cpu[node.name] <= node.cpu * 1000 and memory[node.name] <= node.memory for node in self.ledger.nodes)
+        assert {row.node: (row.cpu, row.memory) for row in used if row.cpu or row.memory} == {
+            node: (cpu[node], memory[node]) for node in cpu
+        }
+        assert {one.id for one in waiting} == set(self.ledger.memory.state.books.lines.requests)
 
 
 ASKS = st.builds(
@@ -156,19 +158,19 @@ async def test_replicas_ask_by_events_and_are_answered_by_events(yard: Yard) -> 
     assert granted["data"]["workload"] == "rep-1"
     (refused,) = await eventually(lambda: yard.events("allocation.refused"))
     assert (refused["data"]["code"], refused["data"]["largest"]["cpu"]) == ("never_fits", 8.0)
-    job = await yard.job(resources={"cpu": 2})
+    job = await yard.job(resources={"cpu": 4})
     assert job["state"] == "queued"
     assert (await yard.client("bob").get("/allocations?state=waiting")).json()["items"][0]["position"] == 1
     (queue,) = (await yard.get("/queues"))["items"]
     assert [place["workload"] is None for place in queue["waiting"]] == [True, False]
     await other.tell(AllocationCancelled(id="alloc-r2", workload="rep-2"))
+    await other.tell(AllocationReleased(id="alloc-r1", workload="rep-1"))
+    await other.tell(AllocationReleased(id="alloc-r1", workload="rep-1"))
     await yard.until(job["id"], "running")
-    await other.tell(AllocationReleased(id="alloc-r1", workload="rep-1"))
-    await other.tell(AllocationReleased(id="alloc-r1", workload="rep-1"))
 
     async def freed() -> bool:
         (node,) = (await yard.get("/nodes"))["items"]
-        return bool(node["cpu_free"] == 6.0)
+        return bool(node["cpu_free"] == 4.0)
 
     await eventually(freed)
     async with yard.context.kit.store.reading() as connection:

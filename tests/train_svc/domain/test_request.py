@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from common.contracts.dataset import DatasetSnapshot, DatasetVersion
 from common.contracts.shared import ManifestRef, Parameter, TrainingPart, Visibility
 from common.kernel.errors import Invalid
 from common.ports.inventory import Device, Node
+from train_svc.domain.asking import empty_state, never_fits
 from train_svc.domain.errors import NeverFits
 from train_svc.domain.job import JobRequest, ResourceRequest, SplitRequest
 from train_svc.domain.parameters import as_text, parameter_faults, settled, value_fault
@@ -60,7 +62,8 @@ def algorithm(**training: Any) -> AlgorithmSnapshot:
 
 def house(gpus: int = 0, cpu: float = 8.0) -> House:
     devices = tuple(Device(f"gpu-{n}", "gpu", "A100") for n in range(gpus))
-    return House((Node("one", cpu, 16 << 30, devices),), DEFAULT_SPECS, 3600.0, 7200.0)
+    nodes = (Node("one", cpu, 16 << 30, devices),)
+    return House(nodes, DEFAULT_SPECS, 3600.0, 7200.0, partial(never_fits, empty_state(nodes)))
 
 
 def request(**fields: Any) -> JobRequest:

@@ -13,6 +13,7 @@ from train_svc.domain.job import Job
 from train_svc.domain.request import House
 from train_svc.ledger import Ledger
 from train_svc.metrics import Metrics, Writer
+from train_svc.resource_specs import SpecBook
 from train_svc.settings import Settings
 
 
@@ -26,18 +27,13 @@ class Context:
     workloads: Workloads
     metrics: Metrics
     writer: Writer
+    specs: SpecBook
     lately: dict[str, tuple[float, Job]] = field(default_factory=dict)
 
     @property
     def house(self) -> House:
         """What this installation allows."""
-        settings = self.settings
-        return House(
-            nodes=self.ledger.nodes,
-            specs=settings.named_specs(),
-            default_time_limit=min(settings.time_limit_seconds, settings.longest_time_limit_seconds),
-            longest_time_limit=settings.longest_time_limit_seconds,
-        )
+        return self.specs.house(self.ledger.nodes, self.ledger.never_fits)
 
 
 async def _context(request: Request) -> Context:

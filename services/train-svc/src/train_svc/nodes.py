@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
+from common.db.leases import Lease
 from common.db.uow import UnitOfWork
 from common.kernel.errors import Conflict
 from common.ports.inventory import Node
-from train_svc.domain.allocation import Allocation
+from train_svc.context import Context
+from train_svc.domain.allocation import Allocation, AllocationState
 from train_svc.domain.node import (
     KnownNode,
     Loss,
@@ -20,22 +21,7 @@ from train_svc.domain.node import (
     written_off,
 )
 from train_svc.known import known_node, known_nodes, save_node, save_nodes, take_turn
-
-
-class Ending(Protocol):
-    """What of the ledger is needed to take back what is promised on a node."""
-
-    async def revoke(self, uow: UnitOfWork, allocation_ids: Sequence[str], reason: str) -> None:
-        """Take these back: what holds them is lost."""
-        ...
-
-    async def preempt(self, uow: UnitOfWork, allocation_ids: Sequence[str], reason: str, grace: float) -> None:
-        """Ask the workloads of these to end within `grace` seconds."""
-        ...
-
-    async def fence(self, uow: UnitOfWork, node: str) -> None:
-        """Nothing runs on that node any more: what is revoked there is free."""
-        ...
+from train_svc.ledger import Ledger, granted_now
 
 
 async def introduce(uow: UnitOfWork, shown: Iterable[Node]) -> None:
@@ -76,56 +62,124 @@ def _held(holding: Iterable[Allocation]) -> dict[str, frozenset[str]]:
     return found
 
 
-async def mark(uow: UnitOfWork, name: str, verb: str, *, reason: str, by: str, grace: float | None = None) -> KnownNode:
-    """Cordon, drain or uncordon a node. Raises NotFound."""
-    await take_turn(uow.connection)
-    node = (await known_node(uow.connection, name)).marked(verb, reason, by, uow.clock.now(), grace)
-    await save_node(uow.connection, node)
-    return node
-
-
-async def fence(uow: UnitOfWork, name: str, ending: Ending) -> KnownNode:
-    """An administrator confirms that a lost node is dead: what was revoked on it is free, whatever the runtime knows.
-
-    Raises NotFound, Conflict (`node_not_lost`): what still shows may still run workloads."""
-    await take_turn(uow.connection)
-    node = await known_node(uow.connection, name)
-    if node.state is not NodeState.LOST:
-        raise Conflict(
-            "node_not_lost",
-            f"The node {name} is {node.state}, and only a lost one can be fenced: its workloads may still run. "
-            "Drain it, or take it out of the inventory and wait until it is lost.",
-        )
-    node = node.confirmed_dead(uow.clock.now())
-    await save_node(uow.connection, node)
-    await ending.fence(uow, name)
-    return node
-
-
 async def take_back(
-    uow: UnitOfWork, known: Iterable[KnownNode], holding: Sequence[Allocation], ending: Ending, grace: float
+    uow: UnitOfWork, known: Iterable[KnownNode], holding: Sequence[Allocation], ledger: Ledger, grace: float
 ) -> int:
     """Revoke what is promised on what is lost, and ask what is on draining nodes to end; how many that concerned.
 
-    `holding` are those that were neither revoked nor asked to end yet. `grace` is what they have, in seconds, where
-    the drain doesn't say.
+    `holding` are those that were not revoked yet. `grace` is what they have, in seconds, where the drain doesn't say.
     """
     concerned = 0
     for node in known:
         lost = written_off(node)
         if lost is not None:
-            concerned += await _revoke(uow, lost, holding, ending)
+            concerned += await _revoke(uow, lost, holding, ledger)
         if node.mark is Mark.DRAINING and not node.lost:
-            there = [one.id for one in holding if any(place.node == node.name for place in one.placements)]
+            there = [
+                one.id
+                for one in holding
+                if one.state == AllocationState.GRANTED and any(place.node == node.name for place in one.placements)
+            ]
             why = f"The node {node.name} is drained{f': {node.reason}' if node.reason else '.'}"
             if there:
-                await ending.preempt(uow, there, why, grace if node.grace is None else node.grace)
+                await ledger.preempt(uow, there, why, grace if node.grace is None else node.grace)
             concerned += len(there)
     return concerned
 
 
-async def _revoke(uow: UnitOfWork, lost: Loss, holding: Sequence[Allocation], ending: Ending) -> int:
+async def _revoke(uow: UnitOfWork, lost: Loss, holding: Sequence[Allocation], ledger: Ledger) -> int:
     gone = [one.id for one in holding if any(lost.concerns(place.node, place.devices) for place in one.placements)]
     if gone:
-        await ending.revoke(uow, gone, lost.reason)
+        await ledger.revoke(uow, gone, lost.reason)
     return len(gone)
+
+
+async def begin(context: Context) -> None:
+    """At the start of an instance: write down what the inventory shows now, and plan by what is known."""
+    shown = await context.kit.platform.inventory.nodes()
+    async with context.kit.store.work() as uow:
+        await introduce(uow, shown)
+    await look(context)
+
+
+async def look(context: Context) -> bool:
+    """Plan by what is known now of nodes and specs, whoever wrote it down; True where machines changed."""
+    async with context.kit.store.reading() as connection:
+        known = await known_nodes(connection)
+        await context.specs.refresh(connection)
+    return context.ledger.note(known.values())
+
+
+async def oversee(context: Context, lease: Lease | None) -> None:
+    """For the one that has the lease: write down what the inventory shows, take back what is lost or to be drained,
+    and grant what fits now. Raises Unavailable where the inventory can't tell: then nothing is lost."""
+    settings, shown = context.settings, await context.kit.platform.inventory.nodes()
+    async with context.kit.store.work() as uow:
+        if lease is not None:
+            await context.kit.leases.guard(uow.connection, lease)
+        await observe(
+            uow,
+            shown,
+            await granted_now(uow.connection),
+            grace=settings.node_grace_seconds,
+            keep=settings.node_keep_seconds,
+        )
+    await look(context)
+    async with context.kit.store.work() as uow:
+        if lease is not None:
+            await context.kit.leases.guard(uow.connection, lease)
+        await clear(context, uow)
+        await context.ledger.fill(uow)
+
+
+async def clear(context: Context, uow: UnitOfWork) -> int:
+    """Take back what is promised on what is lost, and end what is on draining nodes; how many that concerned."""
+    known = await known_nodes(uow.connection)
+    if not any(one.lost or one.lost_devices or one.mark is Mark.DRAINING for one in known.values()):
+        return 0
+    holding = [one for one in await granted_now(uow.connection) if one.state != AllocationState.REVOKED]
+    return await take_back(uow, known.values(), holding, context.ledger, context.settings.drain_grace_seconds)
+
+
+async def cordon(context: Context, name: str, reason: str, by: str) -> None:
+    """Let it take nothing new. Raises NotFound (`node_not_found`)."""
+    await _mark(context, name, "cordon", reason, by)
+
+
+async def drain(context: Context, name: str, reason: str, by: str, grace: float | None = None) -> None:
+    """Let it take nothing new, and ask what runs there to end within `grace` seconds. Raises NotFound."""
+    await _mark(context, name, "drain", reason, by, grace)
+
+
+async def uncordon(context: Context, name: str, by: str) -> None:
+    """Let it take work again. Raises NotFound."""
+    await _mark(context, name, "uncordon", "", by)
+
+
+async def _mark(context: Context, name: str, verb: str, reason: str, by: str, grace: float | None = None) -> None:
+    async with context.kit.store.work() as uow:
+        await take_turn(uow.connection)
+        node = (await known_node(uow.connection, name)).marked(verb, reason, by, uow.clock.now(), grace)
+        await save_node(uow.connection, node)
+    await look(context)
+    async with context.kit.store.work() as uow:
+        await clear(context, uow)
+        await context.ledger.fill(uow)
+
+
+async def fence(context: Context, name: str) -> None:
+    """An administrator confirms that a lost node is dead: what was revoked on it is free, whatever the runtime knows.
+
+    Raises NotFound, Conflict (`node_not_lost`): what still shows may still run workloads."""
+    async with context.kit.store.work() as uow:
+        await take_turn(uow.connection)
+        node = await known_node(uow.connection, name)
+        if node.state is not NodeState.LOST:
+            raise Conflict(
+                "node_not_lost",
+                f"The node {name} is {node.state}, and only a lost one can be fenced: its workloads may still run. "
+                "Drain it, or take it out of the inventory and wait until it is lost.",
+            )
+        await save_node(uow.connection, node.confirmed_dead(uow.clock.now()))
+        await clear(context, uow)
+        await context.ledger.fence(uow, name)

@@ -17,8 +17,10 @@ from train_svc.domain.allocation import Allocation
 from train_svc.figures import scheduler
 from train_svc.ledger import Ledger
 from train_svc.metrics import Metrics, Writer
+from train_svc.nodes import begin
 from train_svc.reactions import reactions
 from train_svc.reconcile import loops
+from train_svc.resource_specs import SpecBook
 from train_svc.settings import Settings
 from train_svc.storage import models
 
@@ -32,16 +34,19 @@ def build(platform: Platform, settings: Settings | None = None) -> Service:
     settings = settings or Settings()
     kit = platform.kit(NAME)
     metrics = Metrics(platform.database_of(METRICS), settings.metric_series)
-    ledger = Ledger(platform.inventory, settings.cpu_overcommit)
+    ledger = Ledger(
+        platform.inventory,
+        settings.cpu_overcommit,
+        policy=settings.policy(),
+        classes=settings.priority_classes,
+        holder=platform.instance,
+    )
     workloads = Workloads(kit, Attempts(kit, settings, ledger, metrics))
     writer = Writer(metrics)
-    context = Context(kit, settings, ledger, workloads, metrics, writer)
+    context = Context(kit, settings, ledger, workloads, metrics, writer, SpecBook(settings))
 
     async def on_grant(uow: UnitOfWork, allocation: Allocation) -> None:
         await workloads.grant(uow, allocation.workload, allocation.placements)
-
-    async def look() -> None:
-        await ledger.look()
 
     ledger.on_grant = on_grant
     holds = hold_routes(lambda: kit.store, "models", _was_there)
@@ -53,7 +58,7 @@ def build(platform: Platform, settings: Settings | None = None) -> Service:
         reactions=reactions(context),
         loops=loops(context),
         migrations=MIGRATIONS,
-        on_start=(metrics.start, look),
+        on_start=(metrics.start, partial(begin, context)),
         on_stop=(workloads.close, writer.close, metrics.close),
         figures=[partial(scheduler, context)],
     )

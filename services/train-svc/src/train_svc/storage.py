@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, MetaData, String, Table
 
 from common.db.aggregates import Aggregates, aggregate_table
 from common.db.tables import Instant, Json
@@ -35,7 +35,10 @@ allocations_table = aggregate_table(
     METADATA,
     Column("number", Integer, nullable=False, index=True),
     Column("kind", String(16), nullable=False),
+    Column("queue", String(64), nullable=False, index=True, server_default="default"),
+    Column("confirmed_at", Instant),
 )
+"""`confirmed_at` is when its owner last told that it knows of it; no version counts it."""
 
 granted_devices = Table(
     "granted_devices",
@@ -47,34 +50,42 @@ granted_devices = Table(
 """A row a device that is promised: its key makes a double promise impossible, whatever the code does."""
 Index("granted_devices_allocation", granted_devices.c.allocation)
 
+node_usage = Table(
+    "node_usage",
+    METADATA,
+    Column("node", String(255), primary_key=True),
+    Column("cpu", BigInteger, nullable=False),
+    Column("cpu_limit", BigInteger, nullable=False),
+    Column("memory", BigInteger, nullable=False),
+    Column("memory_limit", BigInteger, nullable=False),
+    CheckConstraint("cpu >= 0 AND cpu <= cpu_limit", name="node_usage_cpu"),
+    CheckConstraint("memory >= 0 AND memory <= memory_limit", name="node_usage_memory"),
+)
+"""What of each node is promised: CPU in millicores, memory in bytes. The limits are what could be promised when
+something last was; the checks make it impossible to promise more, whatever the code does."""
+
+queues_table = Table(
+    "queues",
+    METADATA,
+    Column("name", String(64), primary_key=True),
+    Column("updated_at", Instant, nullable=False),
+    Column("doc", Json, nullable=False),
+)
+"""The queues that administrators made. The default queue is there without a row as well."""
+
 ledgers = Table(
     "ledgers",
     METADATA,
     Column("name", String(40), primary_key=True),
     Column("number", Integer, nullable=False),
+    Column("holder", String(80), nullable=False, server_default=""),
+    Column("epoch", Integer, nullable=False, server_default="0"),
+    Column("mark", String(40), nullable=False, server_default=""),
+    Column("previous", String(40), nullable=False, server_default=""),
 )
-"""One row a queue. Whoever plans counts it up first, so that only one plans at a time; the count numbers requests."""
-
-nodes_table = Table(
-    "nodes",
-    METADATA,
-    Column("name", String(255), primary_key=True),
-    Column("cluster", String(255), nullable=False),
-    Column("mark", String(16), nullable=False),
-    Column("doc", Json, nullable=False),
-)
-"""A row a node that is known: as the inventory showed it last, and what administrators said of it."""
-
-specs_table = Table(
-    "resource_specs",
-    METADATA,
-    Column("name", String(40), primary_key=True),
-    Column("cluster", String(255), primary_key=True),
-    Column("updated_by", String(48), nullable=False),
-    Column("updated_at", Instant, nullable=False),
-    Column("doc", Json, nullable=False),
-)
-"""What administrators say that a named spec means, on one cluster, or (where that is empty) on every one."""
+"""One row a ledger. Whoever plans counts up its `number` first, so that only one plans at a time; the count numbers
+requests. `holder` is the instance that planned last, `epoch` counts its successions; `mark` names the transaction that
+planned last and `previous` the one before it: who has the state of `previous` in memory may go on from there."""
 
 jobs: Aggregates[Job] = Aggregates(
     "job",
@@ -104,7 +115,7 @@ allocations: Aggregates[Allocation] = Aggregates(
     "allocation",
     allocations_table,
     Allocation,
-    columns=lambda allocation: {"number": allocation.number, "kind": allocation.kind},
+    columns=lambda allocation: {"number": allocation.number, "kind": allocation.kind, "queue": allocation.queue},
 )
 
 

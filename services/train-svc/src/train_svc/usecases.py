@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from common.contracts.allocation import AllocationRequested
 from common.contracts.job import JobDeleted
 from common.db.aggregates import missing
 from common.db.uow import UnitOfWork
@@ -12,14 +11,16 @@ from common.kernel.ids import new_id
 from common.kernel.names import description_faults, name_faults, raise_faults
 from common.web.access import require_change, require_see
 from common.web.identity import Principal
+from common.workloads.workload import Asking, ask
 from train_svc.catalogue import Wanted, usable
 from train_svc.context import Context
-from train_svc.domain import scheduling
 from train_svc.domain.allocation import AllocationState
 from train_svc.domain.errors import NeverFits, NotADraft
 from train_svc.domain.job import Job, JobRequest, JobState, Terms
+from train_svc.domain.queues import queue_faults, usable_queues
 from train_svc.domain.request import terms_of
 from train_svc.plans import environment_faults, plan_of
+from train_svc.settings import Settings
 from train_svc.storage import add_job, job_in, jobs, save_job
 
 _EDITABLE = frozenset({"name", "description"})
@@ -42,8 +43,12 @@ async def agree(
     """
     wanted = Wanted(request.algorithm_id, request.dataset_id, algorithm_after, dataset_after)
     algorithm, dataset = await usable(context.kit, who, wanted)
-    raise_faults("job", environment_faults(request.environment))
-    return terms_of(request, algorithm, dataset, context.house)
+    async with context.kit.store.reading() as connection:
+        queues = usable_queues(await context.ledger.queues(connection), who.groups, everyone=who.is_admin)
+    choice = queue_faults(request, queues, context.settings.priority_classes)
+    raise_faults("job", [*environment_faults(request.environment), *choice])
+    queue = request.queue or queues[0]
+    return terms_of(request, algorithm, dataset, context.house, queue)
 
 
 async def create(
@@ -64,15 +69,25 @@ async def begin(context: Context, uow: UnitOfWork, job: Job, terms: Terms) -> Jo
 
 async def _ask(context: Context, uow: UnitOfWork, job: Job) -> Job:
     """Ask the ledger for the attempt's capacity; what fits now is granted in this very transaction."""
-    attempt, priority, resources = job.attempt_id(), job.request.priority, job.terms.resources
-    plan = plan_of(job, context.settings)
-    workload = await context.workloads.request(uow, attempt, "job", job.id, job.owner, plan, priority)
-    ask = AllocationRequested(
-        id=workload.allocation, workload=attempt, kind="job", owner=job.owner, resources=resources, priority=priority
-    )
-    if (await context.ledger.take(uow, ask)).state == AllocationState.REFUSED:
-        raise NeverFits(resources, scheduling.largest(resources, context.ledger.nodes))
+    plan, asking = plan_of(job, context.settings), asking_of(job, context.settings)
+    workload = await context.workloads.request(uow, job.attempt_id(), "job", job.id, job.owner, plan, asking)
+    taken = await context.ledger.take(uow, ask(workload, asking))
+    if taken.state == AllocationState.REFUSED:
+        resources = job.terms.resources
+        raise context.ledger.never_fits(resources, taken.queue) or NeverFits(resources, None, taken.detail)
     return await job_in(uow, job.id)
+
+
+def asking_of(job: Job, settings: Settings) -> Asking:
+    """How a job's attempts ask for capacity."""
+    return Asking(
+        priority=job.request.priority,
+        priority_class=job.request.priority_class,
+        queue=job.terms.queue,
+        preemptible=job.request.preemptible,
+        min_run=settings.min_run_seconds,
+        time_limit=job.terms.time_limit_seconds,
+    )
 
 
 async def agree_again(context: Context, who: Principal, job: Job) -> Terms:
@@ -83,8 +98,8 @@ async def agree_again(context: Context, who: Principal, job: Job) -> Terms:
     if job.state == JobState.DRAFT:
         return await agree(context, who, job.request)
     await usable(context.kit, who, Wanted(job.request.algorithm_id, job.request.dataset_id))
-    if not scheduling.ever_fits(job.terms.resources, context.ledger.nodes):
-        raise NeverFits(job.terms.resources, scheduling.largest(job.terms.resources, context.ledger.nodes))
+    if (refused := context.ledger.never_fits(job.terms.resources, job.terms.queue)) is not None:
+        raise refused
     return job.terms
 
 

@@ -154,6 +154,24 @@ class Aggregates(Generic[T]):
             raise Conflict("stale", f"The {self.kind} {item.id} was changed meanwhile. Read it again and repeat.")
         return newer
 
+    async def add_all(self, connection: AsyncConnection, items: Sequence[T]) -> None:
+        """Store new ones, in one crossing."""
+        if items:
+            await connection.execute(self._insert, [self._row(item) for item in items])
+
+    async def save_all(self, connection: AsyncConnection, items: Sequence[T], *, now: datetime) -> list[T]:
+        """Store changed ones in one crossing, and give them with their new versions.
+
+        Only for what nobody else can have changed meanwhile, since a lock that all writers take is held: that the
+        versions still are what was read can't be told for many at once.
+        """
+        newer = [replace(item, version=item.version + 1, updated_at=now) for item in items]
+        if items:
+            guards = [{"its_id": item.id, "its_version": item.version} for item in items]
+            rows = [self._row(item) | guard for item, guard in zip(newer, guards, strict=True)]
+            await connection.execute(self._update, rows)
+        return newer
+
     async def find(self, connection: AsyncConnection, item_id: str) -> T | None:
         """The one with that id, None where there is none. Who may write has it alone until the transaction ends."""
         found = self._by_id_alone if may_lock(connection) else self._by_id

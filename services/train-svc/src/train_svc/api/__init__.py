@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from train_svc.api import allocations, curves, jobs, logs, models, nodes, queues, results
+from train_svc.api import allocations, curves, jobs, logs, models, nodes, queues, results, specs
 
 ROUTERS = (
     logs.router,
@@ -13,5 +13,6 @@ ROUTERS = (
     allocations.router,
     nodes.router,
     queues.router,
+    specs.router,
 )
 """Every router; the more particular paths come first."""

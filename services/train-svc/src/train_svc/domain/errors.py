@@ -8,13 +8,14 @@ from train_svc.domain.words import resources_in_words
 
 
 class NeverFits(Invalid):
-    """422 (`never_fits`): no node could ever take it; `largest` says what would fit."""
+    """422 (`never_fits`): no nodes, or no quota, could ever take it; `largest` says what would fit."""
 
     title = "It can never fit"
 
-    def __init__(self, asked: Resources, largest: Resources | None) -> None:
+    def __init__(self, asked: Resources, largest: Resources | None, reason: str = "") -> None:
         offer = f"At most: {resources_in_words(largest)}" if largest else "There is nothing of that kind here"
-        detail = f"Asked for {resources_in_words(asked)}, which can never fit here. {offer}."
+        why = f" {reason}" if reason else ""
+        detail = f"Asked for {resources_in_words(asked)}, which can never fit here.{why} {offer}."
         super().__init__("never_fits", detail, largest=largest.model_dump() if largest else None)
         self.largest = largest
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -74,7 +75,10 @@ def final_state(reason: EndReason) -> JobState:
 
 @dataclass(frozen=True)
 class ResourceRequest:
-    """What was asked for: a named spec, or amounts. `memory` in bytes, 0 for no demand stated."""
+    """What was asked for: a named spec, or amounts. `memory` in bytes, 0 for no demand stated.
+
+    Only nodes with all labels in `selectors`, and of `cluster` where one is named, will do.
+    """
 
     spec: str | None = None
     cpu: float | None = None
@@ -83,6 +87,8 @@ class ResourceRequest:
     model: str | None = None
     count: int | None = None
     nodes: int = 1
+    selectors: Mapping[str, str] = field(default_factory=dict)
+    cluster: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,8 @@ class JobRequest:
     """Everything that a person says of a job. `time_limit_seconds` None takes the platform's (seed 001: 72 h).
 
     `split` None takes the usual one where the dataset has no test set of its own; with `whole`, nothing is held out.
+    `queue` None takes that of a group of the asker, or the default one; a `preemptible` job may be told to end for a
+    more urgent one, and begins again with its checkpoints.
     """
 
     name: str
@@ -111,6 +119,9 @@ class JobRequest:
     resources: ResourceRequest = field(default_factory=ResourceRequest)
     time_limit_seconds: float | None = None
     priority: int = 0
+    queue: str | None = None
+    priority_class: str | None = None
+    preemptible: bool = True
 
 
 @dataclass(frozen=True)
@@ -127,6 +138,7 @@ class Terms:
     resources: Resources
     time_limit_seconds: float
     notes: tuple[str, ...] = ()
+    queue: str = "default"
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from common.contracts.algorithm import AlgorithmSnapshot
 from common.contracts.dataset import DatasetSnapshot
+from common.contracts.shared import Resources
 from common.kernel.errors import Fault
 from common.kernel.names import description_faults, name_faults, raise_faults
 from common.ports.inventory import Node
-from train_svc.domain import parameters, scheduling, specs
+from train_svc.domain import parameters, specs
+from train_svc.domain.asking import DEFAULT_QUEUE
 from train_svc.domain.errors import NeverFits
 from train_svc.domain.job import JobRequest, SplitRequest, Terms
-from train_svc.domain.specs import Spec
+from train_svc.domain.specs import Grounds, Spec
 
 INDEPENDENT = "independent"
 """The test mode of a dataset that brings a test set of its own (seed 002 §2.1.1)."""
@@ -22,26 +25,37 @@ INDEPENDENT = "independent"
 
 @dataclass(frozen=True)
 class House:
-    """What an installation allows. Times in seconds; `nodes` are those that capacity is promised of."""
+    """What an installation allows. Times in seconds; `nodes` are those that capacity is promised of; `never_fits` says
+    what could never begin in a queue."""
 
     nodes: tuple[Node, ...]
     specs: Mapping[str, Spec]
     default_time_limit: float
     longest_time_limit: float
+    never_fits: Callable[[Resources, str], NeverFits | None]
 
-    @property
-    def kinds(self) -> frozenset[str]:
-        """The kinds of accelerators that there are."""
-        return frozenset(device.kind for node in self.nodes for device in node.devices)
+    of_clusters: Mapping[str, Mapping[str, Spec]] = field(default_factory=dict)
+    """What specs mean on single clusters, by cluster and name."""
+
+    @cached_property
+    def grounds(self) -> Grounds:
+        """What requests for resources are settled against."""
+        return Grounds.of(self.specs, self.of_clusters, self.nodes)
 
 
-def terms_of(request: JobRequest, algorithm: AlgorithmSnapshot, dataset: DatasetSnapshot, house: House) -> Terms:
-    """What the request comes to. Raises Invalid (`invalid_job`, all faults at once), NeverFits (`never_fits`)."""
+def terms_of(
+    request: JobRequest,
+    algorithm: AlgorithmSnapshot,
+    dataset: DatasetSnapshot,
+    house: House,
+    queue: str = DEFAULT_QUEUE,
+) -> Terms:
+    """What the request comes to in that queue. Raises Invalid (`invalid_job`, all faults at once), NeverFits (`never_fits`)."""
     raise_faults("job", request_faults(request, algorithm, dataset, house))
     training = algorithm.training
-    resources, notes = specs.settled(request.resources, house.specs, training.devices, house.kinds)
-    if not scheduling.ever_fits(resources, house.nodes):
-        raise NeverFits(resources, scheduling.largest(resources, house.nodes))
+    resources, notes = specs.settled(request.resources, house.grounds, training.devices)
+    if (refused := house.never_fits(resources, queue)) is not None:
+        raise refused
     return Terms(
         algorithm=algorithm,
         dataset=dataset,
@@ -50,6 +64,7 @@ def terms_of(request: JobRequest, algorithm: AlgorithmSnapshot, dataset: Dataset
         resources=resources,
         time_limit_seconds=request.time_limit_seconds or house.default_time_limit,
         notes=notes,
+        queue=queue,
     )
 
 
@@ -62,7 +77,7 @@ def request_faults(
     yield from _match_faults(algorithm, dataset)
     yield from split_faults(request.split, dataset.test_mode)
     yield from parameters.parameter_faults(algorithm.training.parameters, request.parameters)
-    yield from specs.request_faults(request.resources, house.specs, algorithm.training.devices)
+    yield from specs.request_faults(request.resources, house.grounds, algorithm.training.devices)
     yield from _time_faults(request.time_limit_seconds, house.longest_time_limit)
 
 

@@ -53,35 +53,6 @@ class AllocationOut(BaseModel):
         )
 
 
-class DeviceOut(BaseModel):
-    """One accelerator. `allocation` is told where the caller may see it."""
-
-    id: str
-    kind: str
-    model: str
-    memory: int
-    simulated: bool
-    busy: bool
-    allocation: str | None
-
-
-class NodeOut(BaseModel):
-    """One machine. CPU in cores as they may be promised, memory in bytes."""
-
-    name: str
-    cpu: float
-    memory: int
-    cpu_free: float
-    memory_free: int
-    devices: list[DeviceOut]
-
-
-class NodesOut(BaseModel):
-    """All machines."""
-
-    items: list[NodeOut]
-
-
 class WaitingOut(BaseModel):
     """One place in a queue. What others wait for is told without saying whose it is."""
 

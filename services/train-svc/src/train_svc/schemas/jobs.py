@@ -29,15 +29,18 @@ class SplitIn(Asked):
 
 
 class ResourcesIn(Asked):
-    """A named spec (`small`, `medium`, `large` …), or amounts a node."""
+    """A named spec (`small`, `medium`, `large` …), or amounts a node; on nodes with all labels in `selectors`, of
+    `cluster` where one is named. `accelerator` is a kind (`gpu`, `npu` …) or its vendor's name (`nvidia.com/gpu`)."""
 
     spec: str | None = Field(default=None, max_length=40)
     cpu: float | None = Field(default=None, allow_inf_nan=False)
     memory: Memory = 0
-    accelerator: str | None = Field(default=None, max_length=20)
+    accelerator: str | None = Field(default=None, max_length=128)
     model: str | None = Field(default=None, max_length=100)
     count: int | None = Field(default=None, le=1_000_000)
     nodes: int = Field(default=1, le=1_000_000)
+    selectors: dict[str, str] = Field(default_factory=dict)
+    cluster: str | None = Field(default=None, max_length=253)
 
     def asked(self) -> ResourceRequest:
         """As the domain has it."""
@@ -62,6 +65,9 @@ class JobIn(Asked):
     resources: ResourcesIn = Field(default_factory=ResourcesIn)
     time_limit_seconds: float | None = None
     priority: int = Field(default=0, ge=-1000, le=1000)
+    queue: str | None = Field(default=None, max_length=63, description="One of `GET /queues`; else your group's")
+    priority_class: str | None = Field(default=None, max_length=63, description="A priority that has a name here")
+    preemptible: bool = Field(default=True, description="It may be told to end for a more urgent one, and comes back")
     start: bool = True
 
     def asked(self) -> JobRequest:
@@ -78,6 +84,9 @@ class JobIn(Asked):
             resources=self.resources.asked(),
             time_limit_seconds=self.time_limit_seconds,
             priority=self.priority,
+            queue=self.queue,
+            priority_class=self.priority_class,
+            preemptible=self.preemptible,
         )
 
 
@@ -96,11 +105,14 @@ class JobPatch(Asked):
     resources: ResourcesIn | None = None
     time_limit_seconds: float | None = None
     priority: int | None = Field(default=None, ge=-1000, le=1000)
+    queue: str | None = Field(default=None, max_length=63)
+    priority_class: str | None = Field(default=None, max_length=63)
+    preemptible: bool | None = None
 
     def changes(self) -> dict[str, Any]:
         """The fields to change, as the domain has them. Null takes away a split (it trains on all) or a time limit."""
         given = self.model_fields_set - {"dataset_after", "algorithm_after"}
-        nullable = {"split", "time_limit_seconds"}
+        nullable = {"split", "time_limit_seconds", "queue", "priority_class"}
         values = {name: getattr(self, name) for name in given}
         changes = {
             name: value.asked() if isinstance(value, SplitIn | ResourcesIn) else value
@@ -157,6 +169,9 @@ class JobOut(BaseModel):
     resources: ResourcesOut
     time_limit_seconds: float
     priority: int
+    queue: str
+    priority_class: str | None
+    preemptible: bool
     progress: float | None
     note: str
     metrics: dict[str, float]
@@ -201,6 +216,9 @@ class JobOut(BaseModel):
             resources=ResourcesOut(spec=request.resources.spec, **terms.resources.model_dump()),
             time_limit_seconds=terms.time_limit_seconds,
             priority=request.priority,
+            queue=terms.queue,
+            priority_class=request.priority_class,
+            preemptible=request.preemptible,
             progress=progress,
             note=" ".join((*terms.notes, *job.notes, *([note] if note else []))),
             metrics=metrics or {},

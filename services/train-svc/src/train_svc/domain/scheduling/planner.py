@@ -65,6 +65,9 @@ def _apply(books: Books, delta: Delta) -> Iterable[Decision]:
         books.lines.remove(request_id)
     _nodes(books, delta.nodes)
     yield from _lose(books, delta.lost)
+    for workload in delta.ending:
+        if (running := books.running.get(workload)) is not None and not running.ending:
+            books.ending(workload)
     for request in delta.submitted:
         if request.id in books.claimed:
             continue

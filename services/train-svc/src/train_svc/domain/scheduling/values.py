@@ -129,13 +129,15 @@ class Policy:
 
 @dataclass(frozen=True)
 class Delta:
-    """What happened since the last plan. `lost` names nodes that are gone; `queues` None leaves them as they are."""
+    """What happened since the last plan. `lost` names nodes that are gone, `ending` workloads that were told to go
+    by others; `queues` None leaves them as they are."""
 
     submitted: tuple[Request, ...] = ()
     ended: tuple[str, ...] = ()
     cancelled: tuple[str, ...] = ()
     nodes: tuple[Node, ...] = ()
     lost: tuple[str, ...] = ()
+    ending: tuple[str, ...] = ()
     queues: tuple[Queue, ...] | None = None
 
 

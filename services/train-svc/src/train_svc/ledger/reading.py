@@ -1,0 +1,56 @@
+"""What is asked of the ledger's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydantic import TypeAdapter
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from train_svc.domain.allocation import HOLDING, OPEN, Allocation, AllocationState
+from train_svc.domain.asking import DEFAULT_QUEUE
+from train_svc.domain.scheduling.values import Queue
+from train_svc.storage import allocations, allocations_table, queues_table
+
+_QUEUE: TypeAdapter[Queue] = TypeAdapter(Queue)
+_AT_ONCE = 500
+"""How many ids one statement names."""
+
+
+async def waiting_in_order(connection: AsyncConnection) -> list[Allocation]:
+    """Those that wait, as they came."""
+    waiting = await allocations.where(connection, allocations_table.c.state == AllocationState.WAITING)
+    return sorted(waiting, key=lambda allocation: allocation.number)
+
+
+async def granted_now(connection: AsyncConnection) -> list[Allocation]:
+    """Those that hold something."""
+    return await allocations.where(connection, allocations_table.c.state.in_(HOLDING))
+
+
+async def open_ones(connection: AsyncConnection) -> list[Allocation]:
+    """Those that a plan follows from."""
+    return await allocations.where(connection, allocations_table.c.state.in_(OPEN))
+
+
+async def by_id(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, Allocation]:
+    """The ones with these ids."""
+    wanted, found = sorted(set(ids)), {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = wanted[start : start + _AT_ONCE]
+        found.update({one.id: one for one in await allocations.where(connection, allocations_table.c.id.in_(some))})
+    return found
+
+
+async def queues_of(connection: AsyncConnection) -> tuple[Queue, ...]:
+    """All queues by name; the default one is among them whether or not somebody set it up."""
+    rows = await connection.execute(select(queues_table.c.doc).order_by(queues_table.c.name))
+    found = {queue.name: queue for queue in (_QUEUE.validate_python(doc) for doc in rows.scalars())}
+    return tuple({DEFAULT_QUEUE: Queue(DEFAULT_QUEUE, DEFAULT_QUEUE), **found}.values())
+
+
+def queue_doc(queue: Queue) -> dict[str, object]:
+    """A queue as it is stored."""
+    doc: dict[str, object] = _QUEUE.dump_python(queue, mode="json")
+    return doc

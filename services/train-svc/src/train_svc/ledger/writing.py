@@ -1,0 +1,144 @@
+"""Decisions written down: whose each device is, what of each node is promised, and the events that tell it.
+
+A plan may decide a thousand things: each table is written in one crossing, whatever their number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy import delete, insert, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.contracts.allocation import AllocationGranted, AllocationPreempting, AllocationRevoked
+from common.db.uow import UnitOfWork
+from train_svc.domain.allocation import Allocation
+from train_svc.domain.asking import member_of
+from train_svc.domain.scheduling.values import Admit, Claim, Decision, Node, Preempt, Revoke
+from train_svc.ledger.reading import by_id
+from train_svc.storage import granted_devices
+
+# as text, because both dialects read it alike
+_USE = text(
+    "INSERT INTO node_usage (node, cpu, cpu_limit, memory, memory_limit)"
+    " VALUES (:node, :cpu, :cpu_limit, :memory, :memory_limit)"
+    " ON CONFLICT (node) DO UPDATE SET cpu = node_usage.cpu + excluded.cpu, cpu_limit = excluded.cpu_limit,"
+    " memory = node_usage.memory + excluded.memory, memory_limit = excluded.memory_limit"
+)
+_LEAVE = text("UPDATE node_usage SET cpu = cpu - :cpu, memory = memory - :memory WHERE node = :node")
+
+
+def decided(
+    known: Mapping[str, Allocation], decisions: Iterable[Decision], claims: Mapping[str, Claim], uow: UnitOfWork
+) -> list[Allocation]:
+    """The allocations as those decisions leave them, in the order in which they were decided."""
+    after: dict[str, Allocation] = {}
+
+    def of(allocation_id: str) -> Allocation:
+        return after.get(allocation_id) or known[allocation_id]
+
+    for decision in decisions:
+        if isinstance(decision, Admit):
+            placed = {"placements": decision.placements, "granted_at": uow.clock.now(), "claim": None, "detail": ""}
+            after[decision.id] = of(decision.id).moved("grant", **placed)
+        elif isinstance(decision, Preempt):
+            asker = of(decision.request)
+            after[asker.id] = replace(asker, claim=claims.get(asker.id))
+            for victim in decision.victims:
+                detail = f"It was told to end within {decision.grace:g} s, for one of priority {asker.priority}."
+                after[victim] = of(victim).moved("preempt", ends_for=asker.id, detail=detail)
+        elif isinstance(decision, Revoke) and of(decision.id).state != "revoked":
+            detail = f"The node {decision.node}, or a device of it, is lost."
+            after[decision.id] = of(decision.id).moved("revoke", detail=detail)
+    return list(after.values())
+
+
+def concerned(decisions: Iterable[Decision]) -> set[str]:
+    """The ids of those whom decisions change."""
+    found: set[str] = set()
+    for decision in decisions:
+        if isinstance(decision, Admit | Revoke):
+            found.add(decision.id)
+        elif isinstance(decision, Preempt):
+            found.update((decision.request, *decision.victims))
+    return found
+
+
+async def tell(uow: UnitOfWork, changed: Sequence[Allocation], grace: float, owners: Mapping[str, Allocation]) -> None:
+    """An event for each that was granted, told to end, or revoked; `owners` are those for whom others end."""
+    for one in changed:
+        event: AllocationGranted | AllocationPreempting | AllocationRevoked
+        if one.state == "granted":
+            event = AllocationGranted(id=one.id, workload=one.workload, placements=one.placements)
+        elif one.state == "preempting":
+            asker = owners.get(one.ends_for or "")
+            told = asker.workload if asker is not None and asker.owner == one.owner else None
+            event = AllocationPreempting(
+                id=one.id, workload=one.workload, grace=grace, reason=one.detail, for_workload=told
+            )
+        elif one.state == "revoked":
+            event = AllocationRevoked(id=one.id, workload=one.workload, reason=one.detail)
+        else:
+            continue
+        await uow.emit(event, subject=one.id, owner=one.owner)
+
+
+async def promise(connection: AsyncConnection, granted: Sequence[Allocation], nodes: Mapping[str, Node]) -> None:
+    """Write down whose each device is now, and how much of each node is promised.
+
+    Raises IntegrityError where that is somebody's already: the plan was made from a state that is not the true one.
+    """
+    rows = [
+        {"node": placement.node, "device": device, "allocation": one.id}
+        for one in granted
+        for placement in one.placements
+        for device in placement.devices
+    ]
+    if rows:
+        await connection.execute(insert(granted_devices), rows)
+    cpu, memory = promised(granted)
+    usage = [
+        {
+            "node": node,
+            "cpu": cpu[node],
+            "cpu_limit": nodes[node].cpu,
+            "memory": memory[node],
+            "memory_limit": nodes[node].memory,
+        }
+        for node in sorted(cpu)
+    ]
+    if usage:
+        await connection.execute(_USE, usage)
+
+
+async def take_back(connection: AsyncConnection, held: Allocation) -> None:
+    """What it held is nobody's now."""
+    if any(placement.devices for placement in held.placements):
+        await connection.execute(delete(granted_devices).where(granted_devices.c.allocation == held.id))
+    cpu, memory = promised([held])
+    left = [{"node": node, "cpu": cpu[node], "memory": memory[node]} for node in sorted(cpu)]
+    if left:
+        await connection.execute(_LEAVE, left)
+
+
+async def changed_by(
+    connection: AsyncConnection, decisions: Sequence[Decision], known: Iterable[Allocation], more: Iterable[str] = ()
+) -> dict[str, Allocation]:
+    """The allocations that decisions change, and `more`, as they are; those that are `known` need not be read."""
+    there = {one.id: one for one in known}
+    wanted = concerned(decisions).union(more) - there.keys()
+    return {**(await by_id(connection, wanted) if wanted else {}), **there}
+
+
+def promised(granted: Iterable[Allocation]) -> tuple[Counter[str], Counter[str]]:
+    """What those hold of each node: CPU in millicores, memory in bytes."""
+    cpu: Counter[str] = Counter()
+    memory: Counter[str] = Counter()
+    for one in granted:
+        member = member_of(one.resources)
+        for placement in one.placements:
+            cpu[placement.node] += member.cpu
+            memory[placement.node] += member.memory
+    return cpu, memory
