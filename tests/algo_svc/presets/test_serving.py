@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,6 +40,17 @@ def held_out(digits: Path) -> list[Path]:
 def _infer(client: httpx2.Client, name: str, body: Any) -> httpx2.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return client.post(f"/v2/models/{name}/infer", content=content)
+
+
+@pytest.mark.row("S12")
+def test_small_answers_leave_at_once() -> None:
+    """An answer is two small writes: gathered (Nagle), the second would wait 40 ms for an acknowledgement."""
+    from yardkit.serving import _listen
+
+    with _listen("127.0.0.1", "0") as listening, socket.create_connection(listening.getsockname()):
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.row("A3", "A9", "S12")
