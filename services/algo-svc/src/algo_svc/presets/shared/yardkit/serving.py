@@ -224,7 +224,7 @@ def _listen(host: str, port: str) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((host, int(port)), family=family, backlog=2048)
-        # Connections inherit it. asyncio would not set it on them, and every answer, two small writes, would take 40 ms.
+        # Connections inherit it: asyncio does not set it here, and an answer, two small writes, would take 40 ms.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening
     except OSError as reason:
