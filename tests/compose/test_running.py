@@ -87,6 +87,10 @@ def test_a_servers_life(composition: Composed, alice: Client, tmp_path: Path) ->
     assert alice.services.call(service, {"image": picture(CLASSES[0], 1)}).text
     [replica] = replicas(composition)
     keeps_away(composition, replica)
+    composition.compose("stop")
+    assert {service_of(one): one["State"]["ExitCode"] for one in composition.containers() if one["Config"]["User"]} == (
+        dict.fromkeys(SERVICES, 0) | {"home": 0}
+    )
     composition.compose("down")
     assert composition.containers() == []
     assert [one["Id"] for one in replicas(composition)] == [replica["Id"]]

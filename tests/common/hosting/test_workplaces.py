@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from common.docker import engine_url
-from common.hosting.workplaces import docker_settings
+from common.files.local import LocalFiles
+from common.hosting.settings import MachineSettings
+from common.hosting.workplaces import docker_settings, open_workplace
+from common.kernel.clock import SystemClock
 from common.kernel.errors import Invalid
 from common.runtime.docker import DockerSettings
 
@@ -38,3 +41,10 @@ def test_an_address_that_it_does_not_know_is_refused(url: str) -> None:
     with pytest.raises(Invalid) as caught:
         engine_url(url)
     assert caught.value.code == "bad_runtime"
+
+
+async def test_a_service_that_only_builds_engines_ends_well_on_docker(tmp_path: Path) -> None:
+    """Nobody has started its runtime."""
+    settings = MachineSettings(home=tmp_path)
+    place = open_workplace("docker:", settings, LocalFiles(tmp_path / "files"), SystemClock())
+    await place.runtime.close()

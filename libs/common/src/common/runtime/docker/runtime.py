@@ -40,6 +40,7 @@ class DockerRuntime:
         self.notes: list[str] = []
         self.capabilities = RuntimeCapabilities()
         self._wakes: list[Callable[[str], None]] = []
+        self._started = False
 
     async def start(self) -> None:
         """Find again what is running and listen to Docker; where Docker is away, from when it is back."""
@@ -52,6 +53,7 @@ class DockerRuntime:
         self._launcher = Launcher(self.home, self.daemon, self.instance, self.settings, self._networks)
         self._watcher = Watcher(self.daemon, self.instance, self._connected, self._speaks)
         self._watcher.gateway = self._is_gateway
+        self._started = True
         for wake in self._wakes:
             self._watcher.on_change(wake)
         open_host = self._networks.guarded()
@@ -216,9 +218,10 @@ class DockerRuntime:
         self._wakes.append(wake)
 
     async def close(self) -> None:
-        """Stop listening; workloads go on."""
-        await self._watcher.close()
-        await self._networks.settled()
+        """Stop listening, where it was started; workloads go on."""
+        if self._started:
+            await self._watcher.close()
+            await self._networks.settled()
         await self.daemon.close()
 
     async def give_up(self) -> None:
