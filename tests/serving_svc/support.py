@@ -67,9 +67,9 @@ class Replicas(FakeRuntime):
             one.seen = replace(one.seen, address=f"http://{spec.workload}.test")
         return handle
 
-    async def stop(self, handle: Handle, grace: float = 10.0) -> None:
+    async def stop(self, handle: Handle, grace: float = 10.0, notice: str = "") -> None:
         self.stopped_in_order.append(handle["workload"])
-        await super().stop(handle, grace)
+        await super().stop(handle, grace, notice)
 
     def respond(self, request: httpx2.Request) -> httpx2.Response:
         replica = request.url.host.removesuffix(".test")

@@ -28,6 +28,7 @@ class Running:
     log: bytes = b""
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     stops: list[float] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
 
 class FakeRuntime:
@@ -100,11 +101,12 @@ class FakeRuntime:
         one = self.workloads.get(handle["workload"])
         return one.seen if one else Observation(WorkloadState.GONE)
 
-    async def stop(self, handle: Handle, grace: float = 10.0) -> None:
+    async def stop(self, handle: Handle, grace: float = 10.0, notice: str = "") -> None:
         one = self.workloads.get(handle["workload"])
         if one is None or one.seen.state in _OVER:
             return
         one.stops.append(grace)
+        one.notices.append(notice)
         if self.obeys_stop or grace == 0:
             self.ends(handle["workload"], 143, "stopped")
 

@@ -126,9 +126,9 @@ class MortalRuntime(FakeRuntime):
         self.fate.after_step()
         return handle
 
-    async def stop(self, handle: Any, grace: float = 10.0) -> None:
+    async def stop(self, handle: Any, grace: float = 10.0, notice: str = "") -> None:
         self.fate.before_step()
-        await super().stop(handle, grace)
+        await super().stop(handle, grace, notice)
         self.fate.after_step()
 
     async def remove(self, handle: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -105,6 +106,25 @@ async def test_stop_asks_first(bench):
     assert await bench.log(handle) == "up\nbye\n"
     await bench.runtime.stop(handle)
     assert await bench.runtime.observe(handle) == seen
+
+
+@pytest.mark.row("T19")
+async def test_a_notice_says_why_and_until_when_before_the_signal_comes(bench):
+    code = (
+        "import os, signal, sys, time\n"
+        "at = os.environ['YARD_PREEMPT_FILE']\n"
+        "def end(*_): print(open(at).read(), flush=True); sys.exit(0)\n"
+        "signal.signal(15, end); print('up', os.path.exists(at), flush=True); time.sleep(600)"
+    )
+    handle = await bench.runtime.launch(bench.code(code))
+    await bench.until_log(handle, "up False")
+    before = datetime.now(UTC)
+    await bench.runtime.stop(handle, grace=30, notice="preempted")
+    await bench.runtime.stop(handle, grace=60, notice="preempted")
+    await bench.until(handle, EXITED)
+    notice = json.loads((await bench.log(handle)).splitlines()[1])
+    assert notice["reason"] == "preempted"
+    assert 28 < (datetime.fromisoformat(notice["deadline"]) - before).total_seconds() < 35
 
 
 @pytest.mark.row("T13")

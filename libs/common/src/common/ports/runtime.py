@@ -138,8 +138,12 @@ class Runtime(Protocol):
         """How it stands now."""
         ...
 
-    async def stop(self, handle: Handle, grace: float = 10.0) -> None:
-        """Ask it to end (SIGTERM) and kill what is left of it after `grace` seconds."""
+    async def stop(self, handle: Handle, grace: float = 10.0, notice: str = "") -> None:
+        """Ask it to end (SIGTERM), and kill what is left of it after `grace` seconds.
+
+        With a `notice` it is told twice: first the file that its variable `YARD_PREEMPT_FILE` names appears, with the
+        notice as its `reason` and the `deadline` until which it may write a checkpoint; then the signal comes.
+        """
         ...
 
     def logs(self, handle: Handle, offset: int = 0) -> AsyncIterator[bytes]:

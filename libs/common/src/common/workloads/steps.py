@@ -126,7 +126,8 @@ class Steps:
                 address=None,
             )
         if workload.stop is not None:
-            await runtime.stop(handle, workload.stop.grace)
+            notice = "preempted" if workload.stop.reason == EndReason.PREEMPTED else ""
+            await runtime.stop(handle, workload.stop.grace, notice)
         if seen.state == WorkloadState.RUNNING and workload.started_at is None:
             return replace(workload, started_at=seen.started_at, address=seen.address)
         return None

@@ -18,9 +18,10 @@ from typing import Any
 from common.kernel.accelerators import BUILT_IN, Accelerator, device_variables
 from common.kernel.errors import Invalid
 from common.ports.runtime import LaunchSpec, Mount
-from common.runtime.docker.records import give
+from common.runtime.docker.records import IN, give
 from common.runtime.docker.settings import DockerSettings
 from common.runtime.environment import check_environment
+from common.runtime.notice import NAME, VARIABLE
 from common.runtime.process.plan import LaunchFailed, check_mount
 
 Settled = dict[str, Any]
@@ -116,7 +117,7 @@ def _environment(spec: LaunchSpec, image: Mapping[str, Any], fill: Any, devices:
         base |= {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
     given = {name: fill(value) for name, value in spec.environment.items()}
     fixed = {mount.variable: place(mount.name) for mount in spec.mounts if mount.variable}
-    fixed |= {"PATH": base["PATH"], "YARD_WORKLOAD_DIR": HOME} | devices
+    fixed |= {"PATH": base["PATH"], "YARD_WORKLOAD_DIR": HOME, VARIABLE: str(IN / NAME)} | devices
     if spec.port:
         fixed |= {"PORT": str(PORT), "HOST": "0.0.0.0"}  # noqa: S104 - in a network of its owner's own
     return base | given | fixed

@@ -22,6 +22,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from common.runtime.notice import leave_notice
 from common.runtime.process.folder import Folder, check_id
 
 IN = Path("/yard/in")
@@ -87,9 +88,12 @@ class Records:
         self._kept.record("end.json", end)
         return end
 
-    def ask_to_stop(self, grace: float) -> None:
-        """Leave the request where the supervisor finds it; a later one takes the place of the first."""
+    def ask_to_stop(self, grace: float, notice: str) -> None:
+        """Leave the request where the supervisor finds it, and the notice where the code does; a later request takes
+        the place of the first."""
         if self.path.exists():
+            if notice:
+                leave_notice(self.given, notice, grace)
             draft = self.path / "stop.tmp"
             draft.write_text(str(grace))
             draft.chmod(0o444)

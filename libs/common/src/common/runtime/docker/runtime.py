@@ -155,7 +155,7 @@ class DockerRuntime:
         asked = records.stop_asked() is not None
         return not asked and time.time() < settled["settled_at"] + observing.PATIENCE
 
-    async def stop(self, handle: Handle, grace: float = 10.0) -> None:
+    async def stop(self, handle: Handle, grace: float = 10.0, notice: str = "") -> None:
         """Ask it to end, and have what is left killed after `grace` seconds. Raises Unavailable where Docker is away.
 
         Asked again long after that, it is killed from outside: its supervisor may be stopped."""
@@ -163,7 +163,7 @@ class DockerRuntime:
         if records.spec() is None or records.end() is not None:
             return
         async with self._launcher.locks[records.workload]:
-            records.ask_to_stop(grace)
+            records.ask_to_stop(grace, notice)
             try:
                 await self.daemon.signal(records.workload, "SIGTERM")
             except Refused as refused:

@@ -19,6 +19,7 @@ from common.kernel.accelerators import BUILT_IN, Accelerator, device_variables
 from common.kernel.errors import Invalid, Problem
 from common.ports.runtime import LaunchSpec, Mount
 from common.runtime.environment import check_environment
+from common.runtime.notice import NAME, VARIABLE
 from common.runtime.process.cgroups import GroupPlan
 from common.runtime.process.owners import unreachable
 
@@ -151,7 +152,11 @@ class Planner:
         spec = self.spec
         given = {name: self._fill(value) for name, value in spec.environment.items()}
         fixed = {mount.variable: str(self.paths[mount.name]) for mount in spec.mounts if mount.variable}
-        fixed |= {"PATH": _PATH, "YARD_WORKLOAD_DIR": str(self.folder)} | device_variables(spec.devices, self.kinds)
+        fixed |= {
+            "PATH": _PATH,
+            "YARD_WORKLOAD_DIR": str(self.folder),
+            VARIABLE: str(self.folder / NAME),
+        } | device_variables(spec.devices, self.kinds)
         if spec.engine is not None:
             self._reach(spec.engine, "The engine")
             fixed |= {"PATH": f"{spec.engine / 'bin'}:{_PATH}", "VIRTUAL_ENV": str(spec.engine)}

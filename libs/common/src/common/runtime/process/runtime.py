@@ -18,6 +18,7 @@ from common.kernel.accelerators import BUILT_IN, Accelerator
 from common.kernel.clock import Clock, SystemClock
 from common.kernel.errors import Conflict, NotFound, Problem, Unavailable
 from common.ports.runtime import Handle, LaunchSpec, Observation, Output, RuntimeCapabilities, WorkloadState
+from common.runtime.notice import leave_notice
 from common.runtime.process import cgroups, ending, outputs, processes
 from common.runtime.process.cgroups import ControlGroups
 from common.runtime.process.folder import Folder
@@ -214,11 +215,13 @@ class ProcessRuntime:
             self._ports.pop(folder.workload, None)
         return seen
 
-    async def stop(self, handle: Handle, grace: float = 10.0) -> None:
+    async def stop(self, handle: Handle, grace: float = 10.0, notice: str = "") -> None:
         """Ask it to end, and have what is left killed after `grace` seconds. Remembered, also before it started."""
         folder = self._folder(handle)
         if not folder.has("spec.json") or folder.has("exit.json"):
             return
+        if notice:
+            leave_notice(folder.path, notice, grace)
         _request_stop(folder, grace)
         started = folder.read("started")
         if started:
