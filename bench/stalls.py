@@ -181,7 +181,10 @@ def _replica(port: int) -> None:
     """What presets serve with: their own listener and, where their engine has none, no uvloop."""
     import uvicorn
 
-    from algo_svc.presets.shared.yardkit import serving
+    from algo_svc import presets
+
+    sys.path.insert(0, str(presets.HERE / presets.SHARED))
+    from yardkit import serving
 
     listening = serving._listen("127.0.0.1", str(port))
     print(json.dumps({"port": listening.getsockname()[1]}), flush=True)
