@@ -4,8 +4,8 @@ Nothing here ever writes a file. An archive is checked before and while it is re
 checksums), and memory stays flat however large it is. Each kind of archive is one module behind the port `Archive`.
 """
 
-from dataset_svc.archives.kinds import open_archive, sniff
+from dataset_svc.archives.kinds import open_archive, prepare, sniff
 from dataset_svc.archives.limits import Limits
 from dataset_svc.archives.port import Archive, ArchiveRefused, Finding, Member
 
-__all__ = ["Archive", "ArchiveRefused", "Finding", "Limits", "Member", "open_archive", "sniff"]
+__all__ = ["Archive", "ArchiveRefused", "Finding", "Limits", "Member", "open_archive", "prepare", "sniff"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
 
 from dataset_svc.archives.limits import Limits
-from dataset_svc.archives.port import Archive, ArchiveRefused, Report, Tick
-from dataset_svc.archives.zip import ZipArchive
+from dataset_svc.archives.port import Archive, ArchiveRefused, Opener, Report, Tick
 
 _MAGIC = (
     (b"PK\x03\x04", "zip"),
@@ -21,8 +21,17 @@ _MAGIC = (
     (b"\xfd7zXZ\x00", "xz"),
 )
 _TAR_MAGIC_AT = 257
-READABLE = {"zip": ZipArchive}
-"""The kinds that can be opened, each by its class."""
+READABLE = {
+    "zip": "dataset_svc.archives.zip:ZipArchive",
+    "tar": "dataset_svc.archives.tar:TarArchive",
+    "gzip": "dataset_svc.archives.tar:GzipTarArchive",
+    "zstd": "dataset_svc.archives.tar:ZstdTarArchive",
+    "7z": "dataset_svc.archives.native:SevenZipArchive",
+    "rar5": "dataset_svc.archives.native:Rar5Archive",
+    "rar": "dataset_svc.archives.native:RarArchive",
+}
+"""The kinds that can be opened, each by its module and class, which are loaded when one comes."""
+_PACK_AS = "zip, tar, tar.gz, tar.zst, 7z or rar"
 
 
 def sniff(head: bytes) -> str | None:
@@ -48,13 +57,29 @@ def open_archive(path: Path | int, limits: Limits, *, report: Report, tick: Tick
         raise
 
 
-def _kind_of(head: bytes) -> type[ZipArchive]:
+def prepare(descriptor: int) -> None:
+    """Load the code that reads this archive, before the process gives up the right to. Raises nothing of the archive:
+    what is wrong with it is said when it is opened."""
+    kind = sniff(os.pread(descriptor, 512, 0))
+    if kind in READABLE:
+        found = _class_of(kind)
+        if hasattr(found, "prepare"):
+            found.prepare()
+
+
+def _kind_of(head: bytes) -> Opener:
     """The class that reads a file beginning so. Raises ArchiveRefused."""
     kind = sniff(head)
     if kind is None:
         what = "The file is empty" if not head else "The file is no archive: its first bytes are those of none"
-        raise ArchiveRefused("unknown_archive", "", f"{what}. Upload a zip.")
+        raise ArchiveRefused("unknown_archive", "", f"{what}. Upload {_PACK_AS}.")
     if kind not in READABLE:
-        reason = f"The file is a {kind} archive, which this platform can't read. Pack the same files as a zip."
+        reason = f"The file is packed with {kind}, which this platform can't read. Pack the same files as {_PACK_AS}."
         raise ArchiveRefused("unsupported_archive", "", reason)
-    return READABLE[kind]
+    return _class_of(kind)
+
+
+def _class_of(kind: str) -> Opener:
+    module, _, name = READABLE[kind].partition(":")
+    found: Opener = getattr(import_module(module), name)
+    return found

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from dataset_svc.archives.limits import Limits
 
 
 class Finding(NamedTuple):
@@ -78,4 +81,12 @@ class Archive(Protocol):
 
     def close(self) -> None:
         """Close the file."""
+        ...
+
+
+class Opener(Protocol):
+    """Makes an Archive of an open descriptor, which it then owns. Raises ArchiveRefused."""
+
+    def __call__(self, descriptor: int, limits: Limits, report: Report, tick: Tick) -> Archive:
+        """See open_archive."""
         ...

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from common.kernel.errors import Problem
+from dataset_svc.archives import prepare
 from dataset_svc.formats import get_format
 from dataset_svc.importing.report import Report
 from dataset_svc.importing.request import PACKS, ChildLimits, ImportRequest, Progress
@@ -35,6 +36,7 @@ def main() -> int:
     try:
         _preload(request)
         archive = os.open(request.archive, os.O_RDONLY)
+        prepare(archive)
         os.chdir(request.out)
         _confine(request.child, request.limits.seconds)
         report = _import(archive, request)

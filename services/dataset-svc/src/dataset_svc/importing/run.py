@@ -129,7 +129,7 @@ class _Run:
         if now - self._began > self._limits.seconds:
             raise ArchiveRefused("time_limit", "", f"The import took longer than {self._limits.seconds:g} seconds.")
         if now - self._told >= _PROGRESS_EVERY:
-            self._tell("importing", position)
+            self._tell("importing" if self._archive else "checking", position)
 
     def _tell(self, phase: str, position: int) -> None:
         """Tell the listener."""
