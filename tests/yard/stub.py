@@ -49,6 +49,20 @@ class Answer:
     stream: list[str] | None = None
 
 
+DEVICE = {"id": "gpu-0", "kind": "gpu", "model": "sim", "simulated": True, "busy": False, "allocation": None}
+NODE = {
+    "name": "here",
+    "cluster": "default",
+    "state": "ready",
+    "cpu": 2,
+    "memory": 4 << 30,
+    "devices": [DEVICE, {**DEVICE, "id": "gpu-1", "busy": True, "missing": "2026-01-01T00:00:00Z", "lost": True}],
+    "cpu_free": 1,
+    "memory_free": 1,
+    "labels": {"disk": "nvme"},
+}
+SPEC = {"name": "small", "cluster": None, "count": 1, "meaning": {"default": "1 CPU and 1 GPU"}, "source": "built in"}
+
 Route = Callable[..., Answer]
 ROUTES: list[tuple[str, re.Pattern[str], str]] = []
 
@@ -484,10 +498,27 @@ class Stub:
 
     @on("GET", "/api/v1/nodes")
     def nodes(self, asked: Asked) -> Answer:
-        device = {"id": "gpu-0", "kind": "gpu", "model": "sim", "simulated": True, "busy": False, "allocation": None}
-        return page(
-            [{"name": "here", "cpu": 2, "memory": 4 << 30, "devices": [device], "cpu_free": 1, "memory_free": 1}]
-        )
+        return page([NODE])
+
+    @on("GET", "/api/v1/nodes/{name}")
+    def node(self, asked: Asked, name: str) -> Answer:
+        return Answer(body=NODE)
+
+    @on("POST", "/api/v1/nodes/{name}/{verb}")
+    def mark(self, asked: Asked, name: str, verb: str) -> Answer:
+        return Answer(body=NODE)
+
+    @on("GET", "/api/v1/resource-specs")
+    def specs(self, asked: Asked) -> Answer:
+        return page([SPEC])
+
+    @on("PUT", "/api/v1/resource-specs/{name}")
+    def say(self, asked: Asked, name: str) -> Answer:
+        return Answer(body={**SPEC, "name": name})
+
+    @on("DELETE", "/api/v1/resource-specs/{name}")
+    def unsay(self, asked: Asked, name: str) -> Answer:
+        return Answer(status=204)
 
     @on("GET", "/api/v1/events/dead")
     def dead(self, asked: Asked) -> Answer:

@@ -194,6 +194,15 @@ api-key create ci
 api-key list
 api-key delete laptop --yes
 node list
+node list --cluster default --state ready --label disk=nvme
+node show here
+node cordon here --reason fan
+node drain here --grace 5m
+node uncordon here
+node fence here
+spec list
+spec set tiny --count 1 --memory 4GiB --label disk=nvme --cluster default
+spec unset tiny
 allocation list
 allocation show {allocation}
 events dead

@@ -8,11 +8,12 @@ from typing import Any
 import httpx2
 
 from yard.api.algorithms import Algorithms, Engines
-from yard.api.cluster import Allocations, Nodes
+from yard.api.cluster import Allocations
 from yard.api.datasets import Datasets
 from yard.api.events import Events
 from yard.api.jobs import Jobs
 from yard.api.models import Models
+from yard.api.nodes import Nodes, ResourceSpecs
 from yard.api.people import ApiKeys, Users, login
 from yard.api.services import Services
 from yard.api.sets import FormattedSets
@@ -51,6 +52,7 @@ class Client:
         self.users = Users(self.http)
         self.api_keys = ApiKeys(self.http)
         self.nodes = Nodes(self.http)
+        self.specs = ResourceSpecs(self.http)
         self.allocations = Allocations(self.http)
         self.events = Events(self.http)
 

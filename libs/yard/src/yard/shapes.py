@@ -277,14 +277,39 @@ class ApiKey(TypedDict, total=False):
 
 
 class Node(TypedDict, total=False):
-    """A machine of the cluster and what of it is free."""
+    """A machine of a cluster and what of it is free; `state` is ready, cordoned, draining, missing or lost."""
 
     name: str
+    cluster: str
+    domain: str
+    labels: dict[str, str]
+    simulated: bool
+    state: str
+    reason: str
+    since: str | None
+    by: str
+    devices_free: int
     cpu: float
     memory: int
     devices: list[dict[str, Any]]
     cpu_free: float
     memory_free: int
+
+
+class ResourceSpec(TypedDict, total=False):
+    """What a name for resources stands for: on one cluster, or (None) wherever that has no meaning of its own."""
+
+    name: str
+    cluster: str | None
+    count: int
+    accelerator: str
+    cpu: float
+    memory: int
+    model: str | None
+    nodes: int
+    selectors: dict[str, str]
+    meaning: dict[str, str]
+    source: str
 
 
 class Allocation(TypedDict, total=False):

@@ -1,21 +1,9 @@
-"""What runs where: nodes and allocations."""
+"""What runs where: allocations."""
 
 from __future__ import annotations
 
 from yard.api.group import Shown
-from yard.http import Http
-from yard.shapes import Allocation, Node
-
-
-class Nodes:
-    """`/nodes`."""
-
-    def __init__(self, http: Http) -> None:
-        self._http = http
-
-    def list(self) -> list[Node]:
-        """Every node, its devices and what of it is free."""
-        return list(self._http.pages("nodes"))
+from yard.shapes import Allocation
 
 
 class Allocations(Shown[Allocation]):

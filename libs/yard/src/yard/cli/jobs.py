@@ -97,6 +97,15 @@ def run(
     memory: Annotated[str | None, typer.Option(help="Memory, like 2GiB.", show_default=False)] = None,
     gpu: Annotated[int, typer.Option(min=0, help="GPUs.")] = 0,
     npu: Annotated[int, typer.Option(min=0, help="NPUs.")] = 0,
+    accelerator: Annotated[
+        str | None, typer.Option(help="Any kind, like gpu:2, gpu:2:A100, amd.com/gpu:1.", show_default=False)
+    ] = None,
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes, each with all of that.")] = 1,
+    cluster: Annotated[str | None, typer.Option(help="On one cluster only.", show_default=False)] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", help="KEY=VALUE that nodes must have; may be repeated.", show_default=False),
+    ] = None,
     time_limit: Annotated[str | None, typer.Option(help="Like 90s, 30m, 12h.", show_default=False)] = None,
     priority: Annotated[int | None, typer.Option(help="Higher goes first.", show_default=False)] = None,
     draft: Annotated[bool, typer.Option("--draft", help="Only make it; start it later.")] = False,
@@ -104,7 +113,9 @@ def run(
     output: Out = Output.TABLE,
 ) -> None:
     """Train an algorithm on a dataset."""
-    resources = resources_of(spec, cpu, memory, gpu, npu)
+    resources = resources_of(
+        spec, cpu, memory, gpu, npu, accelerator=accelerator, nodes=nodes, cluster=cluster, label=label
+    )
     limit = seconds(time_limit) if time_limit else None
     with connected() as yard:
         trained = yard.algorithms.show(yard.algorithms.id_of(algorithm))

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from yard.cli import algorithms, cluster, datasets, events, jobs, models, people, services, sets
+from yard.cli import algorithms, cluster, datasets, events, jobs, models, nodes, people, services, sets
 from yard.errors import YardError
 
 app = typer.Typer(
@@ -29,7 +29,8 @@ for name, group in {
     "service": services.app,
     "user": people.users,
     "api-key": people.keys,
-    "node": cluster.nodes,
+    "node": nodes.nodes,
+    "spec": nodes.specs,
     "allocation": cluster.allocations,
     "events": events.app,
 }.items():

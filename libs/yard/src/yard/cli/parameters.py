@@ -36,17 +36,45 @@ def _value(text: str, type: str) -> Any:
     return text
 
 
-def resources_of(spec: str | None, cpu: float | None, memory: str | None, gpu: int, npu: int) -> dict[str, Any]:
-    """The resource request. Raises YardError (`bad_option`)."""
-    if gpu and npu:
-        raise YardError("bad_option", "Ask for --gpu or for --npu, not for both.")
+def resources_of(
+    spec: str | None,
+    cpu: float | None,
+    memory: str | None,
+    gpu: int,
+    npu: int,
+    *,
+    accelerator: str | None = None,
+    nodes: int = 1,
+    cluster: str | None = None,
+    label: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """The resource request; `accelerator` as `KIND` or `KIND:COUNT`, or `KIND:COUNT:MODEL`. Raises YardError
+    (`bad_option`)."""
+    if bool(gpu) + bool(npu) + bool(accelerator) > 1:
+        raise YardError("bad_option", "Ask for one of --gpu, --npu and --accelerator.")
     given = {"cpu": cpu, "memory": size(memory) if memory else None}
     asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if gpu or npu:
         asked |= {"accelerator": "gpu" if gpu else "npu", "count": gpu or npu}
+    if accelerator:
+        asked |= _accelerator(accelerator)
     if spec and asked:
-        raise YardError("bad_option", "Give --spec, or --cpu, --memory, --gpu and --npu, not both.")
-    return asked or {"spec": spec or "small"}
+        raise YardError("bad_option", "Give --spec, or --cpu, --memory, --gpu, --npu and --accelerator, not both.")
+    where = {"nodes": nodes if nodes > 1 else None, "cluster": cluster, "selectors": labels_of(label) or None}
+    return (asked or {"spec": spec or "small"}) | {name: value for name, value in where.items() if value is not None}
+
+
+def _accelerator(text: str) -> dict[str, Any]:
+    kind, _, rest = text.partition(":")
+    count, _, model = rest.partition(":")
+    if not kind or (rest and not count.isdecimal()):
+        raise YardError("bad_option", f"{text!r} asks for no accelerators. Write it like gpu:2, or gpu:2:A100.")
+    return {"accelerator": kind, "count": int(count or 1)} | ({"model": model} if model else {})
+
+
+def labels_of(told: Sequence[str] | None) -> dict[str, str]:
+    """Labels from `KEY=VALUE`. Raises YardError (`bad_option`)."""
+    return dict(split(list(told or ())))
 
 
 def size(text: str) -> int:

@@ -17,6 +17,7 @@ OWNERS = {
     "allocations": "train-svc",
     "nodes": "train-svc",
     "queues": "train-svc",
+    "resource-specs": "train-svc",
     "environments": "notebook-svc",
     "projects": "notebook-svc",
     "services": "serving-svc",
