@@ -56,10 +56,10 @@ async def test_an_address_is_taken_away_before_its_replica_is_asked_to_stop(tmp_
         told_at_stop: dict[str, set[str]] = {}
         stop = house.replicas.stop
 
-        async def noted(handle: Any, grace: float = 10.0) -> None:
+        async def noted(handle: Any, grace: float = 10.0, notice: str = "") -> None:
             endpoints = [data["endpoints"] for kind, data in await house.events(service) if "endpoints" in data][-1]
             told_at_stop.setdefault(handle["workload"], {endpoint["replica"] for endpoint in endpoints})
-            await stop(handle, grace)
+            await stop(handle, grace, notice)
 
         house.replicas.stop = noted  # type: ignore[method-assign]
         await house.act(service, "scale", replicas=1)

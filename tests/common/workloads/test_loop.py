@@ -34,7 +34,37 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 async def told(world: World) -> list[str]:
     async with world.store.reading() as connection:
         rows = (await connection.execute(select(outbox.c.payload).order_by(outbox.c.id))).scalars()
-        return [json.loads(row)["type"] for row in rows]
+        types = [json.loads(row)["type"] for row in rows]
+    return [type_ for type_ in types if type_ != "allocation.confirmed"]  # the rounds here are a minute apart
+
+
+async def test_every_minute_the_ledger_is_told_what_is_still_known(world: World) -> None:
+    await world.ask()
+    for _ in range(3):
+        await world.round()
+    async with world.store.reading() as connection:
+        rows = (await connection.execute(select(outbox.c.payload).order_by(outbox.c.id))).scalars()
+        beats = [event["data"] for row in rows if (event := json.loads(row))["type"] == "allocation.confirmed"]
+    assert beats
+    assert all(beat["ids"] == ["alloc-att-1"] for beat in beats)
+
+
+async def test_who_gives_way_has_its_grace_and_ends_for_good_where_somebody_asks_for_that(world: World) -> None:
+    world.runtime.obeys_stop = False
+    await world.ask()
+    await world.round()
+    async with world.store.work() as uow:
+        await world.workloads.ask_stop(uow, "att-1", EndReason.PREEMPTED, grace=30)
+    await world.round()
+    assert (world.runtime.workloads["att-1"].stops[0], world.runtime.workloads["att-1"].notices[0]) == (30, "preempted")
+    await world.stop(grace=5)
+    async with world.store.work() as uow:
+        await world.workloads.ask_stop(uow, "att-1", EndReason.PREEMPTED, grace=30)
+    world.runtime.ends("att-1", 143, "stopped")
+    await to_its_end(world)
+    outcome = (await world.find()).outcome
+    assert outcome is not None
+    assert outcome.reason == EndReason.STOPPED_BY_USER
 
 
 async def to_its_end(world: World, rounds: int = 40) -> None:

@@ -8,71 +8,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import replace
-from typing import Any, Protocol
 
 import structlog
 
-from common.contracts.allocation import (
-    AllocationCancelled,
-    AllocationGranted,
-    AllocationRefused,
-    AllocationReleased,
-    AllocationRequested,
-    AllocationRevoked,
-)
-from common.contracts.allocation import Workload as Kind
-from common.contracts.job import EndReason
-from common.contracts.shared import Placement
-from common.db.aggregates import missing
+from common.contracts.allocation import AllocationConfirmed
 from common.db.database import may_lock
-from common.db.inbox import Heard
 from common.db.leases import Lease, LeaseLost
-from common.db.uow import UnitOfWork
 from common.kernel.errors import Conflict, Unavailable
 from common.service import Kit, Loop
 from common.workloads import storage
-from common.workloads.plan import Plan
+from common.workloads.asked import Asked, Hooks
 from common.workloads.progress import Progress, Stand
 from common.workloads.steps import Steps
-from common.workloads.workload import Outcome, Phase, StopRequest, Workload
+from common.workloads.workload import Phase, Workload
 
 log = structlog.get_logger("workloads")
 
 TICK_SECONDS = 1.0
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
+HEARTBEAT_SECONDS = 60.0
+"""How often the ledger is told which allocations still have their workloads."""
 
 
-class Hooks(Protocol):
-    """What a service does at the turns of its workloads' lives."""
-
-    async def begin(self, uow: UnitOfWork, subject: str) -> None:
-        """Before a workload of this job, project or service is locked: lock that first, as the service's own verbs do.
-
-        Locked in two orders, each of two transactions would wait for the other. Only called where rows are locked.
-        """
-        ...
-
-    async def changed(self, uow: UnitOfWork, before: Workload | None, after: Workload) -> None:
-        """In the transaction of every change: move the job, project or service and emit its events."""
-        ...
-
-    async def observed(self, workload: Workload) -> None:
-        """Outside transactions, at each look at a running one: read metrics, probe readiness."""
-        ...
-
-    async def collect(self, workload: Workload) -> dict[str, Any]:
-        """Outside transactions, once it runs no more: put what it left into the file store. Idempotent."""
-        ...
-
-
-class Workloads:
+class Workloads(Asked):
     """The workloads of one service."""
 
     def __init__(self, kit: Kit, hooks: Hooks) -> None:
-        self._kit = kit
-        self._hooks = hooks
+        super().__init__(kit, hooks)
         self._progress = Progress(kit.store)
         self._steps = Steps(kit, hooks.collect, self._may_launch, self._progress.here)
         self._busy: dict[str, asyncio.Task[None]] = {}
@@ -80,90 +43,9 @@ class Workloads:
         self._pauses: dict[str, tuple[float, float]] = {}
         self._interrupted: set[str] = set()
         self._lease: Lease | None = None
+        self._beat = kit.store.clock.monotonic() + HEARTBEAT_SECONDS
         self.loop = Loop("workloads", self._round, every=TICK_SECONDS, lost=self._lost)
         kit.platform.runtime.on_change(self.wake)
-
-    # What others ask, in their own transactions
-
-    async def request(
-        self, uow: UnitOfWork, workload_id: str, kind: Kind, subject: str, owner: str, plan: Plan, priority: int = 0
-    ) -> Workload:
-        """A new workload that asks the ledger for capacity."""
-        now = uow.clock.now()
-        workload = Workload(workload_id, kind, subject, owner, plan, now, now)
-        await storage.add(uow.connection, workload)
-        ask = AllocationRequested(
-            id=workload.allocation,
-            workload=workload.id,
-            kind=kind,
-            owner=owner,
-            resources=plan.resources,
-            priority=priority,
-        )
-        await uow.emit(ask, subject=workload.allocation, owner=owner)
-        uow.memo["workload", workload_id] = workload
-        await self._hooks.changed(uow, None, workload)
-        return workload
-
-    async def grant(self, uow: UnitOfWork, workload_id: str, placements: tuple[Placement, ...]) -> None:
-        """The ledger promised these devices. A grant for one that waits no more is given back by releasing it."""
-        known = uow.memo.get(("workload", workload_id))
-        workload = known or await self._find(uow, workload_id)
-        if workload is None or workload.phase != Phase.WAITING:
-            return
-        await self._change(uow, workload, workload.moved("grant", placements=placements))
-
-    async def refuse(self, uow: UnitOfWork, workload_id: str, detail: str) -> None:
-        """It can never fit."""
-        workload = await self._find(uow, workload_id)
-        if workload is not None and workload.phase == Phase.WAITING:
-            ended = workload.moved(
-                "abandon", outcome=Outcome(EndReason.LAUNCH_FAILED, detail), ended_at=uow.clock.now()
-            )
-            await self._change(uow, workload, ended)
-
-    async def ask_stop(
-        self, uow: UnitOfWork, workload_id: str, reason: EndReason = EndReason.STOPPED_BY_USER, grace: float = 10.0
-    ) -> None:
-        """Let it end. Asking twice is asking once; an ended one is left alone. A waiting one ends at once."""
-        workload = await self._find(uow, workload_id)
-        if workload is None:
-            raise missing("workload", workload_id)
-        if workload.phase == Phase.ENDED or workload.stop is not None:
-            return
-        asked = replace(workload, stop=StopRequest(reason, grace))
-        if workload.phase == Phase.WAITING:
-            asked = asked.moved("abandon", outcome=Outcome(reason), ended_at=uow.clock.now())
-        await self._change(uow, workload, asked)
-        if workload.phase == Phase.WAITING:
-            cancelled = AllocationCancelled(id=workload.allocation, workload=workload.id)
-            await uow.emit(cancelled, subject=workload.allocation, owner=workload.owner)
-        if workload.phase == Phase.PREPARING:
-            uow.after_commit(lambda: self._interrupt(workload_id))
-
-    async def _find(self, uow: UnitOfWork, workload_id: str) -> Workload | None:
-        """The workload, locked after what it belongs to; None where it is not this service's."""
-        if may_lock(uow.connection):
-            subject = await storage.subject_of(uow.connection, workload_id)
-            if subject is None:
-                return None
-            await self._hooks.begin(uow, subject)
-        return await storage.find(uow.connection, workload_id)
-
-    # What it hears; a workload that is another service's is not here and left alone
-
-    async def on_allocation_granted(self, uow: UnitOfWork, heard: Heard[AllocationGranted]) -> None:
-        """Capacity is promised: go on."""
-        await self.grant(uow, heard.data.workload, heard.data.placements)
-
-    async def on_allocation_refused(self, uow: UnitOfWork, heard: Heard[AllocationRefused]) -> None:
-        """It can never fit: it ends with the ledger's reason."""
-        await self.refuse(uow, heard.data.workload, heard.data.reason)
-
-    async def on_allocation_revoked(self, uow: UnitOfWork, heard: Heard[AllocationRevoked]) -> None:
-        """Its device or node is lost: stop what may still run of it."""
-        if await self._find(uow, heard.data.workload) is not None:
-            await self.ask_stop(uow, heard.data.workload, EndReason.DEVICE_LOST, grace=0)
 
     # The loop
 
@@ -228,6 +110,17 @@ class Workloads:
                 self.wake(workload_id)
         self._pauses = {known: pause for known, pause in self._pauses.items() if known in ids}
         await self._progress.tell()
+        if now >= self._beat:
+            self._beat = now + HEARTBEAT_SECONDS
+            await self._confirm()
+
+    async def _confirm(self) -> None:
+        """Tell the ledger which allocations are still known here, waiting ones too."""
+        async with self._kit.store.work() as uow:
+            ids = tuple(f"alloc-{known}" for known in await storage.not_ended(uow.connection))
+            if ids:
+                told = AllocationConfirmed(holder=self._kit.service, ids=ids)
+                await uow.emit(told, subject=f"heartbeat-{self._kit.service}")
 
     async def _advance(self, workload_id: str) -> None:
         try:
@@ -294,15 +187,6 @@ class Workloads:
             await self._change(uow, before, after)
         if after.phase != before.phase:
             self.progress.pop(after.id, None)
-
-    async def _change(self, uow: UnitOfWork, before: Workload, after: Workload) -> None:
-        saved = await storage.save(uow.connection, after, uow.clock.now())
-        uow.memo["workload", saved.id] = saved
-        await self._hooks.changed(uow, before, saved)
-        if saved.phase == Phase.ENDED and before.phase == Phase.RELEASING:
-            released = AllocationReleased(id=saved.allocation, workload=saved.id)
-            await uow.emit(released, subject=saved.allocation, owner=saved.owner)
-        uow.after_commit(lambda: self.wake(saved.id))
 
     async def _wait(self, workload_id: str, reason: str) -> None:
         """Something it needs is not there now: say so, and try again after a growing pause."""

@@ -90,6 +90,12 @@ async def unfinished(connection: AsyncConnection) -> list[str]:
     return list((await connection.execute(found)).scalars())
 
 
+async def not_ended(connection: AsyncConnection) -> list[str]:
+    """The ids of all that wait for capacity or hold it."""
+    found = select(workloads.c.id).where(workloads.c.phase != Phase.ENDED).order_by(workloads.c.id)
+    return list((await connection.execute(found)).scalars())
+
+
 async def to_be_stopped(connection: AsyncConnection, ids: Collection[str]) -> set[str]:
     """Which of these are being prepared although somebody has asked for their end."""
     if not ids:

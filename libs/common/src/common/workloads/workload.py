@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from common.contracts.allocation import AllocationRequested
 from common.contracts.allocation import Workload as Kind
 from common.contracts.job import EndReason
 from common.contracts.shared import Placement
@@ -48,6 +49,22 @@ class StopRequest:
 
     reason: EndReason
     grace: float = 10.0
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a workload asks for its capacity, beyond the amounts: see `AllocationRequested`, whose fields these are."""
+
+    priority: int = 0
+    priority_class: str | None = None
+    queue: str | None = None
+    groups: tuple[str, ...] = ()
+    preemptible: bool = False
+    min_run: float = 0.0
+    time_limit: float | None = None
+    anti_affinity: str | None = None
+    avoid: tuple[str, ...] = ()
+    since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +115,18 @@ class Workload:
         return f"alloc-{self.id}"
 
 
+def ask(workload: Workload, asking: Asking) -> AllocationRequested:
+    """What the ledger is told of a workload that wants to run."""
+    return AllocationRequested(
+        id=workload.allocation,
+        workload=workload.id,
+        kind=workload.kind,
+        owner=workload.owner,
+        resources=workload.plan.resources,
+        **asdict(asking),
+    )
+
+
 _ENDS = {
     "stopped": EndReason.STOPPED_BY_USER,
     "time_limit": EndReason.TIME_LIMIT,
@@ -108,7 +137,14 @@ _ENDS = {
 
 
 def outcome_of(workload: Workload, seen: Observation) -> Outcome:
-    """Why a workload that runs no more ended. A stop that was asked for wins over how the process took it."""
+    """Why a workload that runs no more ended. A stop that was asked for wins over how the process took it.
+
+    One that was to give way and ends with 0 has done its work; with anything else, or lost, it is to go on later.
+    """
+    if seen.cause == "stopped" and seen.exit_code == 0 and _gives_way(workload):
+        return Outcome(EndReason.COMPLETED, exit_code=0)
+    if seen.state in (WorkloadState.LOST, WorkloadState.GONE) and _gives_way(workload):
+        return Outcome(EndReason.PREEMPTED, seen.detail)
     if seen.state in (WorkloadState.LOST, WorkloadState.GONE):
         return Outcome(
             EndReason.LOST, seen.detail or "Its supervisor vanished: the machine was restarted, or it was killed."
@@ -120,3 +156,7 @@ def outcome_of(workload: Workload, seen: Observation) -> Outcome:
     reason = _ENDS.get(seen.cause or "", EndReason.EXIT_CODE)
     detail = seen.detail or (f"It ended with exit code {seen.exit_code}." if reason == EndReason.EXIT_CODE else "")
     return Outcome(reason, detail, seen.exit_code)
+
+
+def _gives_way(workload: Workload) -> bool:
+    return workload.stop is not None and workload.stop.reason == EndReason.PREEMPTED
