@@ -160,9 +160,10 @@ async def test_replicas_ask_by_events_and_are_answered_by_events(yard: Yard) -> 
     assert (refused["data"]["code"], refused["data"]["largest"]["cpu"]) == ("never_fits", 8.0)
     job = await yard.job(resources={"cpu": 4})
     assert job["state"] == "queued"
-    assert (await yard.client("bob").get("/allocations?state=waiting")).json()["items"][0]["position"] == 1
+    (waits,) = (await yard.client("bob").get("/allocations?state=waiting")).json()["items"]
+    assert waits["position"] == 2  # bob uses more of the cluster than alice, who uses nothing
     (queue,) = (await yard.get("/queues"))["items"]
-    assert [place["workload"] is None for place in queue["waiting"]] == [True, False]
+    assert [place["workload"] is None for place in queue["waiting"]] == [False, True]
     await other.tell(AllocationCancelled(id="alloc-r2", workload="rep-2"))
     await other.tell(AllocationReleased(id="alloc-r1", workload="rep-1"))
     await other.tell(AllocationReleased(id="alloc-r1", workload="rep-1"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 from common.contracts.job import (
     EndReason,
     JobFailed,
+    JobPreempted,
     JobQueued,
     JobStarted,
     JobStopped,
@@ -35,13 +37,14 @@ _ENDINGS = {
 
 
 class Attempts:
-    """The hooks of train-svc."""
+    """The hooks of train-svc. `take_up_again` asks for a new attempt of a job that gave way to others."""
 
     def __init__(self, kit: Kit, settings: Settings, ledger: Ledger, metrics: Metrics) -> None:
         self._kit = kit
         self._settings = settings
         self._ledger = ledger
         self._metrics = metrics
+        self.take_up_again: Callable[[UnitOfWork, Job], Awaitable[Job]]
 
     async def begin(self, uow: UnitOfWork, subject: str) -> None:
         """The job before its attempt, and both before the queue."""
@@ -64,7 +67,7 @@ class Attempts:
             moved = moved.moved("grant")
         if started := before.started_at is None and after.started_at is not None:
             moved = _started(moved, after)
-        if before.stop is None and after.stop is not None and moved.state in (JobState.PREPARING, JobState.RUNNING):
+        if _ends_for_good(after) and not _ends_for_good(before) and moved.state in (JobState.PREPARING, JobState.RUNNING):
             moved = moved.moved("stop")
         if moved is not job:
             job = await save_job(uow, moved)
@@ -75,7 +78,11 @@ class Attempts:
 
     async def _end(self, uow: UnitOfWork, job: Job, attempt: Workload) -> None:
         """The job's end, its event, and its model where it succeeded: one commit."""
-        outcome = attempt.outcome or Outcome(EndReason.LOST)
+        outcome = _outcome(attempt)
+        if outcome.reason == EndReason.PREEMPTED:
+            await uow.emit(JobPreempted(**_facts(job)), subject=job.id, owner=job.owner)
+            await self.take_up_again(uow, job)
+            return
         ended = job.moved(
             ending_verb(outcome.reason),
             reason=outcome.reason,
@@ -121,6 +128,18 @@ class Attempts:
 def _is_over(before: Workload, after: Workload) -> bool:
     """Nothing of it runs any more: its results are kept, or it was given up and confirmed gone."""
     return after.phase == Phase.ENDED or (before.phase == Phase.COLLECTING and after.phase == Phase.RELEASING)
+
+
+def _ends_for_good(attempt: Workload) -> bool:
+    return attempt.stop is not None and attempt.stop.reason != EndReason.PREEMPTED
+
+
+def _outcome(attempt: Workload) -> Outcome:
+    """Why it ended; one that gave way to others, and that somebody stopped before it was over, was stopped."""
+    outcome = attempt.outcome or Outcome(EndReason.LOST)
+    if outcome.reason == EndReason.PREEMPTED and attempt.stop is not None and _ends_for_good(attempt):
+        return replace(outcome, reason=attempt.stop.reason)
+    return outcome
 
 
 def _started(job: Job, attempt: Workload) -> Job:

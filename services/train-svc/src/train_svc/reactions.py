@@ -6,6 +6,7 @@ from common.contracts.algorithm import AlgorithmChanged, AlgorithmDeleted, Algor
 from common.contracts.algorithm import AlgorithmSnapshot as AnyAlgorithm
 from common.contracts.allocation import (
     AllocationCancelled,
+    AllocationConfirmed,
     AllocationGranted,
     AllocationReleased,
     AllocationRequested,
@@ -47,6 +48,9 @@ def reactions(context: Context) -> Reactions:
             return
         await ledger.free(uow, asked.id, asked.workload, "replica", heard.envelope.owner or "")
 
+    async def on_allocation_confirmed(uow: UnitOfWork, heard: Heard[AllocationConfirmed]) -> None:
+        await ledger.confirm(uow, heard.data.ids)
+
     return {
         DatasetOnline: [on_dataset_known],
         DatasetChanged: [on_dataset_known],
@@ -59,6 +63,7 @@ def reactions(context: Context) -> Reactions:
         AllocationRequested: [on_capacity],
         AllocationCancelled: [on_capacity],
         AllocationReleased: [on_capacity],
+        AllocationConfirmed: [on_allocation_confirmed],
         AllocationGranted: [context.workloads.on_allocation_granted],
         AllocationRevoked: [context.workloads.on_allocation_revoked],
     }

@@ -6,10 +6,12 @@ from common.db.leases import Lease
 from common.service import Loop
 from train_svc import nodes
 from train_svc.context import Context
+from train_svc.silent import look_after
 
 
 def loops(context: Context) -> list[Loop]:
-    """The attempts' loop; every instance's look at nodes and specs; and the one who oversees nodes and the ledger."""
+    """The attempts' loop; every instance's look at nodes and specs; the one who oversees nodes and the ledger,
+    and the one who looks after what nobody speaks for."""
 
     async def look(_lease: Lease | None) -> None:
         await nodes.look(context)
@@ -17,9 +19,13 @@ def loops(context: Context) -> list[Loop]:
     async def oversee(lease: Lease | None) -> None:
         await nodes.oversee(context, lease)
 
+    async def silent(lease: Lease | None) -> None:
+        await look_after(context, lease)
+
     every = context.settings.inventory_seconds
     return [
         context.workloads.loop,
         Loop("inventory", look, every=every, leased=False),
         Loop("ledger", oversee, every=every),
+        Loop("silent", silent, every=context.settings.silent_seconds / 4),
     ]

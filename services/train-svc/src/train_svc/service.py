@@ -23,6 +23,7 @@ from train_svc.reconcile import loops
 from train_svc.resource_specs import SpecBook
 from train_svc.settings import Settings
 from train_svc.storage import models
+from train_svc.usecases import take_up_again
 
 NAME = "train-svc"
 METRICS = "train-svc-metrics"
@@ -41,7 +42,8 @@ def build(platform: Platform, settings: Settings | None = None) -> Service:
         classes=settings.priority_classes,
         holder=platform.instance,
     )
-    workloads = Workloads(kit, Attempts(kit, settings, ledger, metrics))
+    attempts = Attempts(kit, settings, ledger, metrics)
+    workloads = Workloads(kit, attempts)
     writer = Writer(metrics)
     context = Context(kit, settings, ledger, workloads, metrics, writer, SpecBook(settings))
 
@@ -49,6 +51,7 @@ def build(platform: Platform, settings: Settings | None = None) -> Service:
         await workloads.grant(uow, allocation.workload, allocation.placements)
 
     ledger.on_grant = on_grant
+    attempts.take_up_again = partial(take_up_again, context)
     holds = hold_routes(lambda: kit.store, "models", _was_there)
     app = create_app(NAME, "Modelyard: jobs, models and the scheduler", platform.keyring, *ROUTERS, holds)
     app.state.context = context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from common.contracts.job import JobDeleted
@@ -11,10 +12,11 @@ from common.kernel.ids import new_id
 from common.kernel.names import description_faults, name_faults, raise_faults
 from common.web.access import require_change, require_see
 from common.web.identity import Principal
-from common.workloads.workload import Asking, ask
+from common.workloads import storage as workloads
+from common.workloads.workload import Asking, Workload, ask, failing_nodes
 from train_svc.catalogue import Wanted, usable
 from train_svc.context import Context
-from train_svc.domain.allocation import AllocationState
+from train_svc.domain.allocation import Allocation, AllocationState
 from train_svc.domain.errors import NeverFits, NotADraft
 from train_svc.domain.job import Job, JobRequest, JobState, Terms
 from train_svc.domain.queues import queue_faults, usable_queues
@@ -59,27 +61,41 @@ async def create(
     draft = Job(new_id("job"), who.id, request, terms, now, now)
     if not start:
         return await add_job(uow, draft)
-    return await _ask(context, uow, await add_job(uow, draft.begun(new_id("att"), terms)))
+    return await _ask(context, uow, await add_job(uow, draft.begun(new_id("att"), terms, now)))
 
 
 async def begin(context: Context, uow: UnitOfWork, job: Job, terms: Terms) -> Job:
     """A new attempt of a job that is there. Raises Conflict (`illegal_state`, `stale`), NeverFits (`never_fits`)."""
-    return await _ask(context, uow, await save_job(uow, job.begun(new_id("att"), terms)))
+    return await _ask(context, uow, await save_job(uow, job.begun(new_id("att"), terms, uow.clock.now())))
+
+
+async def take_up_again(context: Context, uow: UnitOfWork, job: Job) -> Job:
+    """A new attempt of one that gave way to others. Where capacity for it is gone for good, the job ends with that."""
+    again = await save_job(uow, job.gave_way(new_id("att")))
+    taken = await _take(context, uow, again)
+    if taken.state == AllocationState.REFUSED:
+        await context.workloads.refuse(uow, again.attempt_id(), taken.detail)
+    return await job_in(uow, job.id)
 
 
 async def _ask(context: Context, uow: UnitOfWork, job: Job) -> Job:
     """Ask the ledger for the attempt's capacity; what fits now is granted in this very transaction."""
-    plan, asking = plan_of(job, context.settings), asking_of(job, context.settings)
-    workload = await context.workloads.request(uow, job.attempt_id(), "job", job.id, job.owner, plan, asking)
-    taken = await context.ledger.take(uow, ask(workload, asking))
+    taken = await _take(context, uow, job)
     if taken.state == AllocationState.REFUSED:
         resources = job.terms.resources
         raise context.ledger.never_fits(resources, taken.queue) or NeverFits(resources, None, taken.detail)
     return await job_in(uow, job.id)
 
 
-def asking_of(job: Job, settings: Settings) -> Asking:
-    """How a job's attempts ask for capacity."""
+async def _take(context: Context, uow: UnitOfWork, job: Job) -> Allocation:
+    before = await workloads.of_subject(uow.connection, job.id) if job.attempt > 1 else []
+    plan, asking = plan_of(job, context.settings), asking_of(job, context.settings, before)
+    workload = await context.workloads.request(uow, job.attempt_id(), "job", job.id, job.owner, plan, asking)
+    return await context.ledger.take(uow, ask(workload, asking))
+
+
+def asking_of(job: Job, settings: Settings, before: Sequence[Workload] = ()) -> Asking:
+    """How a job's present attempt asks for capacity, after those `before` it."""
     return Asking(
         priority=job.request.priority,
         priority_class=job.request.priority_class,
@@ -87,6 +103,8 @@ def asking_of(job: Job, settings: Settings) -> Asking:
         preemptible=job.request.preemptible,
         min_run=settings.min_run_seconds,
         time_limit=job.terms.time_limit_seconds,
+        avoid=failing_nodes(before),
+        since=job.queued_at,
     )
 
 

@@ -32,7 +32,7 @@ _HEARS: Mapping[str, tuple[str, ...]] = {
     "serving-svc": ("allocation.granted", "allocation.refused", "allocation.revoked", "model.published"),
     "train-svc": (
         *(f"algorithm.{verb}" for verb in ("changed", "deleted", "offline", "online")),
-        *(f"allocation.{verb}" for verb in ("cancelled", "granted", "released", "requested", "revoked")),
+        *(f"allocation.{verb}" for verb in ("cancelled", "confirmed", "granted", "released", "requested", "revoked")),
         *(f"dataset.{verb}" for verb in ("changed", "deleted", "offline", "online")),
     ),
 }

@@ -16,7 +16,7 @@ from common.workloads import storage as workloads
 from train_svc import usecases
 from train_svc.context import Ctx
 from train_svc.domain.job import JobState
-from train_svc.presenting import shown
+from train_svc.presenting import shown, shown_with_reasons
 from train_svc.schemas.jobs import AttemptOut, JobIn, JobOut, JobPatch
 from train_svc.storage import jobs, jobs_table
 
@@ -68,8 +68,7 @@ async def list_jobs(
 @router.get("/jobs/{job_id}", **permits(Permission.SEE))
 async def get_job(context: Ctx, who: Caller, job_id: str) -> JobOut:
     """A job with everything that it was started with, where it stands and what it made."""
-    (job,) = await shown(context, [await usecases.seen(context, who, job_id)])
-    return job
+    return await shown_with_reasons(context, who, await usecases.seen(context, who, job_id))
 
 
 @router.patch("/jobs/{job_id}", **permits(Permission.CHANGE))

@@ -42,6 +42,8 @@ def _moves() -> dict[tuple[JobState, str], JobState]:
         (JobState.PREPARING, "stop"): JobState.STOPPING,
         (JobState.RUNNING, "stop"): JobState.STOPPING,
     }
+    for state in (JobState.QUEUED, JobState.PREPARING, JobState.RUNNING):
+        moves[state, "preempt"] = JobState.QUEUED
     for state in (JobState.QUEUED, JobState.PREPARING, JobState.RUNNING, JobState.STOPPING):
         moves[state, "fail"] = JobState.FAILED
     for state in (JobState.QUEUED, JobState.PREPARING, JobState.RUNNING, JobState.STOPPING):
@@ -143,7 +145,10 @@ class Terms:
 
 @dataclass(frozen=True)
 class Job:
-    """One job. `attempts` are the ids of its workloads in order: the last is the present one."""
+    """One job. `attempts` are the ids of its workloads in order: the last is the present one.
+
+    `queued_at` is when it was started: its place in the queue, which it keeps where an attempt gives way to others.
+    """
 
     id: str
     owner: str
@@ -154,6 +159,7 @@ class Job:
     state: JobState = JobState.DRAFT
     version: int = 1
     attempts: tuple[str, ...] = ()
+    queued_at: datetime | None = None
     reason: EndReason | None = None
     detail: str = ""
     exit_code: int | None = None
@@ -185,12 +191,13 @@ class Job:
         """After that verb. Raises Conflict (`illegal_state`)."""
         return replace(self, state=TRANSITIONS.move(self.state, verb), **changes)
 
-    def begun(self, attempt: str, terms: Terms) -> Job:
+    def begun(self, attempt: str, terms: Terms, now: datetime) -> Job:
         """Started (again), with a new attempt. What the attempt before came to stays readable with that attempt."""
         return self.moved(
             "start",
             attempts=(*self.attempts, attempt),
             terms=terms,
+            queued_at=now,
             reason=None,
             detail="",
             exit_code=None,
@@ -200,6 +207,10 @@ class Job:
             notes=(),
             model_id=None,
         )
+
+    def gave_way(self, attempt: str) -> Job:
+        """In its place in the queue again, with a new attempt that goes on from the checkpoints of the one before."""
+        return self.moved("preempt", attempts=(*self.attempts, attempt), started_at=None)
 
     def removed(self) -> Job:
         """Deleted: a tombstone with everything that lineage may ask for. Raises Conflict (`job_running`)."""

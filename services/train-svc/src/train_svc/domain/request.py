@@ -50,7 +50,7 @@ def terms_of(
     house: House,
     queue: str = DEFAULT_QUEUE,
 ) -> Terms:
-    """What the request comes to in that queue. Raises Invalid (`invalid_job`, all faults at once), NeverFits (`never_fits`)."""
+    """What the request comes to in that queue. Raises Invalid (`invalid_job`, all faults at once), NeverFits."""
     raise_faults("job", request_faults(request, algorithm, dataset, house))
     training = algorithm.training
     resources, notes = specs.settled(request.resources, house.grounds, training.devices)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -152,9 +152,12 @@ class Ledger:
         await self._write(uow, decisions)
         return len(decisions)
 
-    async def requeue(self, uow: UnitOfWork) -> None:
-        """Queues were changed in this transaction: plan by them from now on."""
+    async def alone(self, uow: UnitOfWork) -> None:
+        """Until this transaction ends nobody else plans."""
         await self._begin(uow)
+
+    async def requeue(self, uow: UnitOfWork) -> None:
+        """Queues were changed in this transaction, which has planning to itself: plan by them from now on."""
         await self._write(uow, self._plan(uow, Delta(queues=await self.queues(uow.connection))))
 
     async def revoke(self, uow: UnitOfWork, allocation_ids: Sequence[str], reason: str) -> None:
@@ -190,7 +193,11 @@ class Ledger:
         await uow.connection.execute(known.values(confirmed_at=uow.clock.now()))
 
     async def seen(self, connection: AsyncConnection) -> State:
-        """The state as this snapshot of the database has it, to explain by."""
+        """The state as this snapshot of the database has it, to explain by; use it before anything else is awaited."""
+        last = select(ledgers.c.mark).where(ledgers.c.name == DEFAULT_QUEUE)
+        mark = (await connection.execute(last)).scalar_one_or_none()
+        if mark is not None and mark == self.memory.mark:
+            return self.memory.state
         found, queues = await open_ones(connection), await self.queues(connection)
         return State.of(snapshot_of(self.policy, self.machines.planned, queues, found))
 

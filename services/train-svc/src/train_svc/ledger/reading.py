@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from train_svc.domain.allocation import HOLDING, OPEN, Allocation, AllocationState
@@ -48,6 +49,20 @@ async def queues_of(connection: AsyncConnection) -> tuple[Queue, ...]:
     rows = await connection.execute(select(queues_table.c.doc).order_by(queues_table.c.name))
     found = {queue.name: queue for queue in (_QUEUE.validate_python(doc) for doc in rows.scalars())}
     return tuple({DEFAULT_QUEUE: Queue(DEFAULT_QUEUE, DEFAULT_QUEUE), **found}.values())
+
+
+async def confirmations(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, datetime]:
+    """When the owners of these last told that they know of them, where they ever did."""
+    columns = allocations_table.c
+    told = select(columns.id, columns.confirmed_at).where(columns.id.in_(sorted(set(ids))))
+    return {row.id: row.confirmed_at for row in await connection.execute(told.where(columns.confirmed_at.is_not(None)))}
+
+
+async def silent_since(connection: AsyncConnection, moment: datetime) -> list[Allocation]:
+    """Those that hold something, and of which their owners did not say a word since then."""
+    columns = allocations_table.c
+    quiet = or_(columns.confirmed_at < moment, and_(columns.confirmed_at.is_(None), columns.updated_at < moment))
+    return await allocations.where(connection, columns.state.in_(HOLDING), quiet)
 
 
 def queue_doc(queue: Queue) -> dict[str, object]:

@@ -1,19 +1,69 @@
-"""Allocations, nodes and queues over HTTP."""
+"""Allocations over HTTP, and why one waits."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import BaseModel
 
 from common.contracts.shared import Placement
 from train_svc.domain.allocation import Allocation, AllocationState
+from train_svc.domain.reasons import Reasons, sentences
 from train_svc.schemas.shared import ResourcesOut
 
 
+class LackOut(BaseModel):
+    """What one of the nodes that would do best lacks: CPU in cores, memory in bytes, accelerators by the piece."""
+
+    node: str
+    lacks: dict[str, float]
+
+
+class LimitOut(BaseModel):
+    """A quota that is in the way: of `limit`, `free` is left where `asked` is wanted."""
+
+    account: str
+    resource: str
+    limit: float
+    free: float
+    asked: float
+
+
+class ReasonsOut(BaseModel):
+    """Why it waits. `position` counts from 1; at 0 its capacity is kept for it already, until `holders` are gone.
+
+    `fitting` of `wanted` nodes have room now. `holders` would have to end, `kept_for` have a reservation in the way; of
+    what the caller may not see there is only a number. `start` is when it begins at the latest, null where nobody
+    knows. `sentences` say the same in words.
+    """
+
+    position: int
+    queue: str
+    wanted: int
+    fitting: int
+    lacks: list[LackOut]
+    quotas: list[LimitOut]
+    kept_for: list[str]
+    kept_for_others: int
+    holders: list[str]
+    other_holders: int
+    start: datetime | None
+    sentences: list[str]
+
+    @classmethod
+    def of(cls, found: Reasons) -> Self:
+        """As it is told."""
+        return cls.model_validate({**asdict(found), "sentences": sentences(found)})
+
+
 class AllocationOut(BaseModel):
-    """An allocation: waiting, or granted with one placement a node. `position` counts from 1 while it waits."""
+    """An allocation: waiting, or granted with one placement a node. `position` counts from 1 while it waits.
+
+    `confirmed_at` is when its owner last told that it knows of it; a `silent` one was not confirmed for long, and is
+    being looked after. `waiting` says why it waits; in a list it is left out.
+    """
 
     id: str
     name: str
@@ -22,14 +72,20 @@ class AllocationOut(BaseModel):
     version: int
     workload: str
     kind: str
+    queue: str
+    priority: int
+    preemptible: bool
     resources: ResourcesOut
     placements: list[Placement]
     position: int | None = None
+    waiting: ReasonsOut | None = None
     detail: str
     created_at: datetime
     updated_at: datetime
     granted_at: datetime | None
     ended_at: datetime | None
+    confirmed_at: datetime | None = None
+    silent: bool = False
 
     @classmethod
     def of(cls, allocation: Allocation, position: int | None = None) -> Self:
@@ -42,6 +98,9 @@ class AllocationOut(BaseModel):
             version=allocation.version,
             workload=allocation.workload,
             kind=allocation.kind,
+            queue=allocation.queue,
+            priority=allocation.priority,
+            preemptible=allocation.preemptible,
             resources=ResourcesOut(spec=None, **allocation.resources.model_dump()),
             placements=list(allocation.placements),
             position=position,
@@ -51,28 +110,3 @@ class AllocationOut(BaseModel):
             granted_at=allocation.granted_at,
             ended_at=allocation.ended_at,
         )
-
-
-class WaitingOut(BaseModel):
-    """One place in a queue. What others wait for is told without saying whose it is."""
-
-    position: int
-    kind: str
-    resources: ResourcesOut
-    allocation: str | None
-    workload: str | None
-    created_at: datetime
-
-
-class QueueOut(BaseModel):
-    """A queue: first come, first served."""
-
-    id: Literal["default"] = "default"
-    granted: int
-    waiting: list[WaitingOut]
-
-
-class QueuesOut(BaseModel):
-    """All queues."""
-
-    items: list[QueueOut]

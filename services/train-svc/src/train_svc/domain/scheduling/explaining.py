@@ -55,6 +55,13 @@ def position(state: State, request_id: str, now: float) -> int:
     return len(books.claims) + ahead + 1
 
 
+def order(state: State, now: float) -> list[str]:
+    """All that wait, as they stand in line: first those with claims, whose capacity is kept for them."""
+    walk, books = Walk(state.books, now), state.books
+    keyed = [(walk.key(line, who), who[1]) for line in books.lines for who in line.waiting]
+    return [*sorted(books.claims), *(request_id for _, request_id in sorted(keyed))]
+
+
 def _places(state: State, request: Request) -> list[Place]:
     """The nodes that it may use, those that could take a member first."""
     pool = state.books.pool
