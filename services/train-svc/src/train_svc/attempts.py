@@ -67,7 +67,8 @@ class Attempts:
             moved = moved.moved("grant")
         if started := before.started_at is None and after.started_at is not None:
             moved = _started(moved, after)
-        if _ends_for_good(after) and not _ends_for_good(before) and moved.state in (JobState.PREPARING, JobState.RUNNING):
+        stopped = _ends_for_good(after) and not _ends_for_good(before)
+        if stopped and moved.state in (JobState.PREPARING, JobState.RUNNING):
             moved = moved.moved("stop")
         if moved is not job:
             job = await save_job(uow, moved)

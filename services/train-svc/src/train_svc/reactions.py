@@ -8,6 +8,8 @@ from common.contracts.allocation import (
     AllocationCancelled,
     AllocationConfirmed,
     AllocationGranted,
+    AllocationPreempting,
+    AllocationRefused,
     AllocationReleased,
     AllocationRequested,
     AllocationRevoked,
@@ -65,5 +67,7 @@ def reactions(context: Context) -> Reactions:
         AllocationReleased: [on_capacity],
         AllocationConfirmed: [on_allocation_confirmed],
         AllocationGranted: [context.workloads.on_allocation_granted],
+        AllocationRefused: [context.workloads.on_allocation_refused],
+        AllocationPreempting: [context.workloads.on_allocation_preempting],
         AllocationRevoked: [context.workloads.on_allocation_revoked],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -113,6 +114,16 @@ class Workload:
     def allocation(self) -> str:
         """The id of its allocation: derived, so that asking twice is asking once."""
         return f"alloc-{self.id}"
+
+
+_OF_THE_NODE = (EndReason.LAUNCH_FAILED, EndReason.LOST, EndReason.DEVICE_LOST)
+"""Ends that may have been the fault of the machine."""
+
+
+def failing_nodes(workloads: Iterable[Workload]) -> tuple[str, ...]:
+    """Where these failed for reasons that may be the machine's: the next one had better be put elsewhere."""
+    failed = [one for one in workloads if one.outcome is not None and one.outcome.reason in _OF_THE_NODE]
+    return tuple(sorted({placement.node for one in failed for placement in one.placements}))
 
 
 def ask(workload: Workload, asking: Asking) -> AllocationRequested:

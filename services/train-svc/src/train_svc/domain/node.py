@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from common.kernel.states import Transitions
@@ -149,7 +149,7 @@ def _unseen(known: KnownNode, now: datetime, grace: float) -> KnownNode:
 
 
 def _passed(since: datetime, now: datetime, grace: float) -> bool:
-    return now - since >= timedelta(seconds=grace)
+    return (now - since).total_seconds() >= grace
 
 
 def loss(before: KnownNode | None, after: KnownNode) -> Loss | None:

@@ -1,0 +1,133 @@
+"""A job that has to give way: told, given its grace, back in its place, and resumed as a new attempt (row T19)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.fake_runtime import FakeRuntime
+from tests.train_svc.conftest import Yard, eventually, gpus, open_yard
+
+pytestmark = pytest.mark.row("T19")
+
+ONE_GPU = {"resources": {"accelerator": "gpu", "count": 1}}
+
+
+@pytest.fixture
+async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
+    async with open_yard(tmp_path, min_run_seconds=0, preemption_grace_seconds=30) as yard:
+        await one_gpu(yard)
+        yield yard
+
+
+async def one_gpu(yard: Yard) -> None:
+    yard.nodes.items = [gpus(1)]
+    await yard.context.ledger.look()
+
+
+async def displaced(yard: Yard, *, obeys: bool = False, **body: Any) -> tuple[str, str, str]:
+    """A job that runs and is told to give way to a more urgent one: its id, its attempt's, the other's."""
+    yard.runtime.obeys_stop = obeys
+    things = await yard.things(training={"devices": ("cpu", "gpu")})
+    job = (await yard.job(**things, **ONE_GPU, **body))["id"]
+    attempt = await yard.running(job)
+    urgent = (await yard.job(**things, **ONE_GPU, priority=500))["id"]
+
+    async def told() -> bool:
+        return bool(yard.runtime.workloads[attempt].stops) if attempt in yard.runtime.workloads else True
+
+    await eventually(told)
+    return job, attempt, urgent
+
+
+async def attempts(yard: Yard, job: str) -> list[dict[str, Any]]:
+    return list((await yard.get(f"/jobs/{job}/attempts"))["items"])
+
+
+async def test_it_is_told_gives_way_and_resumes_in_its_place_with_its_checkpoints(yard: Yard) -> None:
+    job, first, urgent = await displaced(yard, priority=7)
+    one = yard.runtime.workloads[first]
+    assert (one.stops[0], one.notices[0]) == (30, "preempted")
+    assert (await yard.get(f"/jobs/{job}"))["state"] == "running", "it has its grace"
+    ckpt = [mount for mount in one.spec.mounts if mount.name == "ckpt"]
+    yard.runtime.ends(first, 143, "stopped")
+    await yard.until(urgent, "running")
+    shown = await yard.until(job, "queued")
+    assert (shown["attempt"], shown["reason"], shown["started_at"]) == (2, None, None)
+    before, after = await attempts(yard, job)
+    assert (before["reason"], before["exit_code"], after["phase"]) == ("preempted", 143, "waiting")
+    asked = [event["data"] for event in await yard.events("allocation.requested") if "job" in event["data"]["kind"]]
+    assert [(ask["since"], ask["priority"]) for ask in asked if ask["workload"] in (first, after["id"])] == [
+        (asked[0]["since"], 7)
+    ] * 2, "the same place and the same priority: nobody is preempted in a circle"
+    types = [event["type"] for event in await yard.events() if event["subject"] == job]
+    assert types == ["job.queued", "job.started", "job.preempted", "job.queued"]
+
+    yard.runtime.ends((await attempts(yard, urgent))[0]["id"])
+    second = await yard.running(job)
+    assert [mount for mount in yard.runtime.workloads[second].spec.mounts if mount.name == "ckpt"] == ckpt
+    yard.runtime.says(second, model=b"weights")
+    yard.runtime.ends(second)
+    assert (await yard.until(job, "succeeded"))["attempt"] == 2
+
+
+async def test_who_ends_well_in_the_grace_has_done_its_work(yard: Yard) -> None:
+    job, first, urgent = await displaced(yard)
+    yard.runtime.ends(first, 0, "stopped")
+    assert (await yard.until(job, "succeeded", "queued"))["state"] == "succeeded"
+    await yard.until(urgent, "running")
+
+
+async def test_a_person_who_stops_it_in_the_grace_wins(yard: Yard) -> None:
+    job, first, urgent = await displaced(yard)
+    assert (await yard.alice.post(f"/jobs/{job}/stop")).json()["state"] == "stopping"
+    yard.runtime.ends(first, 143, "stopped")
+    shown = await yard.until(job, "stopped", "queued")
+    assert (shown["state"], shown["attempt"]) == ("stopped", 1)
+    await yard.until(urgent, "running")
+
+
+async def test_a_lost_one_that_was_to_give_way_is_no_failure(yard: Yard) -> None:
+    job, first, _ = await displaced(yard)
+    yard.runtime.ends(first, None, "lost")
+    assert (await yard.until(job, "queued", "failed"))["attempt"] == 2
+
+
+async def test_one_that_says_no_is_left_alone(yard: Yard) -> None:
+    things = await yard.things(training={"devices": ("cpu", "gpu")})
+    job = (await yard.job(**things, **ONE_GPU, preemptible=False))["id"]
+    attempt = await yard.running(job)
+    urgent = (await yard.job(**things, **ONE_GPU, priority=500))["id"]
+    await yard.quiet()
+    assert (await yard.get(f"/jobs/{urgent}"))["state"] == "queued"
+    assert yard.runtime.workloads[attempt].stops == []
+
+
+async def test_a_kill_in_the_grace_changes_nothing(tmp_path: Path) -> None:
+    runtime = FakeRuntime()
+    settings = {"min_run_seconds": 0, "preemption_grace_seconds": 30}
+    async with open_yard(tmp_path, runtime, **settings) as yard:
+        await one_gpu(yard)
+        job, first, urgent = await displaced(yard)
+        owners = yard.owners
+    runtime.forget_listeners()
+    runtime.ends(first, 143, "stopped")
+    async with open_yard(tmp_path, runtime, owners, **settings) as yard:
+        await one_gpu(yard)
+        assert (await yard.until(job, "queued", "failed"))["attempt"] == 2
+        await yard.until(urgent, "running")
+        assert runtime.started.count(first) == 1
+
+
+async def test_where_it_failed_by_the_machine_is_avoided_next_time(yard: Yard) -> None:
+    job = (await yard.job())["id"]
+    attempt = await yard.running(job)
+    yard.runtime.ends(attempt, None, "lost")
+    await yard.until(job, "failed")
+    await yard.quiet()
+    assert (await yard.alice.post(f"/jobs/{job}/start")).status_code == 202
+    asked = [event["data"] for event in await yard.events("allocation.requested")]
+    assert [ask["avoid"] for ask in asked] == [[], ["one"]]
