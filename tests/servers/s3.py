@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
+import os
+import shutil
 import urllib.error
 import urllib.request
 from abc import abstractmethod
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from common.files.s3 import S3Files, S3Settings
 from tests.servers.environment import environment
+from tests.servers.packages import ensure
 from tests.servers.process import Server, free_port
 
 BUCKET = "objects"
@@ -120,12 +124,14 @@ class Swift(S3Server):
         self._programs = environment("swift", *SWIFT)
         super().__init__()
         self._ports = {name: free_port() for name in ("account", "container", "object")}
+        self._memory = free_port()
+        self._memcached = ensure("memcached", lambda: _program("memcached"))
         (self.folder / "devices" / "disk").mkdir(parents=True)
         self.write("swift.conf", "[swift-hash]\nswift_hash_path_prefix = p\nswift_hash_path_suffix = s\n")
         for name, port in self._ports.items():
             app = f"[pipeline:main]\npipeline = {name}-server\n[app:{name}-server]\nuse = egg:swift#{name}\n"
             self.write(f"{name}.conf", self._common(port) + app)
-        self.write("proxy.conf", self._common(self.port) + _proxy())
+        self.write("proxy.conf", self._common(self.port) + _proxy(self._memory))
         self.run([self._programs / "python", "-c", RINGS, json.dumps(self._ports)])
 
     def _common(self, port: int) -> str:
@@ -136,7 +142,12 @@ class Swift(S3Server):
         )
 
     def start(self) -> None:
-        """Start all four and return when an object can be had; the bucket is made with the first start."""
+        """Start all four and return when an object can be had; the bucket is made with the first start.
+
+        Tokens of Swift's own interface are kept by memcached, and are worth nothing after a kill.
+        """
+        rights = ["-u", self.user] if os.geteuid() == 0 else []
+        self.spawn([self._memcached, "-l", "127.0.0.1", "-p", str(self._memory), "-m", "16", *rights])
         for name in (*self._ports, "proxy"):
             self.spawn([self._programs / f"swift-{name}-server", self.folder / f"{name}.conf"])
         self.wait_until_it_answers()
@@ -157,15 +168,21 @@ async def _make_bucket(settings: S3Settings) -> None:
         await files.close()
 
 
-def _proxy() -> str:
+def _program(name: str) -> Path | None:
+    found = shutil.which(name)
+    return Path(found) if found else None
+
+
+def _proxy(memory: int) -> str:
     pipeline = f"[pipeline:main]\npipeline = {' '.join(FILTERS)} proxy-server\n"
     app = "[app:proxy-server]\nuse = egg:swift#proxy\naccount_autocreate = true\n"
     names = {"cache": "memcache"}
+    filters = FILTERS | {"cache": f"memcache_servers = 127.0.0.1:{memory}"}
     return (
         pipeline
         + app
         + "".join(
-            f"[filter:{name}]\nuse = egg:swift#{names.get(name, name)}\n{told}\n" for name, told in FILTERS.items()
+            f"[filter:{name}]\nuse = egg:swift#{names.get(name, name)}\n{told}\n" for name, told in filters.items()
         )
     )
 

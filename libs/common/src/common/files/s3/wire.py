@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
+from aiohttp.abc import AbstractResolver
 
 from common.files.s3.errors import BeyondEnd, told, unreachable
 from common.files.s3.settings import S3Settings
@@ -63,10 +64,14 @@ def _session() -> AioSession:
 
 
 class Wire:
-    """Requests to one bucket. Keys are whole keys of the bucket. Raises what `errors.told` lists."""
+    """Requests to one bucket. Keys are whole keys of the bucket. Raises what `errors.told` lists.
 
-    def __init__(self, settings: S3Settings) -> None:
+    `resolver` makes what looks host names up, where they are not ours to trust.
+    """
+
+    def __init__(self, settings: S3Settings, *, resolver: Callable[[], AbstractResolver] | None = None) -> None:
         self._settings = settings
+        self._resolver = resolver
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._clients: dict[str, Any] = {}
@@ -209,14 +214,15 @@ class Wire:
                     region_name=self._settings.region,
                     aws_access_key_id=self._settings.key,
                     aws_secret_access_key=self._settings.secret,
-                    config=_config(self._settings.timeout),
+                    config=_config(self._settings.timeout, self._resolver),
                 )
                 self._clients[endpoint] = await self._stack.enter_async_context(made)
             return self._clients[endpoint]
 
 
-def _config(timeout: float) -> AioConfig:
+def _config(timeout: float, resolver: Callable[[], AbstractResolver] | None) -> AioConfig:
     return AioConfig(
+        connector_args={"resolver": resolver()} if resolver is not None else None,
         connect_timeout=timeout,
         read_timeout=timeout,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},

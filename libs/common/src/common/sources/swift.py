@@ -1,0 +1,140 @@
+"""A container of OpenStack Swift as a source: authentication v1 (Swift's own) or v3 (Keystone), then plain HTTP.
+
+Object Storage API v1 and Identity API v3; the catalogue of v3 names the store, whose address must be one that may be
+reached, like the one that the person gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from common.kernel.errors import Invalid, Unavailable
+from common.sources.egress import Egress, GuardedResolver
+from common.sources.port import Found
+
+PAGE = 1000
+"""Objects in a page of a list."""
+
+_CHUNK = 1 << 20
+_SECONDS = aiohttp.ClientTimeout(total=None, connect=10, sock_read=60)
+
+
+class SwiftSource:
+    """The objects of a container below a prefix."""
+
+    def __init__(
+        self,
+        auth_url: str,
+        container: str,
+        prefix: str,
+        user: str,
+        password: str,
+        egress: Egress,
+        *,
+        region: str | None = None,
+        domain: str | None = None,
+        project: str | None = None,
+    ) -> None:
+        self._auth_url, self._container = auth_url.rstrip("/"), container
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._user, self._password, self._egress = user, password, egress
+        self._region, self._domain, self._project = region, domain, project
+        self._session: aiohttp.ClientSession | None = None
+        self._store, self._token = "", ""
+
+    async def files(self) -> AsyncIterator[Found]:
+        """Every object, in the order of names, page by page."""
+        marker = ""
+        while True:
+            query = {"format": "json", "prefix": self._prefix, "limit": str(PAGE), "marker": marker}
+            async with self._ask("GET", quote(self._container, safe=""), query) as answer:
+                page = await answer.json() if answer.status != 204 else []
+            for row in page:
+                if "name" in row and not row["name"].endswith("/"):
+                    yield Found(row["name"].removeprefix(self._prefix), row["bytes"])
+            if len(page) < PAGE:
+                return
+            marker = page[-1]["name"]
+
+    async def read(self, path: str) -> AsyncIterator[bytes]:
+        """The bytes of one object."""
+        at = f"{quote(self._container, safe='')}/{quote(self._prefix + path)}"
+        async with self._ask("GET", at) as answer:
+            async for chunk in answer.content.iter_chunked(_CHUNK):
+                yield chunk
+
+    async def close(self) -> None:
+        """Give connections back."""
+        if self._session is not None:
+            await self._session.close()
+
+    @asynccontextmanager
+    async def _ask(
+        self, method: str, path: str, query: Mapping[str, str] | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """One request to the store; logs in before the first, and once more where the token has run out."""
+        if not self._token:
+            await self._log_in()
+        url = f"{self._store}/{path}"
+        async with self._send(method, url, headers={"X-Auth-Token": self._token}, params=query) as answer:
+            if answer.status != 401:
+                yield self._checked(answer, path)
+                return
+        await self._log_in()
+        async with self._send(method, url, headers={"X-Auth-Token": self._token}, params=query) as answer:
+            yield self._checked(answer, path)
+
+    def _checked(self, answer: aiohttp.ClientResponse, what: str) -> aiohttp.ClientResponse:
+        if answer.status >= 500:
+            raise Unavailable("source_unavailable", f"{self._auth_url} answered {answer.status} to {what[:200]}.")
+        if answer.status >= 300:
+            why = {401: "it lets nobody in with these credentials", 403: "these credentials may not read it"}
+            reason = why.get(answer.status, f"it answered {answer.status}")
+            raise Invalid("source_refused", f"{what[:200]} at {self._auth_url}: {reason}.")
+        return answer
+
+    @asynccontextmanager
+    async def _send(self, method: str, url: str, **how: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(resolver=GuardedResolver(self._egress))
+            self._session = aiohttp.ClientSession(connector=connector, timeout=_SECONDS, auto_decompress=False)
+        try:
+            async with self._session.request(method, url, allow_redirects=False, **how) as answer:
+                yield answer
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable("source_unavailable", f"{self._auth_url} does not answer: {error}.") from error
+
+    async def _log_in(self) -> None:
+        """Get a token, and where the store is. Raises AddressRefused where that is inside the platform."""
+        self._store, self._token = await (self._v3() if self._project is not None else self._v1())
+        await self._egress.check(self._store)
+
+    async def _v1(self) -> tuple[str, str]:
+        headers = {"X-Auth-User": self._user, "X-Auth-Key": self._password}
+        async with self._send("GET", self._auth_url, headers=headers) as answer:
+            self._checked(answer, "Logging in")
+            return answer.headers["X-Storage-Url"], answer.headers["X-Auth-Token"]
+
+    async def _v3(self) -> tuple[str, str]:
+        user = {"name": self._user, "password": self._password, "domain": {"name": self._domain or "Default"}}
+        scope = {"project": {"id": self._project}}
+        body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
+        url = self._auth_url if self._auth_url.endswith("/v3") else f"{self._auth_url}/v3"
+        async with self._send("POST", f"{url}/auth/tokens", json=body) as answer:
+            self._checked(answer, "Logging in")
+            catalogue = (await answer.json())["token"].get("catalog", [])
+            return self._public(catalogue), answer.headers["X-Subject-Token"]
+
+    def _public(self, catalogue: list[dict[str, Any]]) -> str:
+        """The public address of the object store in the wanted region."""
+        for service in catalogue:
+            for endpoint in service.get("endpoints", []) if service.get("type") == "object-store" else []:
+                if endpoint["interface"] == "public" and self._region in (None, endpoint.get("region")):
+                    return str(endpoint["url"]).rstrip("/")
+        where = f" in region {self._region}" if self._region else ""
+        raise Invalid("source_refused", f"{self._auth_url} knows of no object store{where}.")
