@@ -123,8 +123,8 @@ async def test_stopped_and_started_again_as_a_new_attempt(yard: Yard) -> None:
 
 async def test_a_queued_job_says_so_is_stopped_at_once_and_lets_others_by(yard: Yard) -> None:
     first = await yard.job(resources={"cpu": 7})
-    second = await yard.job(resources={"cpu": 2})
-    third = await yard.job(resources={"cpu": 1.5})
+    second = await yard.job(resources={"cpu": 8})
+    third = await yard.job(resources={"cpu": 1})  # it would be in the second's way
     assert [(await yard.get(f"/jobs/{j['id']}"))["state"] for j in (second, third)] == ["queued", "queued"]
     assert "position 2" in (await yard.get(f"/jobs/{third['id']}"))["note"]
     (queue,) = (await yard.get("/queues"))["items"]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from common.contracts.allocation import AllocationRequested
 from common.contracts.shared import Resources
@@ -17,15 +20,16 @@ from common.db.database import Database
 from common.db.migrate import downgrade, upgrade
 from common.db.uow import Store
 from common.kernel.clock import ManualClock
-from common.kernel.errors import Conflict
+from common.kernel.errors import Conflict, Unavailable
 from tests.servers.postgres import Postgres
 from tests.train_svc.conftest import Nodes, gpus
+from tests.train_svc.planner_process import LEASE_SECONDS
 from train_svc.domain.allocation import AllocationState
 from train_svc.domain.points import Column, from_lines
-from train_svc.ledger import Ledger, granted_now
+from train_svc.ledger import Ledger, granted_now, promised
 from train_svc.metrics import Metrics
 from train_svc.service import MIGRATIONS
-from train_svc.storage import allocations, allocations_table, granted_devices
+from train_svc.storage import allocations, allocations_table, granted_devices, node_usage
 
 
 async def migrate(url: str) -> None:
@@ -126,3 +130,82 @@ async def test_migrations_go_back(url: str) -> None:
     await downgrade(database, MIGRATIONS, "train@base")
     await upgrade(database, MIGRATIONS)
     await database.close()
+
+
+async def booked(store: Store) -> int:
+    """How many devices are promised, now that none of them is twice, and counters and rows say what is held."""
+    async with store.reading() as connection:
+        held = await granted_now(connection)
+        rows = sorted(tuple(row) for row in await connection.execute(select(granted_devices)))
+        used = {row.node: (row.cpu, row.memory) for row in await connection.execute(select(node_usage))}
+    told = sorted((p.node, d, one.id) for one in held for p in one.placements for d in p.devices)
+    assert max(Counter((node, device) for node, device, _ in told).values(), default=1) == 1
+    assert rows == told
+    cpu, memory = promised(held)
+    assert {node: both for node, both in used.items() if any(both)} == {n: (cpu[n], memory[n]) for n in cpu}
+    return len(rows)
+
+
+async def _scheduler(url: str, name: str) -> asyncio.subprocess.Process:
+    command = (sys.executable, "-m", "tests.train_svc.planner_process", url, name)
+    return await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+
+
+async def _does(process: asyncio.subprocess.Process, times: int) -> list[str]:
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        lines = [(await process.stdout.readline()).decode() for _ in range(times)]
+    assert all(lines), "it has ended"
+    return lines
+
+
+@pytest.mark.row("T19")
+async def test_a_scheduler_that_is_paused_past_its_lease_and_resumed_books_nothing_twice(url: str) -> None:
+    store = Store(Database(url), "train-svc", ManualClock())
+    old, new = await _scheduler(url, "old"), await _scheduler(url, "new")
+    try:
+        for _ in range(4):
+            await _does(old, 3)
+            old.send_signal(signal.SIGSTOP)
+            with suppress(TimeoutError):  # it may have been stopped within a transaction, which then has the ledger
+                async with asyncio.timeout(3 * LEASE_SECONDS):
+                    await _does(new, 40)
+            await booked(store)
+            old.send_signal(signal.SIGCONT)
+            lines = await _does(new, 3) + await _does(old, 3)
+            await booked(store)
+            assert len(lines) == 6
+    finally:
+        for process in (old, new):
+            process.kill()
+            await process.wait()
+    assert await booked(store) <= 4
+    await store.database.close()
+
+
+@pytest.mark.row("T19")
+async def test_one_who_slept_within_a_transaction_finds_it_ended(url: str) -> None:
+    """What a scheduler would write after it was paused for longer than the database waits for it."""
+    store = Store(Database(url), "train-svc", ManualClock())
+    slow, quick = (Ledger(Nodes([gpus(1)]), 1.0, holder=name) for name in ("slow", "quick"))
+    for ledger in (slow, quick):
+        await ledger.look()
+
+    def ask(name: str) -> AllocationRequested:
+        resources = Resources(accelerator="gpu", count=1, cpu=0.1)
+        return AllocationRequested(id=name, workload=name, kind="replica", owner="alice", resources=resources)
+
+    async def sleeps_over_its_plan() -> None:
+        async with store.work() as uow:
+            await uow.connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 100"))
+            await slow.take(uow, ask("alloc-slow"))
+            async with store.work() as other:  # waits until the database has ended the first
+                assert (await quick.take(other, ask("alloc-quick"))).state == AllocationState.GRANTED
+
+    with pytest.raises(Unavailable):
+        await sleeps_over_its_plan()
+    async with store.work() as uow:
+        assert (await slow.take(uow, ask("alloc-again"))).state == AllocationState.WAITING
+        assert (slow.memory.rebuilt, slow.epoch) == (2, 2)
+    assert await booked(store) == 1
+    await store.database.close()

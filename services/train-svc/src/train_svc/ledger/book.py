@@ -32,8 +32,8 @@ OnGrant = Callable[[UnitOfWork, Allocation], Awaitable[None]]
 
 # as text, because both dialects read it alike and it is part of every plan
 _NEXT = text(
-    "UPDATE ledgers SET number = number + 1, previous = mark, mark = :mark, holder = :holder,"
-    " epoch = CASE WHEN holder = :holder THEN epoch ELSE epoch + 1 END"
+    "UPDATE ledgers SET number = number + 1, previous = mark, mark = :mark, holder = CAST(:holder AS VARCHAR),"
+    " epoch = CASE WHEN holder = CAST(:holder AS VARCHAR) THEN epoch ELSE epoch + 1 END"
     " WHERE name = :name RETURNING number, previous, epoch"
 )
 
