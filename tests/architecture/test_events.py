@@ -11,7 +11,7 @@ from tests.architecture.owners import OWNERS
 
 ROOT = Path(__file__).parents[2]
 SERVICES = {path.name: path / "src" for path in sorted((ROOT / "services").iterdir())}
-SHARED = {"allocation.requested", "allocation.cancelled", "allocation.released"}
+SHARED = {"allocation.requested", "allocation.cancelled", "allocation.released", "allocation.confirmed"}
 """Told by the workload loop of `common`, in the name of whichever service runs it."""
 
 

@@ -13,7 +13,13 @@ from typing import Any
 import httpx2
 from sqlalchemy import select
 
-from common.contracts.allocation import AllocationGranted, AllocationRefused, AllocationReleased, AllocationRequested
+from common.contracts.allocation import (
+    AllocationGranted,
+    AllocationPreempting,
+    AllocationRefused,
+    AllocationReleased,
+    AllocationRequested,
+)
 from common.contracts.model import Lineage, ModelPublished
 from common.contracts.shared import (
     InferencePart,
@@ -29,7 +35,7 @@ from common.db.uow import UnitOfWork
 from common.kernel.ids import new_id
 from common.manifests import store_bytes
 from common.ports.runtime import Handle, LaunchSpec
-from common.service import Platform, Service
+from common.service import Kit, Platform, Service
 from common.web.app import create_app
 from common.web.holds import hold_routes
 from serving_svc.service import build
@@ -95,12 +101,15 @@ class Ledger:
     granted: list[str] = field(default_factory=list)
     waiting: list[AllocationRequested] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
+    asked: list[AllocationRequested] = field(default_factory=list)
+    kit: Kit = field(init=False)
 
     def train(self, platform: Platform) -> Service:
-        kit = platform.kit("train-svc")
+        kit = self.kit = platform.kit("train-svc")
 
         async def on_requested(uow: UnitOfWork, heard: Heard[AllocationRequested]) -> None:
             asked = heard.data
+            self.asked.append(asked)
             if self.refuse:
                 refused = AllocationRefused(id=asked.id, workload=asked.workload, code="never", reason="It never fits.")
                 await uow.emit(refused, subject=asked.id)
@@ -120,6 +129,12 @@ class Ledger:
         routes = hold_routes(lambda: kit.store, "models", model_exists)
         app = create_app("train-svc", "Ledger", platform.keyring, routes)
         return Service(kit, app, {AllocationRequested: [on_requested], AllocationReleased: [on_released]})
+
+    async def preempt(self, workload: str) -> None:
+        """Tell that a replica is to give way."""
+        async with self.kit.store.work() as uow:
+            told = AllocationPreempting(id=f"alloc-{workload}", workload=workload, grace=30)
+            await uow.emit(told, subject=told.id)
 
     async def _grant(self, uow: UnitOfWork, asked: AllocationRequested) -> None:
         self.granted.append(asked.workload)

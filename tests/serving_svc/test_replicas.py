@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -239,3 +241,39 @@ async def test_old_ended_replicas_are_forgotten(tmp_path: Path) -> None:
         files = house.house.platform.files
         kept = {info.key.split("/")[-1] async for info in files.list(f"services/{service}/logs/")}
         assert kept <= {one["id"] for one in await house.listed(service)}
+
+
+@pytest.mark.row("T19")
+async def test_a_replica_that_gives_way_is_no_death_and_the_next_has_its_place(tmp_path: Path) -> None:
+    async with yard(tmp_path / "home") as house:
+        service = await house.publish()
+        assert (await house.show(service))["preemptible"] is False
+        changed = await house.alice.patch(f"/services/{service}", json={"preemptible": True, "spread": True})
+        assert changed.status_code == 200, changed.text
+        await house.act(service, "start", replicas=1)
+        await house.reach(service, "running", ready=1)
+        (first,) = house.replicas.started
+        await house.ledger.preempt(first)
+        await house.launched(2)
+        seen = await house.reach(service, "running", ready=1)
+        assert (seen["deaths"], seen["retry_at"], seen["detail"]) == (0, None, "")
+        assert [one["reason"] for one in await house.listed(service) if one["id"] == first] == ["preempted"]
+        before, after = house.ledger.asked
+        assert (before.preemptible, before.anti_affinity, before.since) == (True, service, None)
+        assert after.since is not None
+        assert after.since < after_creation(await house.listed(service), first)
+
+
+@pytest.mark.row("T19")
+async def test_a_replacement_is_not_put_where_the_last_one_was_lost(tmp_path: Path) -> None:
+    async with yard(tmp_path / "home") as house:
+        service = await started(house)
+        await house.reach(service, "running", ready=1)
+        house.replicas.ends(house.replicas.started[0], None, "lost")
+        await house.launched(2)
+        assert [asked.avoid for asked in house.ledger.asked] == [(), ("here",)]
+
+
+def after_creation(listed: list[dict[str, Any]], first: str) -> datetime:
+    """When the next one was made."""
+    return max(datetime.fromisoformat(one["created_at"]) for one in listed if one["id"] != first)

@@ -13,7 +13,7 @@ from tests.train_svc.conftest import Yard, eventually, gpus, open_yard
 
 pytestmark = pytest.mark.row("T19")
 
-ONE_GPU = {"resources": {"accelerator": "gpu", "count": 1}}
+ONE_GPU: dict[str, Any] = {"resources": {"accelerator": "gpu", "count": 1}}
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ async def test_one_that_says_no_is_left_alone(yard: Yard) -> None:
 
 async def test_a_kill_in_the_grace_changes_nothing(tmp_path: Path) -> None:
     runtime = FakeRuntime()
-    settings = {"min_run_seconds": 0, "preemption_grace_seconds": 30}
+    settings: dict[str, Any] = {"min_run_seconds": 0, "preemption_grace_seconds": 30}
     async with open_yard(tmp_path, runtime, **settings) as yard:
         await one_gpu(yard)
         job, first, urgent = await displaced(yard)

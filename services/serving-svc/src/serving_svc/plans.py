@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
+from common.contracts.job import EndReason
 from common.workloads.plan import HoldPlan, Plan, StagePlan
+from common.workloads.workload import Asking, Workload, failing_nodes
 from serving_svc.domain.service import InferenceService
 from serving_svc.settings import Settings
 
@@ -29,6 +32,18 @@ def plan_of(service: InferenceService, settings: Settings) -> Plan:
         working_mount="code" if part.code is not None else None,
         log_bytes=settings.log_bytes,
         port=True,
+    )
+
+
+def asking_of(service: InferenceService, before: Sequence[Workload]) -> Asking:
+    """How the next replica asks for capacity, after those `before` it: not where they failed by the machine, and in
+    the place of the first that gave way to others."""
+    gave_way = [one.created_at for one in before if one.stop is not None and one.stop.reason == EndReason.PREEMPTED]
+    return Asking(
+        preemptible=service.preemptible,
+        anti_affinity=service.id if service.spread else None,
+        avoid=failing_nodes(before),
+        since=min(gave_way, default=None),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.contracts.allocation import AllocationGranted, AllocationRefused, AllocationRevoked
+from common.contracts.allocation import AllocationGranted, AllocationPreempting, AllocationRefused, AllocationRevoked
 from common.contracts.model import ModelPublished
 from common.db.inbox import Heard, Reactions
 from common.db.uow import UnitOfWork
@@ -22,5 +22,6 @@ def reactions(context: Context) -> Reactions:
         ModelPublished: [on_model_published],
         AllocationGranted: [workloads.on_allocation_granted],
         AllocationRefused: [workloads.on_allocation_refused],
+        AllocationPreempting: [workloads.on_allocation_preempting],
         AllocationRevoked: [workloads.on_allocation_revoked],
     }

@@ -26,6 +26,8 @@ class ServicePatch(_Strict):
     name: str | None = None
     description: str | None = None
     visibility: Visibility | None = None
+    preemptible: bool | None = Field(default=None, description="Whether its replicas may end for more urgent work")
+    spread: bool | None = Field(default=None, description="Whether each replica gets a node of its own")
 
     def changes(self) -> dict[str, Any]:
         """The fields that were sent."""
@@ -74,6 +76,8 @@ class ServiceOut(BaseModel):
     detail: str
     deaths: int
     retry_at: datetime | None
+    preemptible: bool
+    spread: bool
     version: int
     created_at: datetime
     updated_at: datetime

@@ -68,7 +68,9 @@ class Backoff:
 
 @dataclass(frozen=True)
 class InferenceService:
-    """One service. `replicas` is the number wanted, `endpoints` those that are ready and routed to.
+    """One service. `replicas` is the number wanted, `endpoints` those that are ready and routed to; only those of a
+    `preemptible` one may be told to end for more urgent work, and those of one that is `spread` each have
+    a node of their own.
 
     `deaths` in a row, `retry_at` (not before) and `detail` (why) say what is done about replicas that die.
     """
@@ -94,6 +96,8 @@ class InferenceService:
     gave_up: bool = False
     retry_at: datetime | None = None
     detail: str = ""
+    preemptible: bool = False
+    spread: bool = False
 
     @property
     def shared(self) -> bool:
@@ -127,7 +131,7 @@ class InferenceService:
         return replace(after, deaths=0, gave_up=False, retry_at=None, detail="")
 
     def edited(self, changes: Mapping[str, Any]) -> InferenceService:
-        """With another name, description or visibility."""
+        """With another name, description or visibility, or other terms for its next replicas."""
         return replace(self, **changes)
 
     # what is seen

@@ -20,6 +20,9 @@ _FATAL = (EndReason.LAUNCH_FAILED, EndReason.STAGING_FAILED, EndReason.STORAGE_F
 """Ends of what never ran: trying again at once would not help."""
 
 
+_ON_PURPOSE = (EndReason.STOPPED_BY_USER, EndReason.PREEMPTED)
+
+
 class ReplicaHooks:
     """`common.workloads` calls these; `wake` lets the loops look soon."""
 
@@ -90,8 +93,8 @@ class Tail:
 
 
 def _was_wanted(service: InferenceService, workload: Workload) -> bool:
-    """Whether nobody stopped it on purpose: neither it nor its whole service."""
-    asked = workload.stop is not None and workload.stop.reason == EndReason.STOPPED_BY_USER
+    """Whether nobody ended it on purpose: neither it nor its whole service, nor to make room for others."""
+    asked = workload.stop is not None and workload.stop.reason in _ON_PURPOSE
     return service.replicas > 0 and not asked
 
 

@@ -18,7 +18,7 @@ from common.workloads import storage
 from serving_svc.context import Context
 from serving_svc.domain.replicas import Decision, decide
 from serving_svc.domain.service import InferenceService, ServiceState
-from serving_svc.plans import plan_of
+from serving_svc.plans import asking_of, plan_of
 from serving_svc.settling import settle
 from serving_svc.storage import (
     SERVICES,
@@ -98,11 +98,12 @@ class Keeper:
         for replica_id in decision.drain:
             await note(uow.connection, replica_id, draining_at=uow.clock.now())
         await self._stop(uow, decision.stop)
+        before = await storage.of_subject(uow.connection, service.id) if decision.create else []
         for _ in range(decision.create):
             replica_id = new_id("rep")
             await add_replica(uow.connection, replica_id, service.id, uow.clock.now())
-            plan = plan_of(service, self._context.settings)
-            await self._context.workloads.request(uow, replica_id, "replica", service.id, service.owner, plan)
+            plan, asking = plan_of(service, self._context.settings), asking_of(service, before)
+            await self._context.workloads.request(uow, replica_id, "replica", service.id, service.owner, plan, asking)
 
     async def _stop(self, uow: UnitOfWork, replica_ids: Sequence[str]) -> None:
         workloads, grace = self._context.workloads, self._context.settings.stop_seconds
