@@ -10,6 +10,7 @@ import asyncio
 import tempfile
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,11 @@ def run() -> list[dict]:
     ]
 
 
-def prepare(client: Client) -> dict[str, Any]:
-    """A tiny dataset and an algorithm that only says the time; gives what the job is made from."""
+def prepare(client: Client, command: Sequence[str] = COMMAND, device: str = "cpu") -> dict[str, Any]:
+    """A tiny dataset and an algorithm that only runs that command; gives what the job is made from."""
     client.engines.create({"name": "plain", "framework": "python", "version": "3", "requirements": []})
     client.engines.build("plain")
-    part = {"engine": "plain", "command": list(COMMAND)}
+    part = {"engine": "plain", "command": list(command), "devices": [device]}
     algorithm = client.algorithms.create(
         {"name": "clock", "purpose": "text/classification", "formats": ["dir"], "training": part}
     )
