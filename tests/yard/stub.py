@@ -498,7 +498,7 @@ class Stub:
 
     @on("GET", "/api/v1/nodes")
     def nodes(self, asked: Asked) -> Answer:
-        return page([NODE])
+        return Answer(body={"items": [NODE], "problems": ["nodes.yaml, line 3: odd."]})
 
     @on("GET", "/api/v1/nodes/{name}")
     def node(self, asked: Asked, name: str) -> Answer:

@@ -21,6 +21,7 @@ from common.db.readmodels import forget, note
 from common.db.uow import UnitOfWork
 from train_svc.catalogue import ALGORITHM, DATASET
 from train_svc.context import Context
+from train_svc.domain.specs import normalised
 
 Capacity = AllocationRequested | AllocationCancelled | AllocationReleased
 
@@ -46,7 +47,8 @@ def reactions(context: Context) -> Reactions:
         asked = heard.data
         if isinstance(asked, AllocationRequested):
             if asked.kind != "job":  # a job's request was taken in the transaction that made it
-                await ledger.submit(uow, asked)
+                resources = normalised(asked.resources, context.house.grounds)
+                await ledger.submit(uow, asked.model_copy(update={"resources": resources}))
             return
         await ledger.free(uow, asked.id, asked.workload, "replica", heard.envelope.owner or "")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from common.docker import Daemon
+from common.inventory import DaemonInventory
 from common.kernel.errors import Problem
 from common.ports.runtime import Limits, Mount, WorkloadState
 from common.runtime.docker import DockerRuntime, DockerSettings, observing
@@ -264,3 +266,17 @@ async def test_where_gateways_are_containers_only_they_reach_it_and_the_machine_
         docker.run_client("rm", "-f", "gate")
         await clear(bench.runtime)
         shutil.rmtree(root)
+
+
+@pytest.mark.row("T9")
+async def test_an_engine_tells_of_its_machine_and_of_no_accelerators_that_it_has_not(docker):
+    daemon = Daemon(docker.url)
+    inventory = DaemonInventory(daemon)
+    try:
+        (node,) = await inventory.nodes()
+    finally:
+        await daemon.close()
+    assert node.cpu == os.cpu_count()
+    assert node.memory > 1 << 28
+    assert node.labels["os"] == "linux"
+    assert (node.devices, inventory.problems) == ((), ())

@@ -19,12 +19,15 @@ class Nodes:
         self, *, cluster: str | None = None, state: str | None = None, labels: Mapping[str, str] | None = None
     ) -> list[Node]:
         """The nodes, their devices and what of them is free; of a cluster, in a state, with all of these labels."""
-        label = [f"{key}={value}" for key, value in (labels or {}).items()]
-        return list(self._http.pages("nodes", {"cluster": cluster, "state": state, "label": label or None}))
+        return [*self.look(cluster=cluster, state=state, labels=labels)[0]]
 
-    def problems(self) -> Sequence[str]:
-        """What is wrong with the inventory, for administrators: then the list may be old, or a part."""
-        return cast(Sequence[str], self._http.get("nodes").get("problems", ()))
+    def look(
+        self, *, cluster: str | None = None, state: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> tuple[Sequence[Node], Sequence[str]]:
+        """As `list`, and what is wrong with the inventory, for administrators: then the list may be old, or a part."""
+        label = [f"{key}={value}" for key, value in (labels or {}).items()]
+        told = self._http.get("nodes", {"cluster": cluster, "state": state, "label": label or None})
+        return told["items"], told.get("problems", ())
 
     def show(self, name: str) -> Node:
         """One node."""

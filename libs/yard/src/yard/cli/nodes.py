@@ -8,7 +8,7 @@ import typer
 
 from yard import forms
 from yard.cli.options import Out, State, noun
-from yard.cli.output import Column, Output, put_done, put_list, put_one
+from yard.cli.output import Column, Output, console, put_done, put_list, put_one
 from yard.cli.parameters import labels_of, seconds, size
 from yard.cli.session import connected
 
@@ -82,8 +82,10 @@ SPECS = (
 def list_nodes(cluster: Cluster = None, state: State = None, label: Label = None, output: Out = Output.TABLE) -> None:
     """Every node."""
     with connected() as yard:
-        found = yard.nodes.list(cluster=cluster, state=state, labels=labels_of(label))
+        found, problems = yard.nodes.look(cluster=cluster, state=state, labels=labels_of(label))
         put_list(found, NODES, output, noun="node")
+    for problem in problems:
+        console(error=True).print(problem, highlight=False, markup=False)
 
 
 @nodes.command("show")

@@ -79,7 +79,7 @@ async def _count(asking: _Asking, collection: str) -> Counts:
 
 
 async def _usage(asking: _Asking) -> Usage:
-    nodes = (await asking.get("nodes"))["items"]
+    nodes = [node for node in (await asking.get("nodes"))["items"] if node.get("state") != "lost"]
     usage = Usage(nodes=len(nodes))
     for node in nodes:
         usage.cpu += node["cpu"]

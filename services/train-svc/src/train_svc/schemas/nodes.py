@@ -31,7 +31,7 @@ class Draining(Marking):
 
 
 class DeviceOut(BaseModel):
-    """One accelerator, with its vendor's resource name. `missing` since when the inventory shows it no more; a `lost`
+    """One accelerator, with its vendor's resource name. `missing` since when it or its node is not shown; a `lost`
     one is written off. `allocation` is told where the caller may see it."""
 
     id: str
@@ -129,6 +129,6 @@ def _device(known: KnownNode, device: Device, holder: Allocation | None, may_tel
         simulated=device.simulated,
         busy=holder is not None,
         allocation=holder.id if holder is not None and may_tell(holder) else None,
-        missing=known.missing.get(device.id),
-        lost=device.id in known.lost_devices,
+        missing=known.missing.get(device.id, known.gone),
+        lost=known.lost or device.id in known.lost_devices,
     )
