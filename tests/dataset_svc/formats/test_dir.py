@@ -50,9 +50,10 @@ def test_too_few_classes(files: list[str], least: int, ok: bool) -> None:
 
 
 def test_the_registry() -> None:
-    assert "dir" in format_names()
-    assert formats_for(TEXT) == ("dir",)
-    assert formats_for("image/detection") == ()
+    assert format_names() == ("brat_ann", "dir", "json", "single_text")
+    assert formats_for(TEXT) == ("dir", "single_text")
+    assert formats_for("image/detection") == ("json",)
+    assert formats_for("audio/classification") == ()
     with pytest.raises(Invalid) as unknown:
         get_format("coco3d")
     assert unknown.value.code == "unknown_format"

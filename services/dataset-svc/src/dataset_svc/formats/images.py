@@ -6,7 +6,7 @@ import io
 import struct
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from PIL import Image, UnidentifiedImageError
 
@@ -20,11 +20,15 @@ _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError,
 """What the decoders raise on damaged files (they document OSError and SyntaxError, and hostile files show the rest)."""
 
 
+Seen = Callable[[str, int, int], None]
+"""Told of every good image: its path, width and height in pixels."""
+
+
 class Images:
     """Checks image files and remembers their sizes (pixels), modes and kinds."""
 
-    def __init__(self, sink: Sink, limits: ContentLimits) -> None:
-        self._sink, self._limits = sink, limits
+    def __init__(self, sink: Sink, limits: ContentLimits, seen: Seen | None = None) -> None:
+        self._sink, self._limits, self._seen = sink, limits, seen
         self._width, self._height = Range(), Range()
         self._modes: Counter[str] = Counter()
         self._kinds: Counter[str] = Counter()
@@ -77,6 +81,8 @@ class Images:
             self._height.add(image.height)
             self._modes[image.mode] += 1
             self._kinds[image.format or ""] += 1
+            if self._seen is not None:
+                self._seen(path, image.width, image.height)
         return None
 
     def _decodes(self, data: bytes) -> bool:
@@ -114,8 +120,8 @@ def _not_an_image(data: bytes) -> str:
     return f"This file is {what}. Taken are {', '.join(KINDS)}. Replace it, or leave it out."
 
 
-def content(sink: Sink, limits: ContentLimits) -> Images:
+def content(sink: Sink, limits: ContentLimits, seen: Seen | None = None) -> Images:
     """A checker of image files. Loads the decoders at once, so that nothing is loaded while strangers' data is read."""
     Image.preinit()
     Image.init()
-    return Images(sink, limits)
+    return Images(sink, limits, seen)

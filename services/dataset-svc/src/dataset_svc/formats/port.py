@@ -9,15 +9,22 @@ from typing import Any, Protocol
 Summary = dict[str, Any]
 """What a checker saw, as JSON: `classes` (name → files), and figures of the content (see each format)."""
 
+Annotations = Iterator[tuple[str, bytes]]
+"""Path of a file and what is annotated in it, as JSON: `boxes`, `entities`, `rows` … (docs/guides/dataset-formats.md).
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class ContentLimits:
     """Limits of single files by their content. `image_bytes` and `image_pixels` bound what is decoded at once;
-    an animation's frames count together."""
+    an animation's frames count together. A text that must be at hand whole (brat's, or a LabelMe file) may have
+    `whole_bytes`; `waiting_bytes` bounds texts that wait for their annotations, which lie elsewhere in the archive."""
 
     image_bytes: int = 256 << 20
     image_pixels: int = 100_000_000
     min_classes: int = 2
+    whole_bytes: int = 32 << 20
+    waiting_bytes: int = 256 << 20
 
 
 class Sink(Protocol):
@@ -65,6 +72,10 @@ class Checker(Protocol):
 
     def finish(self) -> Summary:
         """Report what only the whole can tell, and sum up."""
+        ...
+
+    def annotations(self) -> Annotations:
+        """What is annotated in each file, once all is checked and right."""
         ...
 
 

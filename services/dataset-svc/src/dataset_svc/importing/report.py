@@ -8,7 +8,7 @@ from typing import Any, Literal
 KEPT = 1_000
 """Faults that a report lists; the others are only counted."""
 
-_LONGEST_NAME = 1_024
+_LONGEST_TEXT = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,12 @@ class Report:
         self.errors += 1
         if len(self.faults) >= KEPT and self.warnings:
             self._drop_a_warning()
-        self._keep(ReportFault("error", code, _shown(file), reason, line))
+        self._keep(ReportFault("error", code, _shown(file), _shown(reason), line))
 
     def warning(self, code: str, file: str, reason: str, line: int | None = None) -> None:
         """Add a fault that doesn't fail the import."""
         self.warnings += 1
-        self._keep(ReportFault("warning", code, _shown(file), reason, line))
+        self._keep(ReportFault("warning", code, _shown(file), _shown(reason), line))
 
     def first_error(self) -> ReportFault | None:
         """The error by which a failed import is named."""
@@ -93,7 +93,7 @@ class Report:
                 return
 
 
-def _shown(file: str) -> str:
-    """A member's name as it can stand in JSON and on a screen."""
-    text = file.encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…"
+def _shown(text: str) -> str:
+    """A member's name, or a reason that quotes one, as it can stand in JSON and on a screen."""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from importlib import import_module
 
-from common.kernel.errors import Invalid
-from dataset_svc.formats.port import Checker, Content, ContentLimits, Sink, Summary
+from dataset_svc.formats.port import Annotations, Checker, Content, ContentLimits, Sink, Summary
+from dataset_svc.formats.registry import check_purpose
 
 _CONTENT = {
     "image/classification": "dataset_svc.formats.images",
@@ -23,11 +23,7 @@ class DirFormat:
 
     def checker(self, purpose: str, sink: Sink, limits: ContentLimits) -> Checker:
         """See Format."""
-        if purpose not in _CONTENT:
-            known = ", ".join(self.purposes)
-            raise Invalid(
-                "format_purpose", f"The format 'dir' can't hold a dataset for {purpose!r}, only for: {known}."
-            )
+        check_purpose(self.name, self.purposes, purpose)
         content: Callable[[Sink, ContentLimits], Content] = import_module(_CONTENT[purpose]).content
         return DirChecker(content(sink, limits), sink, limits)
 
@@ -73,6 +69,10 @@ class DirChecker:
         if len(self._classes) < self._limits.min_classes:
             self._sink.error("too_few_classes", "", self._too_few())
         return {"classes": dict(sorted(self._classes.items())), **self._content.summary()}
+
+    def annotations(self) -> Annotations:
+        """See Checker: the folder says it all."""
+        return iter(())
 
     def _too_few(self) -> str:
         found = ", ".join(self._classes) or "none"

@@ -1,0 +1,121 @@
+"""All documents of an archive: each text is held until its annotations come, or the other way round."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+import orjson
+
+from dataset_svc.formats.decoding import NotText, decode
+from dataset_svc.formats.known.brat_ann.standoff import Document, Standoff
+from dataset_svc.formats.port import Annotations, ContentLimits, Sink, Summary
+from dataset_svc.formats.ranges import Range
+
+_TEXT, _ANNOTATIONS = ".txt", ".ann"
+_SETTINGS = ".conf"
+
+
+class BratChecker:
+    """See Checker. `classes` counts the documents that have an entity of that type."""
+
+    def __init__(self, purpose: str, sink: Sink, limits: ContentLimits) -> None:
+        self._purpose, self._sink, self._limits = purpose, sink, limits
+        self._waiting: dict[str, tuple[str, bytes]] = {}
+        self._waiting_bytes = 0
+        self._documents: dict[str, bytes] = {}
+        self._classes: Counter[str] = Counter()
+        self._counts = {"entities": Counter[str](), "relations": Counter[str](), "events": Counter[str]()}
+        self._length = Range()
+        self._encodings: Counter[str] = Counter()
+
+    def folder(self, path: str) -> None:
+        """See Checker. Folders say nothing."""
+
+    def whole(self, path: str, data: bytes) -> None:
+        """See Checker."""
+        document, suffix = path[:-4], PurePosixPath(path).suffix
+        if suffix not in (_TEXT, _ANNOTATIONS):
+            if suffix != _SETTINGS:
+                self._sink.warning("other_file", path, "This file is neither .txt nor .ann, and is not read.")
+            return None
+        if document not in self._waiting:
+            return self._wait(document, path, data)
+        _, content = self._waiting.pop(document)
+        self._waiting_bytes -= len(content)
+        text, annotations = (data, content) if suffix == _TEXT else (content, data)
+        return self._check(document, text, annotations)
+
+    def stream(self, path: str, size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """See Checker. A document is held in memory whole, up to the limit."""
+        if size > self._limits.whole_bytes:
+            limit = self._limits.whole_bytes
+            self._sink.error("text_too_large", path, f"This file has {size:,} bytes; {limit:,} are allowed. Split it.")
+            yield from chunks
+            return
+        data = b"".join(chunks)
+        self.whole(path, data)
+        yield data
+
+    def finish(self) -> Summary:
+        """See Checker."""
+        for path, _ in self._waiting.values():
+            if path.endswith(_TEXT):
+                reason = "This text has no .ann beside it. Add one; it is empty where nothing is annotated."
+                self._sink.error("missing_annotation", path, reason)
+            else:
+                self._sink.error("missing_text", path, "These annotations have no .txt beside them. Add the text.")
+        needed = "relations" if self._purpose == "text/relation" else "entities"
+        if not self._counts[needed]:
+            self._sink.error(
+                f"no_{needed}", "", f"There are no {needed} in the whole archive; nothing could be learned."
+            )
+        figures = {name: dict(sorted(found.items())) for name, found in self._counts.items()}
+        return {
+            "classes": dict(sorted(self._classes.items())),
+            **figures,
+            "texts": {"length": self._length.as_json(), "encodings": dict(self._encodings)},
+        }
+
+    def annotations(self) -> Annotations:
+        """See Checker: entities, relations and events of each text."""
+        yield from self._documents.items()
+
+    def _wait(self, document: str, path: str, data: bytes) -> None:
+        """Keep one half until the other comes."""
+        self._waiting_bytes += len(data)
+        if self._waiting_bytes > self._limits.waiting_bytes:
+            self._waiting_bytes -= len(data)
+            reason = "Too much lies between texts and their annotations. Pack each .ann beside its .txt."
+            return self._sink.error("too_scattered", path, reason)
+        self._waiting[document] = (path, data)
+        return None
+
+    def _check(self, document: str, text: bytes, annotations: bytes) -> None:
+        """Both halves of a document are there."""
+        decoded = self._decoded(document + _TEXT, text)
+        lines = self._decoded(document + _ANNOTATIONS, annotations)
+        if decoded is None or lines is None:
+            return
+        self._length.add(len(decoded[0]))
+        self._encodings[decoded[1]] += 1
+
+        def tell(severity: str, code: str, reason: str, line: int) -> None:
+            report = self._sink.error if severity == "error" else self._sink.warning
+            report(code, document + _ANNOTATIONS, reason, line)
+
+        self._count(document + _TEXT, Standoff(decoded[0], tell).parse(lines[0]))
+
+    def _decoded(self, path: str, data: bytes) -> tuple[str, str] | None:
+        try:
+            return decode(data)
+        except NotText as fault:
+            self._sink.error(fault.code, path, fault.reason, fault.line)
+            return None
+
+    def _count(self, path: str, document: Document) -> None:
+        for name, counter in self._counts.items():
+            counter.update(item["class"] for item in getattr(document, name).values())
+        self._classes.update({item["class"] for item in document.entities.values()})
+        self._documents[path] = orjson.dumps(document.as_json())

@@ -1,0 +1,151 @@
+"""A whole archive of images and annotation files, which may come in any order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import orjson
+
+from dataset_svc.formats import images
+from dataset_svc.formats.decoding import NotText
+from dataset_svc.formats.known.json import reading
+from dataset_svc.formats.known.json.coco import CocoFile
+from dataset_svc.formats.known.json.labelme import LabelMeFile
+from dataset_svc.formats.known.json.shapes import TOLERANCE, Shape, reaches_over, shown_box
+from dataset_svc.formats.known.json.shelf import Shelf
+from dataset_svc.formats.port import Annotations, ContentLimits, Sink, Summary
+
+_JSON = ".json"
+_OTHER = frozenset({"", ".txt", ".md", ".xml", ".yaml", ".yml", ".csv", ".names", ".html", ".pdf"})
+
+
+class JsonChecker:
+    """See Checker. `classes` counts the images that have an object of that class."""
+
+    def __init__(self, purpose: str, sink: Sink, limits: ContentLimits) -> None:
+        self._masks = purpose.endswith("segmentation")
+        self._sink, self._limits = sink, limits
+        self._shelf = Shelf()
+        self._images = images.content(sink, limits, self._shelf.measured)
+        self._files: list[CocoFile | LabelMeFile] = []
+        self._unread = False
+        self._drawn: dict[str, bytes] = {}
+        self._classes: Counter[str] = Counter()
+        self._objects: Counter[str] = Counter()
+
+    def folder(self, path: str) -> None:
+        """See Checker. Folders say nothing."""
+
+    def whole(self, path: str, data: bytes) -> None:
+        """See Checker."""
+        suffix = PurePosixPath(path).suffix.lower()
+        if suffix == _JSON:
+            self._annotations(path, data)
+        elif suffix in _OTHER:
+            self._other(path)
+        else:
+            self._shelf.add(path)
+            self._images.whole(path, data)
+
+    def stream(self, path: str, size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """See Checker. An annotation file above the limit is taken entry by entry, and its polygons are not kept."""
+        suffix = PurePosixPath(path).suffix.lower()
+        if suffix in _OTHER:
+            self._other(path)
+            return chunks
+        if suffix != _JSON:
+            self._shelf.add(path)
+            return self._images.stream(path, size, chunks)
+        return self._held(path, chunks) if size <= self._limits.whole_bytes else self._streamed(path, chunks)
+
+    def finish(self) -> Summary:
+        """See Checker. `objects` counts what is drawn of each class."""
+        for file in self._files:
+            for path, (width, height, shapes) in file.close(self._shelf).items():
+                self._image(file.path, path, width, height, shapes)
+        if not self._unread:
+            self._look_for_gaps()
+        return {
+            "classes": dict(sorted(self._classes.items())),
+            "objects": dict(sorted(self._objects.items())),
+            **self._images.summary(),
+        }
+
+    def annotations(self) -> Annotations:
+        """See Checker: what is drawn on each image."""
+        yield from self._drawn.items()
+
+    def _look_for_gaps(self) -> None:
+        """What is not there at all; says nothing where an annotation file could not be read."""
+        if not self._files:
+            reason = "The archive has no annotation file. Add COCO's .json, or LabelMe's .json beside each image."
+            return self._sink.error("no_annotations", "", reason)
+        for path in sorted(self._shelf.sizes.keys() - self._drawn.keys()):
+            self._sink.warning("unlisted_image", path, "No annotation file tells of this image.")
+        if not self._objects:
+            self._sink.error("no_objects", "", "Nothing is drawn on any image; nothing could be learned.")
+        return None
+
+    def _annotations(self, path: str, data: bytes) -> None:
+        """An annotation file that is at hand."""
+        try:
+            content = reading.load(data)
+            if "shapes" in content:
+                self._files.append(LabelMeFile(path, self._sink, masks=self._masks, content=content))
+            elif any(section in content for section in ("images", "annotations")):
+                coco = CocoFile(path, self._sink, masks=self._masks, outlines=True)
+                self._files.append(coco)
+                reading.feed(coco, content)
+            else:
+                self._sink.warning("other_file", path, "This JSON is neither COCO's nor LabelMe's, and is not read.")
+        except NotText as fault:
+            self._unread = True
+            self._sink.error(fault.code, path, fault.reason, fault.line)
+
+    def _held(self, path: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        data = b"".join(chunks)
+        self._annotations(path, data)
+        yield data
+
+    def _streamed(self, path: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        coco = CocoFile(path, self._sink, masks=self._masks, outlines=False)
+        self._files.append(coco)
+        try:
+            yield from reading.stream(coco, chunks)
+        except NotText as fault:
+            self._unread = True
+            self._sink.error(fault.code, path, fault.reason, fault.line)
+
+    def _image(self, file: str, path: str, width: int, height: int, shapes: list[Shape]) -> None:
+        """What one annotation file says of one image."""
+        if path in self._drawn:
+            return self._sink.error("duplicate_image", file, f"{path!r} is annotated by another file already.")
+        actual = self._shelf.sizes[path]
+        if actual is not None and width and height and actual != (width, height):
+            reason = f"{path!r} is {actual[0]} × {actual[1]} pixels, not {width} × {height} as is said here."
+            self._sink.error("image_size", file, reason)
+        size = actual or (width, height)
+        for shape in shapes:
+            self._inside(file, path, shape, *size)
+        self._classes.update({shape.label for shape in shapes})
+        self._objects.update(shape.label for shape in shapes)
+        drawn: dict[str, Any] = {"kind": "objects", "width": size[0], "height": size[1]}
+        self._drawn[path] = orjson.dumps({**drawn, "objects": [shape.as_json() for shape in shapes]})
+        return None
+
+    def _inside(self, file: str, path: str, shape: Shape, width: int, height: int) -> None:
+        """Hold a shape against the image's edges."""
+        over = reaches_over(shape.box, width, height) if width and height else 0.0
+        if not over:
+            return
+        reason = (
+            f"annotation {shape.name}: it reaches from {shown_box(shape.box)}, which is {over:g} pixels outside "
+            f"{path!r} ({width} × {height})."
+        )
+        (self._sink.error if over > TOLERANCE else self._sink.warning)("box_outside", file, reason)
+
+    def _other(self, path: str) -> None:
+        self._sink.warning("other_file", path, "This file is neither an image nor an annotation file, and is not read.")

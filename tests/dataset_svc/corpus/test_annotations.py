@@ -1,0 +1,128 @@
+"""Every broken annotation file gets exactly the report that it should, and right ones none."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataset_svc.formats import ContentLimits, get_format
+from dataset_svc.importing import Report
+from tests.dataset_svc.corpus.annotations import BRAT, COCO, LABELME, SINGLE, Case
+
+CASES = [
+    *(("json", case) for case in (*COCO, *LABELME)),
+    *(("single_text", case) for case in SINGLE),
+    *(("brat_ann", case) for case in BRAT),
+]
+
+
+NOTICED_ELSEWHERE = (
+    "json nested a hundred thousand deep",
+    "binary",
+    "neither utf-8 nor gbk",
+    "images that are no list",
+    "half a character as a category",
+)
+"""What a reader that looks at one entry after the other sees in another way, or reads as harmless question marks."""
+
+
+def check(
+    format: str, case: Case, step: int | None = None, whole_bytes: int = 1 << 20
+) -> tuple[Report, dict[str, Any]]:
+    """The report and what is annotated; `step`: every file comes in pieces of that many bytes."""
+    report = Report()
+    checker = get_format(format).checker(case.purpose, report, ContentLimits(whole_bytes=whole_bytes))
+    for path, data in case.files.items():
+        if step is None:
+            checker.whole(path, data)
+        else:
+            pieces = (data[at : at + step] for at in range(0, len(data), step))
+            assert b"".join(checker.stream(path, len(data), pieces)) == data
+    report.summary = checker.finish()
+    json.dumps(report.as_json()).encode()
+    return report, {path: json.loads(drawn) for path, drawn in checker.annotations()}
+
+
+def told(report: Report, severity: str) -> list[Any]:
+    return sorted(
+        ((fault.code, fault.file, fault.line) for fault in report.faults if fault.severity == severity), key=repr
+    )
+
+
+@pytest.mark.row("D2")
+@pytest.mark.parametrize(("format", "case"), CASES, ids=[f"{format}: {case.name}" for format, case in CASES])
+def test_the_report_is_the_expected_one(format: str, case: Case) -> None:
+    for step in (None, 7):
+        report, _ = check(format, case, step)
+        assert told(report, "error") == sorted(case.errors, key=repr), report.faults
+        assert told(report, "warning") == sorted(case.warnings, key=repr), report.faults
+        assert all(fault.reason.endswith((".", "…")) for fault in report.faults)
+
+
+@pytest.mark.parametrize("case", COCO, ids=lambda case: case.name)
+def test_a_coco_file_that_is_too_large_to_be_held_gets_the_same_report(case: Case) -> None:
+    report, _ = check("json", case, step=50, whole_bytes=10)
+    codes = {code for code, _, _ in told(report, "error")}
+    expected = {code for code, _, _ in case.errors}
+    if "bad_json" in codes or case.name in NOTICED_ELSEWHERE:
+        assert bool(codes) == (case.name != "half a character as a category")
+    else:
+        assert codes == expected
+
+
+def test_the_corpus_is_large_enough() -> None:
+    assert sum(bool(case.errors) for _, case in CASES) >= 60
+    assert len({case.name for _, case in CASES}) >= 100
+
+
+@pytest.mark.row("D5")
+def test_what_is_annotated_comes_out_as_data() -> None:
+    assert check("json", COCO[0])[1]["images/1.png"] == {
+        "kind": "objects",
+        "width": 20,
+        "height": 10,
+        "objects": [{"id": "1", "class": "猫", "box": [1, 1, 5, 5], "polygons": [[1, 1, 6, 1, 6, 6]]}],
+    }
+    assert check("json", LABELME[0])[1]["a/1.png"]["objects"][0]["class"] == "猫"
+    found = check("brat_ann", BRAT[2])[1]["a.txt"]
+    assert found["entities"][2] == {"id": "T3", "class": "Word", "spans": [[0, 1], [3, 5]], "text": "张 在了"}
+    assert found["relations"] == [{"id": "R1", "class": "LivesIn", "from": "T1", "to": "T2"}]
+    assert found["attributes"][1] == {"id": "M1", "class": "Confidence", "of": "E1", "value": "High"}
+    rows = check("single_text", SINGLE[4])[1]["t.csv"]
+    assert rows["rows"] == [
+        {"line": 2, "text": "一\n二", "class": "好评"},
+        {"line": 4, "text": '说"不"', "class": "差评"},
+    ]
+
+
+@pytest.mark.row("D5")
+def test_the_figures() -> None:
+    assert check("json", COCO[0])[0].summary["classes"] == {"dog": 1, "猫": 1}
+    assert check("brat_ann", BRAT[0])[0].summary["entities"] == {"Person": 1, "Place": 1}
+    summary = check("single_text", SINGLE[1])[0].summary
+    assert summary["classes"] == {"好评": 1, "差评": 1}
+    assert summary["texts"] == {"length": {"min": 2, "max": 2, "mean": 2.0}, "encodings": {"gb18030": 1}}
+
+
+def test_texts_and_annotations_far_apart_are_not_all_held() -> None:
+    report = Report()
+    checker = get_format("brat_ann").checker("text/entity", report, ContentLimits(waiting_bytes=100))
+    for number in range(30):
+        checker.whole(f"{number}.txt", b"0123456789")
+    assert {fault.code for fault in report.faults} == {"too_scattered"}
+
+
+def test_adding_a_format_touches_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataset_svc.formats import format_names, formats_for, known
+
+    (tmp_path / "voice.py").write_text(
+        "class Voice:\n    name, purposes = 'voice', ('audio/speech',)\nFORMAT = Voice()\n"
+    )
+    monkeypatch.setattr(known, "__path__", [*known.__path__, str(tmp_path)])
+    format_names.cache_clear()
+    try:
+        assert "voice" in format_names()
+        assert formats_for("audio/speech") == ("voice",)
+    finally:
+        format_names.cache_clear()
