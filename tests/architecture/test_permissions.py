@@ -32,6 +32,9 @@ BODIES: dict[str, Any] = {
     },
     "POST /datasets/{dataset_id}/uploads": {"part": "train", "filename": "x.zip", "size": 10},
     "POST /datasets/{dataset_id}/uploads/{upload_id}/complete": {},
+    "POST /sources": {"name": "x", "connection": {"type": "path", "root": "lab"}},
+    "PUT /sources/{source_id}/credentials": {},
+    "POST /datasets/{dataset_id}/imports": {"source_id": "src-1"},
     "POST /formatted-sets": {"dataset_id": "ds-1", "format": "raw"},
     "POST /algorithms": {
         "name": "x",
@@ -43,6 +46,7 @@ BODIES: dict[str, Any] = {
     "POST /jobs": {"name": "x", "algorithm_id": "algo-1", "dataset_id": "ds-1"},
     "POST /jobs/{job_id}/metrics": [{"step": 1, "loss": 1.0}],
     "POST /models/{model_id}/publish": {"service_name": "x"},
+    "PUT /queues/{name}": {"group": "x"},
     "POST /environments": {"name": "x", "framework": "x", "framework_version": "1"},
     "POST /services/{service}/start": {"replicas": 1},
     "POST /services/{service}/scale": {"replicas": 1},

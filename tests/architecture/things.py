@@ -23,6 +23,7 @@ from common.kernel.ids import new_id
 from common.service import Service
 from dataset_svc.domain.dataset import Dataset, DatasetState
 from dataset_svc.domain.formatted import Cut, FormattedSet, Origin, SetState
+from dataset_svc.domain.sources import Source
 from dataset_svc.domain.taxonomy import Part, TestMode
 from gateway.domain.user import User, UserState
 from notebook_svc.domain.environment import Environment
@@ -67,6 +68,10 @@ def formatted_set() -> FormattedSet:
         manifest=REF,
         **times(),
     )
+
+
+def source() -> Source:
+    return Source(id=new_id("src"), name="lab", connection={"type": "path", "root": "lab", "prefix": ""}, **times())
 
 
 def algorithm(shared: bool) -> Algorithm:
@@ -159,6 +164,7 @@ async def add(services: Mapping[str, Service], shared: bool) -> dict[str, str]:
 
     await keep("dataset-svc", dataset_svc.storage.DATASETS, dataset(shared), "dataset_id")
     await keep("dataset-svc", dataset_svc.storage.SETS, formatted_set(), "set_id")
+    await keep("dataset-svc", dataset_svc.storage.SOURCES, source(), "source_id")
     await keep("algo-svc", algo_svc.storage.ALGORITHMS, algorithm(shared), "algorithm")
     engine = Engine(id=f"e{next(_NUMBERS)}", framework="x", release="1", requirements=(), **times())
     await keep("algo-svc", algo_svc.storage.ENGINES, engine, "name")

@@ -110,6 +110,7 @@ async def world(ground: Ground, visibility: str, folder: Path) -> World:
         "datasets.import_id": dataset["import"],
         "datasets.number": "1",
         "datasets.holder": "att-of-nobody",
+        "sources.source_id": await maker.source(),
         "formatted-sets.set_id": dataset["set"],
         "formatted-sets.item": dataset["set"],
         "formatted-sets.holder": "att-of-nobody",
@@ -123,6 +124,9 @@ async def world(ground: Ground, visibility: str, folder: Path) -> World:
         "models.item": model,
         "models.holder": "rep-of-nobody",
         "allocations.allocation_id": f"alloc-{attempt}",
+        "nodes.name": (await maker.get("train-svc", "/nodes"))["items"][0]["name"],
+        "queues.name": "default",
+        "resource-specs.name": "small",
         "environments.environment": environment,
         "services.service": service["service"],
         "services.replica": service["replica"],
@@ -174,6 +178,10 @@ class _Maker:
         [sample] = (await self.get(svc, f"{at}/samples?limit=1"))["items"]
         ids = {"dataset": made["id"], "upload": unfinished["id"], "import": begun["id"], "sample": sample["path"]}
         return {name: str(value) for name, value in ids.items()} | {"set": await self.formatted(made["id"], sample)}
+
+    async def source(self) -> str:
+        body = {"name": "lab", "connection": {"type": "path", "root": "lab"}}
+        return str((await self.post("dataset-svc", "/sources", body))["id"])
 
     async def formatted(self, dataset: str, sample: Any) -> str:
         """A raw set in which the sample is, by an even cut whose seed decides."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from fastapi import Depends, Request
 from common.db.uow import Store
 from common.ports.files import Files
 from common.service import Kit
+from common.sources import Egress, SecretBox
 from dataset_svc.importing import Progress
 from dataset_svc.settings import Settings
 
@@ -38,6 +40,17 @@ class Context:
     def files(self) -> Files:
         """The platform's file store."""
         return self.kit.platform.files
+
+    @cached_property
+    def secrets(self) -> SecretBox:
+        """What seals credentials."""
+        keys = [key.get_secret_value() for key in self.settings.secret_keys]
+        return SecretBox(keys, self.kit.signer.key)
+
+    @cached_property
+    def egress(self) -> Egress:
+        """Which addresses of sources may be reached."""
+        return Egress.of(self.settings.source_networks)
 
     @property
     def scratch(self) -> Path:

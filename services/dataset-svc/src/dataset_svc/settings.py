@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from common.sources import Egress
 
 _MIB = 1 << 20
 _GIB = 1 << 30
@@ -42,6 +44,15 @@ class Settings(BaseSettings):
     """Bytes of the objects that many small files are packed into."""
     min_classes: int = Field(default=2, ge=1)
     """Class folders that a dataset in format `dir` must have."""
+    source_networks: tuple[str, ...] = ()
+    """Networks inside the platform's own that external sources may lie in, such as `10.1.0.0/16`; every address in the
+    open internet may be reached anyway."""
+    shared_roots: dict[str, Path] = {}
+    """Shared file systems by name, such as `{"lab": "/mnt/lab"}`: folders of this machine whose files every user may
+    import."""
+    secret_keys: tuple[SecretStr, ...] = ()
+    """Fernet keys for the credentials of sources: the first encrypts, all decrypt. Without any, one that follows from
+    the service's private key is used."""
     sets_at_once: int = Field(default=1, ge=1)
     """How many formatted sets may be built at the same time."""
     shard_bytes: int = Field(default=256 * _MIB, ge=1)
@@ -50,3 +61,9 @@ class Settings(BaseSettings):
     """How often uploads that are too old, and files that nobody needs, are looked for."""
     more_purposes: tuple[str, ...] = ()
     """Purposes besides the known ones, such as `audio/classification`."""
+
+    @field_validator("source_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        Egress.of(value)
+        return value

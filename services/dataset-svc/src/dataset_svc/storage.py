@@ -33,6 +33,7 @@ from common.kernel.errors import NotFound
 from dataset_svc.domain.dataset import Dataset
 from dataset_svc.domain.formatted import OPEN, FormattedSet
 from dataset_svc.domain.imports import ACTIVE, Import
+from dataset_svc.domain.sources import Source
 from dataset_svc.domain.uploads import Upload, UploadState
 from dataset_svc.domain.versions import Content, Version
 
@@ -90,6 +91,9 @@ formatted_sets = aggregate_table(
 )
 
 
+sources = aggregate_table("sources", METADATA)
+
+
 def _dataset_columns(dataset: Dataset) -> dict[str, Any]:
     return {"purpose": dataset.purpose, "format": dataset.format, "visibility": str(dataset.visibility)}
 
@@ -103,6 +107,7 @@ SETS = Aggregates(
     FormattedSet,
     columns=lambda item: {"dataset_id": item.origin.dataset_id, "format": item.format},
 )
+SOURCES = Aggregates("source", sources, Source)
 _VERSION: TypeAdapter[Version] = TypeAdapter(Version)
 
 

@@ -2,8 +2,10 @@
 
 from fastapi import APIRouter
 
-from dataset_svc.api import contents, datasets, formatted, imports, tus, uploads
+from dataset_svc.api import contents, datasets, formatted, imports, sources, tus, uploads
 
-routers: tuple[APIRouter, ...] = tuple(room.router for room in (datasets, uploads, tus, imports, contents, formatted))
+routers: tuple[APIRouter, ...] = tuple(
+    room.router for room in (datasets, uploads, tus, imports, contents, formatted, sources)
+)
 
 __all__ = ["routers"]

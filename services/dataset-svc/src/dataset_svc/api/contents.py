@@ -58,11 +58,12 @@ async def list_samples(
     version: VersionNumber = None,
     part: Part = Part.TRAIN,
 ) -> PageOf[SampleOut]:
-    """The files of a version in the order of their paths."""
+    """The files of a version in the order of their paths, with what is annotated in them."""
     page = await usecases.list_samples(
         context, who, dataset_id, label=label, limit=limit, cursor=cursor, number=version, part=part
     )
-    items = [SampleOut.of(sample, dataset_id, page.version, page.part) for sample in page.items]
+    drawn = page.annotations
+    items = [SampleOut.of(s, dataset_id, page.version, page.part, drawn.get(s.path)) for s in page.items]
     return PageOf(items=items, next_cursor=page.next_cursor)
 
 

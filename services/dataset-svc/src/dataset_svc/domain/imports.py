@@ -43,6 +43,7 @@ ACTIVE = (ImportState.QUEUED, ImportState.RUNNING)
 class Import:
     """One import. `archive` is the key of the uploaded archive, of `size` bytes; `name` its file's name.
 
+    With `source_id` the archive is made of what lies in that source below `prefix`, and `size` is 0.
     `report` is what the check found, `code` and `reason` why it failed. `version_number` is the version that the
     dataset has by it, `unchanged` says that it had the same content before.
     """
@@ -67,6 +68,8 @@ class Import:
     report: dict[str, Any] | None = None
     version_number: int | None = None
     unchanged: bool = False
+    source_id: str | None = None
+    prefix: str = ""
 
     @property
     def active(self) -> bool:

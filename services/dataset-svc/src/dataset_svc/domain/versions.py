@@ -23,13 +23,16 @@ class Sample:
 
 @dataclass(frozen=True)
 class Content:
-    """What one import brought: its files, how many of each class, figures of the content, and a few samples."""
+    """What one import brought: its files, how many of each class, figures of the content, and a few samples.
+
+    `annotations` is the list of what is annotated in them, where the folder of a file doesn't say it all."""
 
     import_id: str
     manifest: ManifestRef
     classes: dict[str, int] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
     preview: tuple[Sample, ...] = ()
+    annotations: ManifestRef | None = None
 
     @property
     def digest(self) -> str:

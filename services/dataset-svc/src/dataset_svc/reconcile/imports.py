@@ -111,7 +111,7 @@ class Imports:
         """Check, pack and store, then say how it ended."""
         result: ImportResult | None = None
         try:
-            request = await place.prepare()
+            request = await place.prepare(lambda progress: self._tell(item, progress))
             result = await import_archive(request, lambda progress: self._tell(item, progress))
             if result.packed is None:
                 return await outcomes.fail(item.id, result.code, result.reason, result.report.as_json())

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from pathlib import Path
 
-from common import manifests
-from common.contracts.shared import ManifestRef
 from common.disk import telling_when_full
 from common.kernel.errors import NotFound, Problem
-from common.manifests import Packed
 from dataset_svc import storage
 from dataset_svc.archives import Limits
 from dataset_svc.context import Context
 from dataset_svc.domain.dataset import Dataset
 from dataset_svc.domain.imports import Import
-from dataset_svc.domain.versions import Content, Sample
+from dataset_svc.domain.versions import Content
 from dataset_svc.formats import ContentLimits
 from dataset_svc.importing import ChildLimits, ImportRequest, ImportResult
+from dataset_svc.reconcile.fetching import Tell, fetch
 from dataset_svc.settings import Settings
-
-_PREVIEWED_CLASSES = 8
-_PREVIEWED_EACH = 2
 
 
 class ArchiveGone(Problem):
@@ -59,10 +53,15 @@ class Workplace:
         self._context, self._item, self._dataset = context, item, dataset
         self._folder = scratch_of(context, item, epoch)
 
-    async def prepare(self) -> ImportRequest:
-        """What the child process is to do. Raises Problem (`archive_gone`), StorageFull (`storage_full`)."""
+    async def prepare(self, tell: Tell) -> ImportRequest:
+        """What the child process is to do. What lies elsewhere is fetched first, and `tell` told how far that is.
+
+        Raises Problem (`archive_gone`), StorageFull (`storage_full`), and as `fetch`.
+        """
         settings = self._context.settings
         await self.clear()
+        if self._item.source_id is not None:
+            await fetch(self._context, self._item, self._folder, tell)
         return ImportRequest(
             archive=await self._archive(),
             out=self._folder / "out",
@@ -82,7 +81,7 @@ class Workplace:
                 return here
             path = self._folder / "archive"
             with telling_when_full(f"a copy of {self._item.name}"):
-                self._folder.mkdir(parents=True)
+                self._folder.mkdir(parents=True, exist_ok=True)
                 with path.open("wb") as file:
                     async for chunk in files.get(key):
                         await asyncio.to_thread(file.write, chunk)
@@ -92,33 +91,9 @@ class Workplace:
 
     async def store(self, result: ImportResult) -> Content:
         """The files of an import that went well, in the file store. The same content is stored once a dataset."""
-        assert result.packed is not None
-        manifest = await self._known(result.packed.digest) or await self._put(result.packed)
-        summary = dict(result.report.summary)
-        classes = {str(name): int(files) for name, files in summary.pop("classes", {}).items()}
-        return Content(self._item.id, manifest, classes, summary, await self._preview(manifest, list(classes)))
-
-    async def _known(self, digest: str) -> ManifestRef | None:
-        """The files, if the dataset has the same ones already."""
         async with self._context.store.reading() as connection:
-            contents = await storage.contents_of(connection, self._dataset)
-        return next((content.manifest for content in contents if content.digest == digest), None)
-
-    async def _put(self, packed: Packed) -> ManifestRef:
-        await asyncio.to_thread(_take_over, packed)
-        return await manifests.store(self._context.files, packed, prefix_of(self._item))
-
-    async def _preview(self, manifest: ManifestRef, classes: list[str]) -> tuple[Sample, ...]:
-        """The first files of the first classes."""
-        found: list[Sample] = []
-        for label in classes[:_PREVIEWED_CLASSES]:
-            taken = 0
-            async for entry in manifests.entries_from(self._context.files, manifest, f"{label}/"):
-                if taken == _PREVIEWED_EACH or not entry.path.startswith(f"{label}/"):
-                    break
-                found.append(Sample(entry.path, label, entry.size, entry.sha256))
-                taken += 1
-        return tuple(found)
+            earlier = await storage.contents_of(connection, self._dataset)
+        return await keep(self._context.files, result, earlier, self._item.id, prefix_of(self._item))
 
     async def clear(self) -> None:
         """Throw everything here away."""
@@ -132,11 +107,3 @@ def _limits(settings: Settings) -> Limits:
         file_bytes=settings.file_bytes,
         seconds=settings.import_seconds,
     )
-
-
-def _take_over(packed: Packed) -> None:
-    """What the child wrote as a user of its own becomes the platform's, so that nobody else can change it."""
-    uid, gid = os.geteuid(), os.getegid()
-    for path in (*packed.objects, packed.body):
-        if path.exists() and path.stat().st_uid != uid:
-            os.chown(path, uid, gid, follow_symlinks=False)

@@ -16,6 +16,7 @@ from dataset_svc.schemas.datasets import (
     VersionOut,
 )
 from dataset_svc.schemas.formatted import CreateSet, FormattedSetOut, SetFileOut
+from dataset_svc.schemas.sources import CreateSource, Credentials, FoundOut, ImportFromSource, SourceOut
 
 __all__ = [
     "BeginUpload",
@@ -24,14 +25,19 @@ __all__ = [
     "ContentOut",
     "CreateDataset",
     "CreateSet",
+    "CreateSource",
+    "Credentials",
     "DatasetOut",
     "EditDataset",
     "FormattedSetOut",
+    "FoundOut",
+    "ImportFromSource",
     "ImportOut",
     "PartOut",
     "SampleOut",
     "SetFileOut",
     "SetVisibility",
+    "SourceOut",
     "UploadOut",
     "VersionOut",
 ]

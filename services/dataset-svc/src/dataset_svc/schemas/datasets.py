@@ -77,7 +77,8 @@ class CompleteUpload(_In):
 
 
 class SampleOut(BaseModel):
-    """One file of a dataset. `url` gives its bytes."""
+    """One file of a dataset. `url` gives its bytes; `annotations` is what is drawn on an image, marked in a text, or in
+    a table's first rows, where the format has such."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -86,9 +87,12 @@ class SampleOut(BaseModel):
     size: int
     sha256: str
     url: str
+    annotations: dict[str, Any] | None = None
 
     @classmethod
-    def of(cls, sample: Sample, dataset_id: str, version: int, part: Part) -> SampleOut:
+    def of(
+        cls, sample: Sample, dataset_id: str, version: int, part: Part, annotations: dict[str, Any] | None = None
+    ) -> SampleOut:
         """The sample with its address."""
         query = urlencode({"path": sample.path, "version": version, "part": str(part)}, quote_via=quote)
         return cls(
@@ -97,6 +101,7 @@ class SampleOut(BaseModel):
             size=sample.size,
             sha256=sample.sha256,
             url=f"/api/v1/datasets/{dataset_id}/samples/file?{query}",
+            annotations=annotations,
         )
 
 
@@ -187,6 +192,8 @@ class ImportOut(BaseModel):
     report: dict[str, Any] | None
     version_number: int | None
     unchanged: bool
+    source_id: str | None
+    prefix: str
 
     @classmethod
     def of(cls, item: Import, progress: Progress | None = None) -> ImportOut:

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from common import manifests
 from common.contracts.shared import ManifestRef
 from common.kernel.errors import BadRequest, NotFound
 from common.manifests import Entry
+from common.ports.files import Files
 from common.web.identity import Principal
 from dataset_svc import storage
 from dataset_svc.context import Context
 from dataset_svc.domain.errors import DatasetEmpty
 from dataset_svc.domain.taxonomy import Part
-from dataset_svc.domain.versions import Sample, Version
+from dataset_svc.domain.versions import Content, Sample, Version
+from dataset_svc.usecases import annotations
 from dataset_svc.usecases.access import to_see
 
 
 @dataclass(frozen=True)
 class SamplePage:
-    """Some samples of one part of one version; `next_cursor` is None at the end."""
+    """Some samples of one part of one version; `next_cursor` is None at the end. `annotations` says by path what is
+    annotated in them, as the format's checker gave it."""
 
     version: int
     part: Part
     items: Sequence[Sample]
     next_cursor: str | None
+    annotations: Mapping[str, Any]
 
 
 async def list_samples(
@@ -43,16 +48,30 @@ async def list_samples(
 ) -> SamplePage:
     """Samples in the order of their paths, of one class or of all. Raises NotFound, Conflict (`dataset_empty`)."""
     version = await _version(context, who, dataset_id, number)
-    manifest = manifest_of(version, part)
-    prefix = f"{label}/" if label is not None else ""
+    content = content_of(version, part)
+    if content.annotations is None:
+        found = await _beginning(context.files, content.manifest, f"{label}/" if label else "", path_of(cursor), limit)
+        drawn: dict[str, Any] = {}
+    elif label is None:
+        found = await _beginning(context.files, content.manifest, "", path_of(cursor), limit)
+        drawn = await annotations.between(context.files, content.annotations, [entry.path for entry in found[:limit]])
+    else:
+        paths = await annotations.with_class(context.files, content.annotations, label, path_of(cursor), limit)
+        found = [await manifests.find(context.files, content.manifest, path) for path in paths]
+        drawn = await annotations.of(context.files, content.annotations, paths[:limit])
+    more = cursor_of(found[limit].path) if len(found) > limit else None
+    samples = [sample_of(entry, content) for entry in found[:limit]]
+    return SamplePage(version.number, part, samples, more, drawn)
+
+
+async def _beginning(files: Files, manifest: ManifestRef, prefix: str, path: str, limit: int) -> list[Entry]:
+    """The entries with that prefix from `path` on; one more than `limit` where there are more."""
     found: list[Entry] = []
-    async for entry in manifests.entries_from(context.files, manifest, max(prefix, path_of(cursor))):
+    async for entry in manifests.entries_from(files, manifest, max(prefix, path)):
         if not entry.path.startswith(prefix) or len(found) > limit:
             break
         found.append(entry)
-    more = len(found) > limit
-    samples = [sample_of(entry) for entry in found[:limit]]
-    return SamplePage(version.number, part, samples, cursor_of(found[limit].path) if more else None)
+    return found
 
 
 async def open_sample(
@@ -64,10 +83,10 @@ async def open_sample(
     return entry, manifests.open_entry(context.files, manifest, entry)
 
 
-def sample_of(entry: Entry) -> Sample:
-    """The entry as people know it; the class is the first folder of its path."""
+def sample_of(entry: Entry, content: Content) -> Sample:
+    """The entry as people know it; the class is the first folder of its path, unless annotations say what is in it."""
     label, slash, _ = entry.path.partition("/")
-    return Sample(entry.path, label if slash else "", entry.size, entry.sha256)
+    return Sample(entry.path, label if slash and content.annotations is None else "", entry.size, entry.sha256)
 
 
 async def _version(context: Context, who: Principal, dataset_id: str, number: int | None) -> Version:
@@ -82,10 +101,15 @@ async def _version(context: Context, who: Principal, dataset_id: str, number: in
 
 def manifest_of(version: Version, part: Part) -> ManifestRef:
     """The files of one part of a version. Raises NotFound (`part_not_found`)."""
+    return content_of(version, part).manifest
+
+
+def content_of(version: Version, part: Part) -> Content:
+    """One part of a version. Raises NotFound (`part_not_found`)."""
     content = version.train if part == Part.TRAIN else version.test
     if content is None:
         raise NotFound("part_not_found", f"Version {version.number} has no independent test set.")
-    return content.manifest
+    return content
 
 
 def cursor_of(path: str) -> str:

@@ -51,7 +51,7 @@ async def begin_upload(
     """A new upload. Raises Invalid (`invalid_upload`), Conflict (`no_independent_test_set`,
     `format_not_importable`)."""
     dataset = await to_change(uow.connection, who, dataset_id)
-    _check_wanted(dataset, part)
+    check_wanted(dataset, part)
     raise_faults("upload", upload_faults(filename, size, sha256, context.settings.upload_bytes))
     smallest = context.files.capabilities.smallest_part
     upload_id, now = new_id("up"), uow.clock.now()
@@ -72,7 +72,7 @@ async def begin_upload(
     return UploadStatus(upload, ())
 
 
-def _check_wanted(dataset: Dataset, part: Part) -> None:
+def check_wanted(dataset: Dataset, part: Part) -> None:
     """Raise Conflict where nothing could come of such an upload."""
     if part == Part.TEST and dataset.test_mode != TestMode.INDEPENDENT:
         raise UnusedPart(dataset.id)

@@ -1,0 +1,181 @@
+"""Data that lies elsewhere becomes a version, and its secrets stay secret (row D11)."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.files.s3 import S3Files
+from common.kernel.ids import new_id
+from tests.dataset_svc.conftest import DEADLINE_SECONDS, Desk, Open, pictures
+from tests.servers.s3 import BUCKET, Rclone
+
+CANARY = "canary-secret-7d1f"
+FILES = pictures(cats=4, dogs=3)
+
+
+def lying(root: Path, files: dict[str, bytes] = FILES) -> None:
+    for path, data in files.items():
+        (root / "pets" / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / "pets" / path).write_bytes(data)
+
+
+async def described(desk: Desk, **connection: Any) -> dict[str, Any]:
+    body = {"name": "宠物照片", "connection": {"type": "path", "root": "lab", **connection}}
+    return await desk.ok("POST", "/sources", 201, json=body)
+
+
+async def brought(desk: Desk, dataset: dict[str, Any], source: dict[str, Any], **more: Any) -> dict[str, Any]:
+    body = {"source_id": source["id"], **more}
+    return await desk.ok("POST", f"/datasets/{dataset['id']}/imports", 202, json=body)
+
+
+@pytest.mark.row("D11", "D12")
+async def test_a_shared_path_is_imported_as_a_version(open_place: Open, tmp_path: Path) -> None:
+    root = tmp_path / "lab"
+    lying(root)
+    async with open_place(shared_roots={"lab": root}) as place:
+        alice = place.desk("alice")
+        by_upload = await alice.filled(FILES)
+        dataset = await alice.create()
+        source = await described(alice)
+        shown = await alice.ok("GET", f"/sources/{source['id']}/files", params={"prefix": "pets/cat"})
+        assert [one["path"] for one in shown["items"]] == ["0.png", "1.png", "2.png", "3.png"]
+        done = await alice.ended(await brought(alice, dataset, source, prefix="pets"))
+        assert (done["state"], done["source_id"], done["prefix"]) == ("succeeded", source["id"], "pets")
+        found = (await alice.ok("GET", f"/datasets/{dataset['id']}"))["current_version"]
+        assert found["digest"] == by_upload["current_version"]["digest"], "the same files are the same version"
+        again = await alice.ended(await brought(alice, dataset, source, prefix="pets"))
+        assert again["unchanged"]
+        await alice.ok("DELETE", f"/sources/{source['id']}", 204)
+        await alice.refused("GET", f"/sources/{source['id']}", 404, "source_not_found")
+        assert (await alice.ok("GET", f"/datasets/{dataset['id']}"))["current_version"] == found
+        await place.tidied(f"datasets/{dataset['id']}/fetched/")
+
+
+@pytest.mark.row("D11")
+async def test_what_is_wrong_with_the_content_is_told_as_for_an_upload(open_place: Open, tmp_path: Path) -> None:
+    root = tmp_path / "lab"
+    lying(root, {"cat/1.png": FILES["cat/0.png"], "dog/broken.png": b"no picture"})
+    async with open_place(shared_roots={"lab": root}) as place:
+        alice = place.desk("alice")
+        dataset = await alice.create()
+        source = await described(alice, prefix="pets")
+        done = await alice.ended(await brought(alice, dataset, source))
+        assert done["state"] == "failed"
+        assert "dog/broken.png" in done["reason"]
+        missing = await alice.ended(await brought(alice, dataset, source, prefix="nowhere"))
+        assert (missing["state"], missing["code"]) == ("failed", "source_refused")
+        assert (await alice.ok("GET", f"/datasets/{dataset['id']}"))["state"] == "empty"
+
+
+@pytest.mark.row("D11")
+async def test_an_s3_source_is_fetched_and_its_secrets_are_told_to_nobody(
+    open_place: Open, rclone: Rclone, home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    prefix = new_id("src")
+    files = S3Files(rclone.settings(f"{prefix}/"))
+    for path, data in FILES.items():
+        await files.put(path, data)
+    await files.close()
+    connection = {"type": "s3", "endpoint_url": f"http://127.0.0.1:{rclone.port}", "bucket": BUCKET}
+    body: dict[str, Any] = {"name": "bucket", "connection": {**connection, "prefix": f"{prefix}/objects"}}
+    async with open_place(source_networks=("127.0.0.0/8",)) as place:
+        alice = place.desk("alice")
+        wrong = {"access_key_id": rclone.key, "secret_access_key": CANARY}
+        source = await alice.ok("POST", "/sources", 201, json={**body, "credentials": wrong})
+        assert sorted(source["credentials"]) == ["access_key_id", "secret_access_key"]
+        problem = await alice.refused("GET", f"/sources/{source['id']}/files", 422, "source_refused")
+        dataset = await alice.create()
+        failed = await alice.ended(await brought(alice, dataset, source))
+        assert failed["code"] == "source_refused"
+        told = [problem, failed, await place.events(dataset["id"]), await alice.ok("GET", "/sources")]
+        assert CANARY not in str(told)
+        right = {"credentials": {"access_key_id": rclone.key, "secret_access_key": rclone.secret}}
+        await alice.ok("PUT", f"/sources/{source['id']}/credentials", json=right)
+        done = await alice.ended(await brought(alice, dataset, source))
+        assert done["state"] == "succeeded", done
+    everywhere = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+    assert CANARY.encode() not in everywhere
+    said = capfd.readouterr()
+    assert CANARY not in said.out + said.err
+
+
+@pytest.mark.row("D11")
+async def test_an_address_inside_the_platform_is_refused(open_place: Open) -> None:
+    connection = {"type": "s3", "endpoint_url": "http://169.254.169.254", "bucket": "b"}
+    credentials = {"access_key_id": "k", "secret_access_key": CANARY}
+    async with open_place() as place:
+        alice = place.desk("alice")
+        body = {"name": "inside", "connection": connection, "credentials": credentials}
+        source = await alice.ok("POST", "/sources", 201, json=body)
+        await alice.refused("GET", f"/sources/{source['id']}/files", 422, "address_refused")
+        failed = await alice.ended(await brought(alice, await alice.create(), source))
+        assert failed["code"] == "address_refused"
+
+
+@pytest.mark.row("D11")
+async def test_a_fetch_that_was_killed_is_begun_again(open_place: Open, tmp_path: Path) -> None:
+    root = tmp_path / "lab"
+    lying(root)
+    async with open_place(shared_roots={"lab": root}) as place:
+        alice = place.desk("alice")
+        dataset = await alice.create()
+        item = await brought(alice, dataset, await described(alice, prefix="pets"))
+    async with open_place(shared_roots={"lab": root}) as place:
+        assert (await place.desk("alice").ended(item))["state"] == "succeeded"
+        assert not list(place.context.scratch.glob("*/fetched.zip"))
+
+
+@pytest.mark.row("D11")
+async def test_a_source_in_use_stays_until_its_imports_have_ended(open_place: Open, tmp_path: Path) -> None:
+    root = tmp_path / "lab"
+    lying(root)
+    async with open_place(shared_roots={"lab": root}, imports_at_once=1) as place:
+        alice = place.desk("alice")
+        source = await described(alice, prefix="pets")
+        dataset = await alice.create()
+        items = [await brought(alice, dataset, source) for _ in range(3)]
+        answer = await alice.client.delete(f"/sources/{source['id']}")
+        assert answer.status_code in (204, 409)
+        if answer.status_code == 409:
+            assert answer.json()["code"] == "source_in_use"
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            for item in items:
+                await alice.ended(item)
+        await alice.client.delete(f"/sources/{source['id']}")
+        await alice.refused("GET", f"/sources/{source['id']}", 404, "source_not_found")
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        (
+            {"connection": {"type": "s3", "endpoint_url": "http://s3.example", "bucket": "b"}},
+            "credentials.access_key_id",
+        ),
+        ({"connection": {"type": "path", "root": "lab"}, "credentials": {"password": "x"}}, "credentials.password"),
+        ({"connection": {"type": "path", "root": "lab"}, "name": ""}, "name"),
+        ({"connection": {"type": "ftp", "root": "lab"}}, "connection"),
+        ({"connection": {"type": "swift", "auth_url": "http://x"}}, "container"),
+    ],
+)
+async def test_a_bad_description_is_refused(alice: Desk, body: dict[str, Any], where: str) -> None:
+    answer = await alice.client.post("/sources", json={"name": "x", **body})
+    assert answer.status_code == 422
+    assert any(where in fault["where"] for fault in answer.json()["faults"]), answer.text
+    assert not (await alice.ok("GET", "/sources"))["items"]
+
+
+async def test_a_source_is_its_owner_s_alone(open_place: Open, tmp_path: Path) -> None:
+    async with open_place(shared_roots={"lab": tmp_path}) as place:
+        alice, bob = place.desk("alice"), place.desk("bob")
+        source = await described(alice)
+        for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/files")):
+            await bob.refused(method, f"/sources/{source['id']}{path}", 404, "source_not_found")
+        mine = await bob.create()
+        body = {"source_id": source["id"]}
+        await bob.refused("POST", f"/datasets/{mine['id']}/imports", 404, "source_not_found", json=body)
