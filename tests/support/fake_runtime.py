@@ -35,7 +35,7 @@ class FakeRuntime:
     """The port `Runtime`. `started` names every process ever started, in order; a workload named twice is a defect."""
 
     def __init__(self) -> None:
-        self.capabilities = RuntimeCapabilities()
+        self.capabilities = RuntimeCapabilities(gangs=True)
         self.workloads: dict[str, Running] = {}
         self.started: list[str] = []
         self.refusing: Problem | None = None
@@ -94,6 +94,9 @@ class FakeRuntime:
             self.started.append(spec.workload)
             self._tell(spec.workload)
         return {"runtime": "fake", "workload": spec.workload}
+
+    async def meeting(self, workload: str) -> str:
+        return "127.0.0.1:29500"
 
     async def observe(self, handle: Handle) -> Observation:
         if self.unseen:

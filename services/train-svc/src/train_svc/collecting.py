@@ -12,6 +12,7 @@ from common.kernel.errors import NotFound, StorageFull
 from common.ports.files import Files
 from common.ports.runtime import Handle, Output, Runtime
 from common.service import Platform
+from common.workloads import gangs
 from common.workloads.workload import Workload
 from train_svc.plans import EVALUATION, RESULTS_MOUNT
 from train_svc.settings import Settings
@@ -22,9 +23,9 @@ def folder_of(job: str, attempt: str) -> str:
     return f"jobs/{job}/{attempt}"
 
 
-def log_key(job: str, attempt: str) -> str:
-    """Where an attempt's log is kept once it ended."""
-    return f"{folder_of(job, attempt)}/log"
+def log_key(job: str, attempt: str, member: int = 0) -> str:
+    """Where an attempt's log is kept once it ended; each member of a gang has one of its own."""
+    return f"{folder_of(job, attempt)}/log" + (f"-{member}" if member else "")
 
 
 async def collect(platform: Platform, settings: Settings, workload: Workload) -> dict[str, Any]:
@@ -32,6 +33,8 @@ async def collect(platform: Platform, settings: Settings, workload: Workload) ->
     runtime, files = platform.runtime, platform.files
     handle: Handle = workload.handle or {"workload": workload.id}
     log = await files.put(log_key(workload.subject, workload.id), runtime.logs(handle))
+    for member, other in enumerate(gangs.handles(workload)[1:], start=1):
+        await files.put(log_key(workload.subject, workload.id, member), runtime.logs(other))
     outputs = await _outputs(runtime, handle)
     results = await _keep(files, runtime, handle, workload, outputs)
     evaluation, note = await _evaluation(runtime, handle, outputs, settings.evaluation_bytes)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from common.kernel.errors import NotFound
 from common.service import Kit
-from common.workloads import storage
+from common.workloads import gangs, storage
 from common.workloads.workload import Phase, Workload
 from train_svc.collecting import log_key
 
@@ -19,28 +19,35 @@ _OVER = (Phase.RELEASING, Phase.ENDED)
 
 @dataclass(frozen=True)
 class Log:
-    """The log of one attempt."""
+    """The log of one attempt; of a gang, that of one `member`."""
 
     kit: Kit
     attempt: str
+    member: int = 0
 
     async def workload(self) -> Workload:
-        """The attempt as it is now."""
+        """The attempt as it is now. Raises NotFound (`member_not_found`)."""
         async with self.kit.store.reading() as connection:
-            return await storage.get(connection, self.attempt)
+            workload = await storage.get(connection, self.attempt)
+        if self.member >= (nodes := workload.plan.resources.nodes):
+            raise NotFound("member_not_found", f"The attempt has {nodes} member(s), counted from 0.")
+        return workload
+
+    def _key(self, workload: Workload) -> str:
+        return log_key(workload.subject, workload.id, self.member)
 
     async def stored_bytes(self, workload: Workload) -> int | None:
         """Its whole length in bytes once it is kept; None while it may still grow."""
         if workload.phase not in _OVER:
             return None
         try:
-            return (await self.kit.platform.files.stat(log_key(workload.subject, workload.id))).size
+            return (await self.kit.platform.files.stat(self._key(workload))).size
         except NotFound:
             return 0  # it never ran, or its log could not be kept
 
     def stored(self, workload: Workload, offset: int) -> AsyncIterator[bytes]:
         """The bytes of a log that is kept, from `offset` on."""
-        return self.kit.platform.files.get(log_key(workload.subject, workload.id), offset)
+        return self.kit.platform.files.get(self._key(workload), offset)
 
     async def read(self, offset: int, most: int) -> tuple[bytes, bool]:
         """At most `most` bytes from `offset` on, and whether that is the end of a log that grows no more."""
@@ -50,9 +57,7 @@ class Log:
         size = await self.stored_bytes(workload)
         if size is not None:
             content = (
-                await self.kit.platform.files.read(
-                    log_key(workload.subject, workload.id), offset, min(offset + most, size)
-                )
+                await self.kit.platform.files.read(self._key(workload), offset, min(offset + most, size))
                 if offset < size
                 else b""
             )
@@ -63,7 +68,7 @@ class Log:
     async def _live(self, workload: Workload, offset: int, most: int) -> bytes:
         """What the runtime has. Nothing where it was removed meanwhile: then the next look finds it stored."""
         block = bytearray()
-        handle = workload.handle or {"workload": workload.id}
+        handle = {"workload": gangs.member_id(workload.id, self.member)}
         async for chunk in self.kit.platform.runtime.logs(handle, offset):
             block += chunk
             if len(block) >= most:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from common.contracts.job import JobDeleted
 from common.db.aggregates import missing
 from common.db.uow import UnitOfWork
+from common.kernel.errors import Fault
 from common.kernel.ids import new_id
 from common.kernel.names import description_faults, name_faults, raise_faults
 from common.web.access import require_change, require_see
@@ -50,7 +51,10 @@ async def agree(
     choice = queue_faults(request, queues, context.settings.priority_classes)
     raise_faults("job", [*environment_faults(request.environment), *choice])
     queue = request.queue or queues[0]
-    return terms_of(request, algorithm, dataset, context.house, queue)
+    terms = terms_of(request, algorithm, dataset, context.house, queue)
+    if terms.resources.nodes > 1 and not context.kit.platform.runtime.capabilities.gangs:
+        raise_faults("job", [Fault("resources.nodes", "What runs workloads here can't run one on several nodes.")])
+    return terms
 
 
 async def create(

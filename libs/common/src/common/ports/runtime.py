@@ -119,6 +119,7 @@ class RuntimeCapabilities:
     commit: bool = False
     exec: bool = False
     images: bool = False
+    gangs: bool = False
 
 
 class Runtime(Protocol):
@@ -132,6 +133,13 @@ class Runtime(Protocol):
 
     async def launch(self, spec: LaunchSpec) -> Handle:
         """Start it; give its handle. Launching the same workload again gives the same handle and starts nothing."""
+        ...
+
+    async def meeting(self, workload: str) -> str:
+        """Where the members of a gang can find the first of them, which is called `workload`: host:port.
+
+        Only where it is capable of `gangs`; drawn before the first launch, and again it may be another port.
+        """
         ...
 
     async def observe(self, handle: Handle) -> Observation:

@@ -18,6 +18,7 @@ from common.kernel.errors import Conflict, Unavailable
 from common.service import Kit, Loop
 from common.workloads import storage
 from common.workloads.asked import Asked, Hooks
+from common.workloads.gangs import workload_of
 from common.workloads.progress import Progress, Stand
 from common.workloads.steps import Steps
 from common.workloads.workload import Phase, Workload
@@ -45,7 +46,7 @@ class Workloads(Asked):
         self._lease: Lease | None = None
         self._beat = kit.store.clock.monotonic() + HEARTBEAT_SECONDS
         self.loop = Loop("workloads", self._round, every=TICK_SECONDS, lost=self._lost)
-        kit.platform.runtime.on_change(self.wake)
+        kit.platform.runtime.on_change(lambda member: self.wake(workload_of(member)))
 
     # The loop
 

@@ -15,6 +15,7 @@ from common.ports.images import EngineSpec, EngineStatus
 from common.ports.runtime import Handle, LaunchSpec, Limits, Mount, WorkloadState
 from common.ports.staging import StageProgress, StageRequest
 from common.service import Kit
+from common.workloads import gangs
 from common.workloads.plan import StagePlan
 from common.workloads.progress import Stand
 from common.workloads.workload import Outcome, Phase, Workload, outcome_of
@@ -55,11 +56,13 @@ class Steps:
         if workload.stop is not None:
             return await self._abandon(workload, Outcome(workload.stop.reason))
         try:
+            if workload.plan.resources.nodes > 1 and not workload.meeting:
+                return replace(workload, meeting=await self._kit.platform.runtime.meeting(workload.id))
             await self._hold(workload)
             engine = await self._engine(workload, report)
             mounts = await self._mounts(workload, report)
             await self._may_launch(workload)
-            handle = await self._kit.platform.runtime.launch(_launch_spec(workload, engine, mounts))
+            handle = await self._launch(workload, engine, mounts)
         except Unavailable:
             raise
         except Problem as problem:
@@ -67,6 +70,12 @@ class Steps:
             return await self._abandon(workload, Outcome(_reason(problem), problem.detail))
         self.progress.pop(workload.id, None)
         return workload.moved("launch", handle=handle, progress=1.0, note="")
+
+    async def _launch(self, workload: Workload, engine: EngineStatus | None, mounts: list[Mount]) -> Handle:
+        """Start every member, the one at which they meet first; gives the handle of that one."""
+        specs = [_launch_spec(workload, engine, mounts, rank) for rank in range(gangs.size(workload))]
+        launched = [await self._kit.platform.runtime.launch(spec) for spec in specs]
+        return launched[0]
 
     async def _abandon(self, workload: Workload, outcome: Outcome) -> Workload:
         """It will not run. Whatever a killed predecessor of this step may have started is stopped when releasing."""
@@ -111,11 +120,12 @@ class Steps:
 
     async def _observe(self, workload: Workload) -> Workload | None:
         runtime = self._kit.platform.runtime
-        handle = _handle(workload)
-        seen = await runtime.observe(handle)
+        handles = gangs.handles(workload)
+        members = [await runtime.observe(handle) for handle in handles]
+        seen = gangs.together(members)
         if seen.state == WorkloadState.UNKNOWN:
             raise Unavailable("workload_unseen", f"The workload can't be seen at present: {seen.detail}")
-        if seen.state in (WorkloadState.EXITED, WorkloadState.LOST, WorkloadState.GONE):
+        if seen.state in gangs.OVER:
             return workload.moved(
                 "exit",
                 outcome=outcome_of(workload, seen),
@@ -127,7 +137,9 @@ class Steps:
             )
         if workload.stop is not None:
             notice = "preempted" if workload.stop.reason == EndReason.PREEMPTED else ""
-            await runtime.stop(handle, workload.stop.grace, notice)
+            await asyncio.gather(*(runtime.stop(handle, workload.stop.grace, notice) for handle in handles))
+        elif gangs.broken(members):
+            await asyncio.gather(*(runtime.stop(handle, gangs.BROKEN_GRACE_SECONDS) for handle in handles))
         if seen.state == WorkloadState.RUNNING and workload.started_at is None:
             return replace(workload, started_at=seen.started_at, address=seen.address)
         return None
@@ -148,12 +160,14 @@ class Steps:
 
     async def _release(self, workload: Workload) -> Workload:
         """Free everything; devices only once the runtime confirms that nothing of it runs."""
-        runtime, handle = self._kit.platform.runtime, _handle(workload)
-        seen = await runtime.observe(handle)
-        if seen.state in (WorkloadState.STARTING, WorkloadState.RUNNING, WorkloadState.UNKNOWN):
+        runtime, handles = self._kit.platform.runtime, gangs.handles(workload)
+        left = [handle for handle in handles if (await runtime.observe(handle)).state not in gangs.OVER]
+        for handle in left:
             await runtime.stop(handle, 0)
+        if left:
             raise Unavailable("still_ending", "What is left of the workload is being stopped.")
-        await runtime.remove(handle)
+        for handle in handles:
+            await runtime.remove(handle)
         await self._kit.platform.staging.release(workload.id)
         for hold in workload.plan.holds:
             await self._drop_hold(f"{hold.path}/{workload.id}", hold.service)
@@ -171,11 +185,6 @@ class Steps:
                 raise Unavailable("hold_not_released", problem.detail) from problem
 
 
-def _handle(workload: Workload) -> Handle:
-    """Its handle; the id alone is enough to find what a killed launch may have left."""
-    return workload.handle if workload.handle is not None else {"workload": workload.id}
-
-
 def _exit_code(workload: Workload) -> int | None:
     return workload.outcome.exit_code if workload.outcome else None
 
@@ -188,14 +197,15 @@ def _reason(problem: Problem) -> EndReason:
     return EndReason.STAGING_FAILED
 
 
-def _launch_spec(workload: Workload, engine: EngineStatus | None, mounts: list[Mount]) -> LaunchSpec:
+def _launch_spec(workload: Workload, engine: EngineStatus | None, mounts: list[Mount], rank: int) -> LaunchSpec:
+    """What one member is launched with: its own devices, and how it finds the others."""
     plan = workload.plan
-    placement = workload.placements[0] if workload.placements else None
+    placement = workload.placements[rank] if workload.placements else None
     return LaunchSpec(
-        workload=workload.id,
+        workload=gangs.member_id(workload.id, rank),
         owner=workload.owner,
         command=plan.command,
-        environment=plan.environment,
+        environment={**plan.environment, **gangs.environment(workload, rank)},
         mounts=tuple(mounts),
         working_mount=plan.working_mount,
         engine=engine.path if engine else None,

@@ -81,6 +81,7 @@ class Outcome:
 class Workload:
     """One workload of one service. `subject` is what it runs for: a job, a project or a service.
 
+    `meeting` is where the members of a gang find the first of them (host:port, once it is drawn).
     `progress` (0–1) and `note` say how preparing stands and what it waits for; `result` is what collecting gave.
     """
 
@@ -100,6 +101,7 @@ class Workload:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     address: str | None = None
+    meeting: str = ""
     cpu_seconds: float = 0.0
     peak_memory: int = 0
     progress: float = 0.0

@@ -20,6 +20,7 @@ from train_svc.storage import jobs
 router = APIRouter(tags=["jobs"])
 
 Attempt = Annotated[int | None, Query(ge=1, description="The attempt's number; the present one unless given")]
+Member = Annotated[int, Query(ge=0, description="Which member of a gang; 0 is the one whose results count")]
 Offset = Annotated[int, Query(ge=0, le=2**62, description="From which byte on")]
 
 STREAM_BYTES = 64 << 10
@@ -27,12 +28,19 @@ STREAM_BYTES = 64 << 10
 
 @router.get("/jobs/{job_id}/log", response_class=Response, **permits(Permission.SEE))
 async def read_log(
-    context: Ctx, who: Caller, job_id: str, attempt: Attempt = None, offset: Offset = 0, download: bool = False
+    context: Ctx,
+    who: Caller,
+    job_id: str,
+    attempt: Attempt = None,
+    member: Member = 0,
+    offset: Offset = 0,
+    download: bool = False,
 ) -> Response:
     """What was logged from `offset` on; `X-Next-Offset` is where to go on. With `download`, the whole as a file."""
     job = await usecases.seen(context, who, job_id)
-    log = Log(context.kit, job.attempt_id(attempt))
-    headers = attachment(f"{job.name}-{attempt or job.attempt}.log") if download else {}
+    log = Log(context.kit, job.attempt_id(attempt), member)
+    name = f"{job.name}-{attempt or job.attempt}" + (f"-{member}" if member else "")
+    headers = attachment(f"{name}.log") if download else {}
     headers["X-Content-Type-Options"] = "nosniff"
     workload = await log.workload()
     size = await log.stored_bytes(workload)
@@ -46,14 +54,21 @@ async def read_log(
 
 @router.get("/jobs/{job_id}/log/stream", response_class=StreamingResponse, **permits(Permission.SEE))
 async def follow_log(
-    request: Request, context: Ctx, who: Caller, job_id: str, attempt: Attempt = None, offset: Offset = 0
+    request: Request,
+    context: Ctx,
+    who: Caller,
+    job_id: str,
+    attempt: Attempt = None,
+    member: Member = 0,
+    offset: Offset = 0,
 ) -> StreamingResponse:
     """The log as it grows: events `log` (id: the offset after it) and, once it is complete, `end`.
 
     A stream that ends without `end` is to be taken up again after the last id.
     """
     job = await usecases.seen(context, who, job_id)
-    log = Log(context.kit, job.attempt_id(attempt))
+    log = Log(context.kit, job.attempt_id(attempt), member)
+    await log.workload()
     return streamed(_follow(context, log, job_id, resumed_at(request, offset)))
 
 

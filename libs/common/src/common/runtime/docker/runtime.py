@@ -22,6 +22,9 @@ from common.runtime.docker.settings import DockerSettings
 from common.runtime.docker.watch import Watcher
 from common.runtime.process import outputs
 
+MEETING_PORT = 29500
+"""Where torchrun's members meet by default."""
+
 _ENDED = (WorkloadState.EXITED, WorkloadState.LOST)
 
 
@@ -66,6 +69,7 @@ class DockerRuntime:
             network_isolation=not open_host,
             read_only_mounts=True,
             images=True,
+            gangs=True,
         )
         await asyncio.to_thread(self._clear_away)
         self._watcher.open()
@@ -111,6 +115,10 @@ class DockerRuntime:
         records = Records(self.workloads, spec.workload)
         await self._launcher.launch(spec, records)
         return self._handle(records)
+
+    async def meeting(self, workload: str) -> str:
+        """The container's own name, which its owner's network resolves; each container has all ports."""
+        return f"{workload}:{MEETING_PORT}"
 
     def _handle(self, records: Records) -> Handle:
         return {"runtime": "docker", "workload": records.workload}

@@ -88,6 +88,7 @@ class ProcessRuntime:
             cpu_limit=self._groups.has("cpu"),
             own_uid=not why,
             read_only_mounts=not why,
+            gangs=True,
         )
         self.notes = [*([why] if why else []), *self._missing()]
         self._groups.sweep(set(self._known()))
@@ -161,6 +162,11 @@ class ProcessRuntime:
             _undo(folder)
             raise
         return self._handle(folder)
+
+    async def meeting(self, workload: str) -> str:
+        """A free port of this machine, where all members run. Raises Unavailable (`no_port`)."""
+        self._ports[workload] = port = free_port(self._ports.values())
+        return f"127.0.0.1:{port}"
 
     def _is_launched(self, folder: Folder) -> bool:
         """Whether a supervisor has it, or had: then nothing more is to be done, and nothing may be."""
