@@ -130,8 +130,7 @@ class Witness:
     """The job's log as it comes."""
 
     def begin(self) -> None:
-        """Start both, and remember who they are."""
-        self.person.begin()
+        """Start both, for a person who has begun, and remember who they are."""
         model, client = self.person.train(0.1), self.person.client
         service = client.services.wait_for(client.models.publish(model, "witness")["service_id"], timeout=PATIENCE)
         client.services.start(service["id"], 1)
@@ -212,7 +211,7 @@ def people(running: Cluster, folder: Path, seed: int, users: int = USERS) -> Ite
     ]
     try:
         with ThreadPoolExecutor(users + 1) as pool:
-            assert len(list(pool.map(Person.begin, made[1:]))) == users
+            assert len(list(pool.map(Person.begin, made))) == users + 1
         yield made
     finally:
         for one in made:

@@ -27,7 +27,7 @@ from tests.faults.people import Person, Witness
 
 RECOVERS_IN = 90.0
 RESUMES_IN = 15.0
-"""Seconds from the broker's return until an event goes through."""
+"""Seconds from the broker's return until an event goes through, on a machine that has nothing else to do."""
 SILENCE = 3.0
 
 _EVENTS = TypeAdapter(list[CloudEvent])
@@ -52,6 +52,7 @@ class Storm:
     ground: Ground
     people: Sequence[Person]
     witness: Witness
+    resumes_in: float = RESUMES_IN
     struck: list[Struck] = field(default_factory=list)
 
     def run(self, plan: Sequence[str]) -> tuple[int, int]:
@@ -94,7 +95,7 @@ class Storm:
             seconds = resumed.result(), ready.result()
         after = counted(self.ground)
         if "broker" in kind:
-            assert seconds[0] < RESUMES_IN, f"{kind}: an event went through {seconds[0]:.1f} s after the return"
+            assert seconds[0] < self.resumes_in, f"{kind}: an event went through {seconds[0]:.1f} s after the return"
         return Struck(kind, *seconds, after["told"] - before["told"], after["effects"] - before["effects"])
 
     def _event_goes_through(self) -> float:

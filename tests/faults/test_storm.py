@@ -12,7 +12,7 @@ import pytest
 from common.ports.bus import Subscription
 from tests.faults.blows import Ground, give_clocks, plan
 from tests.faults.people import Witness, people
-from tests.faults.storm import Storm, printed
+from tests.faults.storm import RECOVERS_IN, RESUMES_IN, Storm, printed
 from tests.servers.postgres import Postgres
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.s3 import Swift
@@ -30,6 +30,7 @@ def weather(
     listening: list[Subscription],
     folder: Path,
     longest: float,
+    resumes_in: float = RESUMES_IN,
 ) -> str:
     """The storm of that seed, and its ledger."""
     broker, postgres, s3 = servers
@@ -47,7 +48,7 @@ def weather(
         witness.begin()
         teller = stack.enter_context(running.user(first.name, patience=90.0))
         ground = Ground(running, broker, postgres, s3, ways, random.Random(seed), teller, first.dataset["id"], longest)
-        storm = Storm(ground, others, witness)
+        storm = Storm(ground, others, witness, resumes_in)
         lines, rounds = storm.run(kinds)
         ledger = storm.books(listening)
         again = storm.published_twice()
@@ -71,7 +72,7 @@ def test_work_goes_on_in_a_storm(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     kinds = plan(1, len(FEW), FEW)
-    said = weather(1, kinds, (rabbitmq, postgres, swift), listening, tmp_path, longest=4.0)
+    said = weather(1, kinds, (rabbitmq, postgres, swift), listening, tmp_path, 4.0, RECOVERS_IN)
     with capsys.disabled():
         print(f"\n{said}")
 

@@ -68,6 +68,7 @@ def house(
 @pytest.fixture(scope="module")
 def witness(house: House) -> Witness:
     """A job without end and a replica; the same for all tests, which is how long they survive."""
+    house.person.begin()
     witness = Witness(house.running, house.person)
     witness.begin()
     return witness

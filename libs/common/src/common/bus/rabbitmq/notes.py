@@ -25,16 +25,19 @@ TellAgain = Callable[[], Awaitable[None]]
 
 async def types_given(connection: AbstractConnection, queue: str) -> frozenset[str]:
     """The types of which a queue was given everything; none where it is not there, and then there is no note either."""
-    if not await _exists(connection, queue):
-        async with connection.channel() as channel:
-            await channel.queue_delete(_types(queue), timeout=DECLARE_SECONDS)
+    asked = queue
+    try:
+        async with connection.channel() as channel:  # the note that is read goes back when it is closed
+            await channel.declare_queue(queue, passive=True, timeout=DECLARE_SECONDS)
+            asked = _types(queue)
+            note = await channel.declare_queue(asked, passive=True, timeout=DECLARE_SECONDS)
+            message = await note.get(fail=False, timeout=DECLARE_SECONDS)
+            return frozenset() if message is None else _TYPES.validate_json(message.body)
+    except ChannelNotFoundEntity:
+        if asked == queue:
+            async with connection.channel() as channel:
+                await channel.queue_delete(_types(queue), timeout=DECLARE_SECONDS)
         return frozenset()
-    if not await _exists(connection, _types(queue)):
-        return frozenset()
-    async with connection.channel() as channel:  # what is read goes back when it is closed
-        note = await channel.get_queue(_types(queue), ensure=False)
-        message = await note.get(fail=False, timeout=DECLARE_SECONDS)
-        return frozenset() if message is None else _TYPES.validate_json(message.body)
 
 
 async def note_types(connection: AbstractConnection, queue: str, types: frozenset[str]) -> None:
