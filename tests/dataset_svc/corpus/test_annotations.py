@@ -41,7 +41,7 @@ def check(
             assert b"".join(checker.stream(path, len(data), pieces)) == data
     report.summary = checker.finish()
     json.dumps(report.as_json()).encode()
-    return report, {path: json.loads(drawn) for path, drawn in checker.annotations()}
+    return report, {path: json.loads(drawn) for path, drawn, _ in checker.annotations()}
 
 
 def told(report: Report, severity: str) -> list[Any]:

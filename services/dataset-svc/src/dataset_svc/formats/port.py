@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 Summary = dict[str, Any]
 """What a checker saw, as JSON: `classes` (name → files), and figures of the content (see each format)."""
 
-Annotations = Iterator[tuple[str, bytes]]
-"""Path of a file and what is annotated in it, as JSON: `boxes`, `entities`, `rows` … (docs/guides/dataset-formats.md).
-"""
+Annotations = Iterator[tuple[str, bytes, Collection[str]]]
+"""Path of a file, what is annotated in it as JSON (`objects`, `spans` or `rows`: docs/guides/dataset-formats.md), and
+the classes by which it can be found."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from common.manifests.pack import Packed
+from dataset_svc.importing import annotated
 from dataset_svc.importing.report import Report
 from dataset_svc.importing.request import PACKS, ImportRequest, ImportResult, Progress
 
@@ -58,7 +59,14 @@ async def _outcome(process: Process, request: ImportRequest, on_progress: Listen
         return _failed(*_why(status), log=log)
     report = Report.from_json(told["report"])
     packed = await asyncio.to_thread(Packed.load, request.out / PACKS) if report.ok else None
-    return ImportResult(report, packed, log, told["peak_memory"])
+    annotations = await asyncio.to_thread(_annotations, request, report)
+    return ImportResult(report, packed, log, told["peak_memory"], annotations)
+
+
+def _annotations(request: ImportRequest, report: Report) -> Packed | None:
+    """The list of what is annotated, where the format has one."""
+    folder = request.out / PACKS / annotated.FOLDER
+    return Packed.load(folder) if report.ok and folder.exists() else None
 
 
 async def _ask(process: Process, request: ImportRequest) -> None:

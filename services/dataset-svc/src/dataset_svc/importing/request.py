@@ -75,12 +75,14 @@ class Progress:
 @dataclass(frozen=True, slots=True)
 class ImportResult:
     """How an import ended. `packed` is there only where `ok`; `log` is what the child said on its standard error
-    (for operators), `peak_memory` its largest resident set in bytes, where it lived to tell."""
+    (for operators), `annotations` the list of what is annotated where there is one, `peak_memory` its largest resident
+    set in bytes, where it lived to tell."""
 
     report: Report
     packed: Packed | None
     log: str = ""
     peak_memory: int = 0
+    annotations: Packed | None = None
 
     @property
     def ok(self) -> bool:

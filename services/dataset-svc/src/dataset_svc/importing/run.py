@@ -11,6 +11,7 @@ from common.kernel.errors import Problem
 from common.manifests.pack import PackWriter
 from dataset_svc.archives import Archive, ArchiveRefused, Finding, Limits, Member, open_archive
 from dataset_svc.formats import Checker, ContentLimits, get_format
+from dataset_svc.importing import annotated
 from dataset_svc.importing.report import Report
 from dataset_svc.importing.request import PACK_BYTES, Progress
 
@@ -40,7 +41,7 @@ def run_import(
     checker = get_format(format).checker(purpose, report, content or ContentLimits())
     writer = PackWriter(out, pack_bytes=pack_bytes)
     try:
-        _Run(report, checker, writer, limits or Limits(), progress, clock).archive(archive)
+        _Run(report, checker, writer, limits or Limits(), progress, clock, out, pack_bytes).archive(archive)
     except ArchiveRefused as refused:
         _tell(report, refused.finding)
     except Problem as problem:
@@ -65,7 +66,10 @@ class _Run:
         limits: Limits,
         progress: Listener | None,
         clock: Callable[[], float],
+        out: Path,
+        pack_bytes: int,
     ) -> None:
+        self._out, self._pack_bytes = out, pack_bytes
         self._report, self._checker, self._writer = report, checker, writer
         self._limits, self._progress, self._clock = limits, progress, clock
         self._archive: Archive | None = None
@@ -119,6 +123,7 @@ class _Run:
     def _finish(self, length: int) -> None:
         """Write the index."""
         self._tell("indexing", length)
+        annotated.write(self._checker, self._out, self._pack_bytes)
         with telling_when_full("the packed files"):
             packed = self._writer.finish()
         self._report.digest, self._report.files, self._report.bytes = packed.digest, packed.files, packed.bytes

@@ -17,6 +17,7 @@ from dataset_svc.domain.versions import Content
 from dataset_svc.formats import ContentLimits
 from dataset_svc.importing import ChildLimits, ImportRequest, ImportResult
 from dataset_svc.reconcile.fetching import Tell, fetch
+from dataset_svc.reconcile.keeping import keep
 from dataset_svc.settings import Settings
 
 

@@ -19,7 +19,7 @@ from dataset_svc.context import Context
 from dataset_svc.domain.errors import DatasetEmpty
 from dataset_svc.domain.taxonomy import Part
 from dataset_svc.domain.versions import Content, Sample, Version
-from dataset_svc.usecases import annotations
+from dataset_svc.usecases import annotated
 from dataset_svc.usecases.access import to_see
 
 
@@ -54,11 +54,11 @@ async def list_samples(
         drawn: dict[str, Any] = {}
     elif label is None:
         found = await _beginning(context.files, content.manifest, "", path_of(cursor), limit)
-        drawn = await annotations.between(context.files, content.annotations, [entry.path for entry in found[:limit]])
+        drawn = await annotated.between(context.files, content.annotations, [entry.path for entry in found[:limit]])
     else:
-        paths = await annotations.with_class(context.files, content.annotations, label, path_of(cursor), limit)
+        paths = await annotated.with_class(context.files, content.annotations, label, path_of(cursor), limit)
         found = [await manifests.find(context.files, content.manifest, path) for path in paths]
-        drawn = await annotations.of(context.files, content.annotations, paths[:limit])
+        drawn = await annotated.of(context.files, content.annotations, paths[:limit])
     more = cursor_of(found[limit].path) if len(found) > limit else None
     samples = [sample_of(entry, content) for entry in found[:limit]]
     return SamplePage(version.number, part, samples, more, drawn)

@@ -95,7 +95,7 @@ class SingleTextChecker:
     def annotations(self) -> Annotations:
         """See Checker: the first rows."""
         if self._files:
-            yield self._files[0], orjson.dumps({"kind": "rows", "total": self._rows, "rows": self._shown})
+            yield self._files[0], orjson.dumps({"kind": "rows", "total": self._rows, "rows": self._shown}), ()
 
     def _read(self, path: str, suffix: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Pass the chunks on as far as the rows have been read; after a fatal fault, all of them."""

@@ -24,7 +24,7 @@ class BratChecker:
         self._purpose, self._sink, self._limits = purpose, sink, limits
         self._waiting: dict[str, tuple[str, bytes]] = {}
         self._waiting_bytes = 0
-        self._documents: dict[str, bytes] = {}
+        self._documents: dict[str, tuple[bytes, frozenset[str]]] = {}
         self._classes: Counter[str] = Counter()
         self._counts = {"entities": Counter[str](), "relations": Counter[str](), "events": Counter[str]()}
         self._length = Range()
@@ -80,7 +80,8 @@ class BratChecker:
 
     def annotations(self) -> Annotations:
         """See Checker: entities, relations and events of each text."""
-        yield from self._documents.items()
+        for path, (found, labels) in self._documents.items():
+            yield path, found, labels
 
     def _wait(self, document: str, path: str, data: bytes) -> None:
         """Keep one half until the other comes."""
@@ -117,5 +118,6 @@ class BratChecker:
     def _count(self, path: str, document: Document) -> None:
         for name, counter in self._counts.items():
             counter.update(item["class"] for item in getattr(document, name).values())
-        self._classes.update({item["class"] for item in document.entities.values()})
-        self._documents[path] = orjson.dumps(document.as_json())
+        labels = frozenset(item["class"] for item in document.entities.values())
+        self._classes.update(labels)
+        self._documents[path] = orjson.dumps(document.as_json()), labels

@@ -32,7 +32,7 @@ class JsonChecker:
         self._images = images.content(sink, limits, self._shelf.measured)
         self._files: list[CocoFile | LabelMeFile] = []
         self._unread = False
-        self._drawn: dict[str, bytes] = {}
+        self._drawn: dict[str, tuple[bytes, frozenset[str]]] = {}
         self._classes: Counter[str] = Counter()
         self._objects: Counter[str] = Counter()
 
@@ -76,7 +76,8 @@ class JsonChecker:
 
     def annotations(self) -> Annotations:
         """See Checker: what is drawn on each image."""
-        yield from self._drawn.items()
+        for path, (drawn, labels) in self._drawn.items():
+            yield path, drawn, labels
 
     def _look_for_gaps(self) -> None:
         """What is not there at all; says nothing where an annotation file could not be read."""
@@ -130,10 +131,11 @@ class JsonChecker:
         size = actual or (width, height)
         for shape in shapes:
             self._inside(file, path, shape, *size)
-        self._classes.update({shape.label for shape in shapes})
+        labels = frozenset(shape.label for shape in shapes)
+        self._classes.update(labels)
         self._objects.update(shape.label for shape in shapes)
         drawn: dict[str, Any] = {"kind": "objects", "width": size[0], "height": size[1]}
-        self._drawn[path] = orjson.dumps({**drawn, "objects": [shape.as_json() for shape in shapes]})
+        self._drawn[path] = orjson.dumps({**drawn, "objects": [shape.as_json() for shape in shapes]}), labels
         return None
 
     def _inside(self, file: str, path: str, shape: Shape, width: int, height: int) -> None:
