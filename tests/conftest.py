@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.compose.running import Composed, composed
 from tests.servers.docker import Docker
 from tests.servers.postgres import Postgres
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.s3 import Rclone, Swift
+
+if TYPE_CHECKING:
+    from tests.compose.running import Composed
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +74,8 @@ def docker() -> Iterator[Docker]:
 @pytest.fixture(scope="session")
 def composition(request: pytest.FixtureRequest, docker: Docker) -> Iterator[Composed]:
     """The platform as docker-compose.yml describes it, on that engine. Its logs are shown where a test has failed."""
+    from tests.compose.running import composed  # it takes its second, and few ask
+
     with composed(docker) as running:
         yield running
         if request.session.testsfailed:
