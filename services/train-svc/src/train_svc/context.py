@@ -11,6 +11,7 @@ from common.service import Kit
 from common.workloads.loop import Workloads
 from train_svc.domain.job import Job
 from train_svc.domain.request import House
+from train_svc.known import NodeBook
 from train_svc.ledger import Ledger
 from train_svc.metrics import Metrics, Writer
 from train_svc.resource_specs import SpecBook
@@ -28,6 +29,7 @@ class Context:
     metrics: Metrics
     writer: Writer
     specs: SpecBook
+    nodes: NodeBook
     lately: dict[str, tuple[float, Job]] = field(default_factory=dict)
 
     @property

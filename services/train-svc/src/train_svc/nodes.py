@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from common.db.leases import Lease
 from common.db.uow import UnitOfWork
@@ -20,37 +21,37 @@ from train_svc.domain.node import (
     without_lost_devices,
     written_off,
 )
-from train_svc.known import known_node, known_nodes, save_node, save_nodes, take_turn
+from train_svc.known import save_node, save_nodes, the
 from train_svc.ledger import Ledger, granted_now
+from train_svc.settings import Settings
 
 
-async def introduce(uow: UnitOfWork, shown: Iterable[Node]) -> None:
+async def introduce(context: Context, uow: UnitOfWork, shown: Iterable[Node]) -> None:
     """Write down what is shown, at the start of an instance: nothing is judged by what it doesn't show."""
-    await take_turn(uow.connection)
-    known = await known_nodes(uow.connection)
+    known = await context.nodes.take_turn(uow.connection)
     after = {node.name: observed(known.get(node.name), node, uow.clock.now(), float("inf")) for node in shown}
     await save_nodes(uow.connection, known, {**known, **{name: one for name, one in after.items() if one is not None}})
 
 
-async def observe(
-    uow: UnitOfWork, shown: Sequence[Node], holding: Sequence[Allocation], *, grace: float, keep: float
-) -> bool:
-    """Write down what a look at the inventory found, True where something changed.
+def judged(
+    known: Mapping[str, KnownNode],
+    shown: Sequence[Node],
+    holding: Iterable[Allocation],
+    now: datetime,
+    settings: Settings,
+) -> Mapping[str, KnownNode]:
+    """What is known after a look at the inventory; the very same where nothing changed.
 
-    What it shows no more is lost after `grace` seconds, and forgotten after `keep` where nothing of what `holding`
-    holds is on it.
+    What it shows no more is lost after a grace, and forgotten after a while where nothing of what `holding` holds is
+    on it.
     """
-    now, there = uow.clock.now(), {node.name: node for node in shown}
-    await take_turn(uow.connection)
-    known = await known_nodes(uow.connection)
-    held = _held(holding)
+    held, there = _held(holding), {node.name: node for node in shown}
     after: dict[str, KnownNode] = {}
     for name in {**known, **there}:
-        one = observed(known.get(name), there.get(name), now, grace)
-        if one is not None and not forgettable(one, name in held, now, keep):
+        one = observed(known.get(name), there.get(name), now, settings.node_grace_seconds)
+        if one is not None and not forgettable(one, name in held, now, settings.node_keep_seconds):
             after[name] = without_lost_devices(one, held.get(name, frozenset()))
-    await save_nodes(uow.connection, known, after)
-    return after != known
+    return known if after == known else after
 
 
 def _held(holding: Iterable[Allocation]) -> dict[str, frozenset[str]]:
@@ -98,14 +99,14 @@ async def begin(context: Context) -> None:
     """At the start of an instance: write down what the inventory shows now, and plan by what is known."""
     shown = await context.kit.platform.inventory.nodes()
     async with context.kit.store.work() as uow:
-        await introduce(uow, shown)
+        await introduce(context, uow, shown)
     await look(context)
 
 
 async def look(context: Context) -> bool:
     """Plan by what is known now of nodes and specs, whoever wrote it down; True where machines changed."""
     async with context.kit.store.reading() as connection:
-        known = await known_nodes(connection)
+        known = await context.nodes.read(connection)
         await context.specs.refresh(connection)
     return context.ledger.note(known.values())
 
@@ -113,32 +114,52 @@ async def look(context: Context) -> bool:
 async def oversee(context: Context, lease: Lease | None) -> None:
     """For the one that has the lease: write down what the inventory shows, take back what is lost or to be drained,
     and grant what fits now. Raises Unavailable where the inventory can't tell: then nothing is lost."""
-    settings, shown = context.settings, await context.kit.platform.inventory.nodes()
-    async with context.kit.store.work() as uow:
-        if lease is not None:
-            await context.kit.leases.guard(uow.connection, lease)
-        await observe(
-            uow,
-            shown,
-            await granted_now(uow.connection),
-            grace=settings.node_grace_seconds,
-            keep=settings.node_keep_seconds,
-        )
+    shown = await context.kit.platform.inventory.nodes()
+    if await _differs(context, shown):
+        async with context.kit.store.work() as uow:
+            await _guard(context, uow, lease)
+            known = await context.nodes.take_turn(uow.connection)
+            holding = await granted_now(uow.connection)
+            after = judged(known, shown, holding, uow.clock.now(), context.settings)
+            await save_nodes(uow.connection, known, after)
     await look(context)
     async with context.kit.store.work() as uow:
-        if lease is not None:
-            await context.kit.leases.guard(uow.connection, lease)
+        await _guard(context, uow, lease)
         await clear(context, uow)
         await context.ledger.fill(uow)
 
 
+async def _differs(context: Context, shown: Sequence[Node]) -> bool:
+    """Whether anything would be written: mostly not, and then nobody has to read it all again."""
+    async with context.kit.store.reading() as connection:
+        known = await context.nodes.read(connection)
+        if context.nodes.agrees(shown, known):
+            return False
+        holding = await granted_now(connection)
+    if judged(known, shown, holding, context.kit.store.clock.now(), context.settings) is not known:
+        return True
+    context.nodes.agree(shown, known)
+    return False
+
+
+async def _guard(context: Context, uow: UnitOfWork, lease: Lease | None) -> None:
+    if lease is not None:
+        await context.kit.leases.guard(uow.connection, lease)
+
+
 async def clear(context: Context, uow: UnitOfWork) -> int:
-    """Take back what is promised on what is lost, and end what is on draining nodes; how many that concerned."""
-    known = await known_nodes(uow.connection)
-    if not any(one.lost or one.lost_devices or one.mark is Mark.DRAINING for one in known.values()):
+    """Take back what is promised on what is lost, end what is on draining nodes, and free what was revoked on fenced
+    ones; how many the first two concerned."""
+    known = await context.nodes.read(uow.connection)
+    marked = [one for one in known.values() if one.lost or one.lost_devices or one.mark is Mark.DRAINING]
+    if not marked:
         return 0
     holding = [one for one in await granted_now(uow.connection) if one.state != AllocationState.REVOKED]
-    return await take_back(uow, known.values(), holding, context.ledger, context.settings.drain_grace_seconds)
+    concerned = await take_back(uow, marked, holding, context.ledger, context.settings.drain_grace_seconds)
+    for one in marked:
+        if one.fenced is not None:
+            await context.ledger.fence(uow, one.name)
+    return concerned
 
 
 async def cordon(context: Context, name: str, reason: str, by: str) -> None:
@@ -158,8 +179,8 @@ async def uncordon(context: Context, name: str, by: str) -> None:
 
 async def _mark(context: Context, name: str, verb: str, reason: str, by: str, grace: float | None = None) -> None:
     async with context.kit.store.work() as uow:
-        await take_turn(uow.connection)
-        node = (await known_node(uow.connection, name)).marked(verb, reason, by, uow.clock.now(), grace)
+        known = await context.nodes.take_turn(uow.connection)
+        node = the(known, name).marked(verb, reason, by, uow.clock.now(), grace)
         await save_node(uow.connection, node)
     await look(context)
     async with context.kit.store.work() as uow:
@@ -172,8 +193,7 @@ async def fence(context: Context, name: str) -> None:
 
     Raises NotFound, Conflict (`node_not_lost`): what still shows may still run workloads."""
     async with context.kit.store.work() as uow:
-        await take_turn(uow.connection)
-        node = await known_node(uow.connection, name)
+        node = the(await context.nodes.take_turn(uow.connection), name)
         if node.state is not NodeState.LOST:
             raise Conflict(
                 "node_not_lost",
@@ -181,5 +201,5 @@ async def fence(context: Context, name: str) -> None:
                 "Drain it, or take it out of the inventory and wait until it is lost.",
             )
         await save_node(uow.connection, node.confirmed_dead(uow.clock.now()))
+    async with context.kit.store.work() as uow:
         await clear(context, uow)
-        await context.ledger.fence(uow, name)

@@ -15,6 +15,7 @@ from train_svc.attempts import Attempts
 from train_svc.context import Context
 from train_svc.domain.allocation import Allocation
 from train_svc.figures import scheduler
+from train_svc.known import NodeBook
 from train_svc.ledger import Ledger
 from train_svc.metrics import Metrics, Writer
 from train_svc.nodes import begin
@@ -45,7 +46,7 @@ def build(platform: Platform, settings: Settings | None = None) -> Service:
     attempts = Attempts(kit, settings, ledger, metrics)
     workloads = Workloads(kit, attempts)
     writer = Writer(metrics)
-    context = Context(kit, settings, ledger, workloads, metrics, writer, SpecBook(settings))
+    context = Context(kit, settings, ledger, workloads, metrics, writer, SpecBook(settings), NodeBook())
 
     async def on_grant(uow: UnitOfWork, allocation: Allocation) -> None:
         await workloads.grant(uow, allocation.workload, allocation.placements)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -35,6 +36,17 @@ _NEXT = text(
     "INSERT INTO sequences (subject, value) VALUES (:subject, 1)"
     " ON CONFLICT (subject) DO UPDATE SET value = sequences.value + 1 RETURNING value"
 )
+
+_NEXT_OF_MANY = """
+INSERT INTO sequences (subject, value) SELECT {subject}, 1 FROM {rows} AS row WHERE true
+ON CONFLICT (subject) DO UPDATE SET value = sequences.value + 1 RETURNING subject, value
+"""
+_NEXT_OF = {
+    "sqlite": text(_NEXT_OF_MANY.format(subject="row.value", rows="json_each(:subjects)")),
+    "postgresql": text(
+        _NEXT_OF_MANY.format(subject="row.value", rows="jsonb_array_elements_text(CAST(:subjects AS jsonb))")
+    ),
+}
 
 _ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
@@ -80,6 +92,19 @@ class UnitOfWork:
 
     async def emit(self, data: EventData, *, subject: str, owner: str | None = None) -> CloudEvent:
         """Tell the others, once this commits. Numbers the event within its subject."""
+        return self._tell(data, subject, owner, await self._next(subject))
+
+    async def emit_all(self, told: Sequence[tuple[EventData, str, str | None]]) -> None:
+        """Tell many things at once, each with its subject and owner; no subject may be there twice."""
+        if not told:
+            return
+        subjects = json.dumps([subject for _, subject, _ in told])
+        counted = await self.connection.execute(_NEXT_OF[self.connection.dialect.name], {"subjects": subjects})
+        numbers = {row.subject: int(row.value) for row in counted}
+        for data, subject, owner in told:
+            self._tell(data, subject, owner, numbers[subject])
+
+    def _tell(self, data: EventData, subject: str, owner: str | None, sequence: int) -> CloudEvent:
         event = CloudEvent(
             id=new_id("ev"),
             source=self.source,
@@ -87,7 +112,7 @@ class UnitOfWork:
             subject=subject,
             time=self.clock.now(),
             dataversion=type(data).dataversion,
-            sequence=await self._next(subject),
+            sequence=sequence,
             owner=owner,
             actor=self.actor,
             traceparent=current_traceparent(),

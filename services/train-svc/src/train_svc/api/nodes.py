@@ -14,7 +14,7 @@ from train_svc import nodes
 from train_svc.context import Context, Ctx
 from train_svc.domain.allocation import Allocation
 from train_svc.domain.node import KnownNode, NodeState
-from train_svc.known import known_node, known_nodes
+from train_svc.known import the
 from train_svc.ledger import granted_now
 from train_svc.schemas.nodes import Draining, Marking, NodeOut, NodesOut
 
@@ -34,7 +34,7 @@ async def list_nodes(
     """Nodes with their devices, and what is free of them."""
     wanted = _labels(label or [])
     async with context.kit.store.reading() as connection:
-        known = await known_nodes(connection)
+        known = await context.nodes.read(connection)
         holding = await granted_now(connection)
     found = [
         one
@@ -61,8 +61,8 @@ def _told(context: Context, who: Principal, node: KnownNode, holding: list[Alloc
 
 async def _one(context: Context, who: Principal, name: str) -> NodeOut:
     async with context.kit.store.reading() as connection:
-        node, holding = await known_node(connection, name), await granted_now(connection)
-    return _told(context, who, node, holding)
+        known, holding = await context.nodes.read(connection), await granted_now(connection)
+    return _told(context, who, the(known, name), holding)
 
 
 @router.get("/nodes/{name}", **permits(Permission.USER))

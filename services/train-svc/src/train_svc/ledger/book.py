@@ -21,7 +21,7 @@ from train_svc.domain.asking import DEFAULT_QUEUE, empty_state, never_fits, offe
 from train_svc.domain.errors import NeverFits
 from train_svc.domain.node import KnownNode
 from train_svc.domain.scheduling.planner import State
-from train_svc.domain.scheduling.values import Decision, Delta, Policy, Queue, Refuse
+from train_svc.domain.scheduling.values import Admit, Decision, Delta, Policy, Queue, Refuse
 from train_svc.ledger.machines import Machines
 from train_svc.ledger.memory import Memory, snapshot_of
 from train_svc.ledger.reading import by_id, open_ones, queues_of
@@ -133,24 +133,30 @@ class Ledger:
             return
         await self._leave(uow, [known])
 
-    async def _leave(self, uow: UnitOfWork, leaving: Sequence[Allocation]) -> None:
+    async def end(self, uow: UnitOfWork, allocation_ids: Iterable[str]) -> int:
+        """The workloads of these are gone, all at once; gives how many others begin for it."""
+        await self._begin(uow)
+        known = await by_id(uow.connection, allocation_ids)
+        return await self._leave(uow, [one for one in known.values() if not one.ended])
+
+    async def _leave(self, uow: UnitOfWork, leaving: Sequence[Allocation]) -> int:
         """They are over: plan with what they leave."""
         now = uow.clock.now()
         over = [one.moved("free", ended_at=now, claim=None) for one in leaving]
         await allocations.save_all(uow.connection, over, now=now)
-        for one in leaving:
-            if one.holds:
-                await take_back(uow.connection, one)
+        await take_back(uow.connection, [one for one in leaving if one.holds])
         ended = tuple(one.id for one in leaving if one.holds)
         cancelled = tuple(one.id for one in leaving if not one.holds)
-        await self._write(uow, self._plan(uow, Delta(ended=ended, cancelled=cancelled)))
+        decisions = self._plan(uow, Delta(ended=ended, cancelled=cancelled))
+        await self._write(uow, decisions)
+        return sum(isinstance(decision, Admit) for decision in decisions)
 
     async def fill(self, uow: UnitOfWork) -> int:
-        """Plan anew, for when nodes changed or time went by; gives how many decisions were made."""
+        """Plan anew, for when nodes changed or time went by; gives how many begin."""
         await self._begin(uow)
         decisions = self._plan(uow, Delta())
         await self._write(uow, decisions)
-        return len(decisions)
+        return sum(isinstance(decision, Admit) for decision in decisions)
 
     async def alone(self, uow: UnitOfWork) -> None:
         """Until this transaction ends nobody else plans."""

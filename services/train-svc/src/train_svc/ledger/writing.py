@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from sqlalchemy import delete, insert, text
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.contracts.allocation import AllocationGranted, AllocationPreempting, AllocationRevoked
 from common.db.uow import UnitOfWork
-from train_svc.domain.allocation import Allocation
+from common.kernel.events import EventData
+from train_svc.domain.allocation import Allocation, AllocationState
 from train_svc.domain.asking import member_of
 from train_svc.domain.scheduling.values import Admit, Claim, Decision, Node, Preempt, Revoke
 from train_svc.ledger.reading import by_id
@@ -27,6 +28,7 @@ _USE = text(
     " ON CONFLICT (node) DO UPDATE SET cpu = node_usage.cpu + excluded.cpu, cpu_limit = excluded.cpu_limit,"
     " memory = node_usage.memory + excluded.memory, memory_limit = excluded.memory_limit"
 )
+_FREE = text("DELETE FROM granted_devices WHERE allocation = :allocation")
 _LEAVE = text("UPDATE node_usage SET cpu = cpu - :cpu, memory = memory - :memory WHERE node = :node")
 
 
@@ -49,7 +51,7 @@ def decided(
             for victim in decision.victims:
                 detail = f"It was told to end within {decision.grace:g} s, for one of priority {asker.priority}."
                 after[victim] = of(victim).moved("preempt", ends_for=asker.id, detail=detail)
-        elif isinstance(decision, Revoke) and of(decision.id).state != "revoked":
+        elif isinstance(decision, Revoke) and of(decision.id).state != AllocationState.REVOKED:
             detail = f"The node {decision.node}, or a device of it, is lost."
             after[decision.id] = of(decision.id).moved("revoke", detail=detail)
     return list(after.values())
@@ -68,21 +70,23 @@ def concerned(decisions: Iterable[Decision]) -> set[str]:
 
 async def tell(uow: UnitOfWork, changed: Sequence[Allocation], grace: float, owners: Mapping[str, Allocation]) -> None:
     """An event for each that was granted, told to end, or revoked; `owners` are those for whom others end."""
-    for one in changed:
-        event: AllocationGranted | AllocationPreempting | AllocationRevoked
-        if one.state == "granted":
-            event = AllocationGranted(id=one.id, workload=one.workload, placements=one.placements)
-        elif one.state == "preempting":
-            asker = owners.get(one.ends_for or "")
-            told = asker.workload if asker is not None and asker.owner == one.owner else None
-            event = AllocationPreempting(
-                id=one.id, workload=one.workload, grace=grace, reason=one.detail, for_workload=told
-            )
-        elif one.state == "revoked":
-            event = AllocationRevoked(id=one.id, workload=one.workload, reason=one.detail)
-        else:
-            continue
-        await uow.emit(event, subject=one.id, owner=one.owner)
+    events = [(event_of(one, grace, owners), one) for one in changed]
+    await uow.emit_all([(event, one.id, one.owner) for event, one in events if event is not None])
+
+
+def event_of(one: Allocation, grace: float, owners: Mapping[str, Allocation]) -> EventData | None:
+    """What is told of one that was decided on; None where that concerns nobody else."""
+    if one.state == AllocationState.GRANTED:
+        return AllocationGranted(id=one.id, workload=one.workload, placements=one.placements)
+    if one.state == AllocationState.PREEMPTING:
+        asker = owners.get(one.ends_for or "")
+        begins = asker.workload if asker is not None and asker.owner == one.owner else None
+        return AllocationPreempting(
+            id=one.id, workload=one.workload, grace=grace, reason=one.detail, for_workload=begins
+        )
+    if one.state == AllocationState.REVOKED:
+        return AllocationRevoked(id=one.id, workload=one.workload, reason=one.detail)
+    return None
 
 
 async def promise(connection: AsyncConnection, granted: Sequence[Allocation], nodes: Mapping[str, Node]) -> None:
@@ -113,11 +117,12 @@ async def promise(connection: AsyncConnection, granted: Sequence[Allocation], no
         await connection.execute(_USE, usage)
 
 
-async def take_back(connection: AsyncConnection, held: Allocation) -> None:
-    """What it held is nobody's now."""
-    if any(placement.devices for placement in held.placements):
-        await connection.execute(delete(granted_devices).where(granted_devices.c.allocation == held.id))
-    cpu, memory = promised([held])
+async def take_back(connection: AsyncConnection, held: Sequence[Allocation]) -> None:
+    """What they held is nobody's now."""
+    gone = [{"allocation": one.id} for one in held if any(placement.devices for placement in one.placements)]
+    if gone:
+        await connection.execute(_FREE, gone)
+    cpu, memory = promised(held)
     left = [{"node": node, "cpu": cpu[node], "memory": memory[node]} for node in sorted(cpu)]
     if left:
         await connection.execute(_LEAVE, left)
