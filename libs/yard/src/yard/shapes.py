@@ -157,6 +157,7 @@ class Attempt(TypedDict, total=False):
     """One try at a job; `cpu_seconds` and `peak_memory` (bytes) are what it used."""
 
     number: int
+    placements: list[dict[str, Any]]
     phase: str
     reason: str | None
     detail: str
@@ -325,6 +326,23 @@ class Allocation(TypedDict, total=False):
     placements: list[dict[str, Any]]
     position: int | None
     detail: str
+
+
+class Queue(TypedDict, total=False):
+    """What one group may use, and who waits for it. CPU in cores, memory in bytes, accelerators by the piece."""
+
+    id: str
+    name: str
+    group: str
+    guaranteed: dict[str, float]
+    maximum: dict[str, float]
+    borrowing: dict[str, float] | None
+    cohort: str | None
+    weight: float
+    used: dict[str, float]
+    granted: int
+    waiting_total: int
+    waiting: list[dict[str, Any]]
 
 
 class DeadLetter(TypedDict, total=False):

@@ -36,6 +36,9 @@ class Jobs(Group[Job]):
         resources: Mapping[str, Any] | None = None,
         time_limit_seconds: float | None = None,
         priority: int | None = None,
+        priority_class: str | None = None,
+        queue: str | None = None,
+        preemptible: bool | None = None,
         start: bool = True,
         dataset_after: int | None = None,
         algorithm_after: int | None = None,
@@ -45,7 +48,9 @@ class Jobs(Group[Job]):
 
         `ratio` is the share to train on (None: the dataset's own test set, or all of it); `resources` is
         `{"spec": "small"}` or `{"cpu": cores, "memory": bytes, "accelerator": "gpu", "count": n}`. `dataset_after` and
-        `algorithm_after` are versions that a write answered, which the job must know of.
+        `algorithm_after` are versions that a write answered, which the job must know of. A
+        `preemptible` job, as all are unless told otherwise, may have to end for a more urgent one, and goes on later
+        from its checkpoints.
         """
         body = {
             "name": name,
@@ -60,6 +65,9 @@ class Jobs(Group[Job]):
             "resources": dict(resources or {"spec": "small"}),
             "time_limit_seconds": time_limit_seconds,
             "priority": priority,
+            "priority_class": priority_class,
+            "queue": queue,
+            "preemptible": preemptible,
             "start": start,
         }
         sent = {name: value for name, value in body.items() if value is not None or name == "split"}
@@ -92,15 +100,18 @@ class Jobs(Group[Job]):
             what=f"job {id}",
         )
 
-    def log(self, id: str, *, attempt: int | None = None, offset: int = 0) -> LogPart:
-        """The log from `offset` (bytes) to where it is now."""
-        answer = self._http.send("GET", self._at(id, "log"), params={"attempt": attempt, "offset": offset})
+    def log(self, id: str, *, attempt: int | None = None, member: int | None = None, offset: int = 0) -> LogPart:
+        """The log from `offset` (bytes) to where it is now; on several nodes, that of one member (from 0)."""
+        query = {"attempt": attempt, "member": member, "offset": offset}
+        answer = self._http.send("GET", self._at(id, "log"), params=query)
         after = answer.headers.get("x-next-offset")
         return {"text": answer.text, "next_offset": int(after) if after else offset + len(answer.content)}
 
-    def follow_log(self, id: str, *, attempt: int | None = None, offset: int = 0) -> Iterator[str]:
+    def follow_log(
+        self, id: str, *, attempt: int | None = None, member: int | None = None, offset: int = 0
+    ) -> Iterator[str]:
         """Pieces of the log as they are written, until the attempt ends."""
-        query = {"attempt": attempt, "offset": offset}
+        query = {"attempt": attempt, "member": member, "offset": offset}
         for event in follow(self._http, self._at(id, "log", "stream"), query, cursor="offset"):
             if event.event == "log":
                 yield str(json.loads(event.data)["text"])

@@ -20,10 +20,19 @@ class Services(Group[Service]):
     collection, noun = "services", "service"
 
     def edit(
-        self, id: str, *, name: str | None = None, description: str | None = None, visibility: str | None = None
+        self,
+        id: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        visibility: str | None = None,
+        preemptible: bool | None = None,
+        spread: bool | None = None,
     ) -> Service:
-        """Change the name, the description, or who may see and call it."""
-        return self._edit(id, {"name": name, "description": description, "visibility": visibility})
+        """Change the name, the description, who may see and call it, and for replicas that start from now on whether
+        they may end for more urgent work, and whether each has a node of its own."""
+        terms = {"preemptible": preemptible, "spread": spread}
+        return self._edit(id, {"name": name, "description": description, "visibility": visibility, **terms})
 
     def start(self, id: str, replicas: int = 1) -> Service:
         """Start that many replicas."""

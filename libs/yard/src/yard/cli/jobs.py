@@ -108,6 +108,15 @@ def run(
     ] = None,
     time_limit: Annotated[str | None, typer.Option(help="Like 90s, 30m, 12h.", show_default=False)] = None,
     priority: Annotated[int | None, typer.Option(help="Higher goes first.", show_default=False)] = None,
+    priority_class: Annotated[
+        str | None, typer.Option(help="A priority that has a name, like high.", show_default=False)
+    ] = None,
+    queue: Annotated[
+        str | None, typer.Option(help="Where it waits; else your group's queue.", show_default=False)
+    ] = None,
+    preemptible: Annotated[
+        bool, typer.Option("--preemptible/--not-preemptible", help="May give way to more urgent work, and comes back.")
+    ] = True,
     draft: Annotated[bool, typer.Option("--draft", help="Only make it; start it later.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show its log until it ends.")] = False,
     output: Out = Output.TABLE,
@@ -131,6 +140,9 @@ def run(
             resources=resources,
             time_limit_seconds=limit,
             priority=priority,
+            priority_class=priority_class,
+            queue=queue,
+            preemptible=preemptible,
             start=not draft,
             dataset_after=data.get("version"),
             algorithm_after=trained.get("version"),
@@ -213,16 +225,19 @@ def log(
     job: Ref,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it ends.")] = False,
     attempt: Attempt = None,
+    member: Annotated[
+        int | None, typer.Option(min=0, help="Of a job on several nodes: which of them, from 0.", show_default=False)
+    ] = None,
     output: Out = Output.TABLE,
 ) -> None:
     """What it wrote."""
     with connected() as yard:
         id = yard.jobs.id_of(job)
         if not follow:
-            part = yard.jobs.log(id, attempt=attempt)
+            part = yard.jobs.log(id, attempt=attempt, member=member)
             put_json(part) if output is Output.JSON else sys.stdout.write(part["text"])
             return
-        for text in yard.jobs.follow_log(id, attempt=attempt):
+        for text in yard.jobs.follow_log(id, attempt=attempt, member=member):
             put_json({"text": text}, line=True) if output is Output.JSON else print(text, end="", flush=True)
 
 

@@ -82,12 +82,25 @@ def edit(
     visibility: Annotated[
         Literal["private", "public", "preset"] | None, typer.Option(help="Who may call it.", show_default=False)
     ] = None,
+    preemptible: Annotated[
+        bool | None,
+        typer.Option(
+            "--preemptible/--not-preemptible", help="Replicas may end for more urgent work.", show_default=False
+        ),
+    ] = None,
+    spread: Annotated[
+        bool | None,
+        typer.Option("--spread/--no-spread", help="A node of its own for each replica.", show_default=False),
+    ] = None,
     output: Out = Output.TABLE,
 ) -> None:
-    """Change the name, the description, or who may call it."""
+    """Change the name, the description, who may call it, or how its next replicas are placed."""
     with connected() as yard:
         id = yard.services.id_of(service)
-        put_one(yard.services.edit(id, name=name, description=description, visibility=visibility), ONE, output)
+        changed = yard.services.edit(
+            id, name=name, description=description, visibility=visibility, preemptible=preemptible, spread=spread
+        )
+        put_one(changed, ONE, output)
 
 
 @app.command()
