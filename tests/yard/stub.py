@@ -61,6 +61,20 @@ NODE = {
     "memory_free": 1,
     "labels": {"disk": "nvme"},
 }
+QUEUE: dict[str, Any] = {
+    "id": "vision",
+    "name": "vision",
+    "group": "vision",
+    "guaranteed": {"gpu": 4, "memory": 64 << 30},
+    "maximum": {},
+    "borrowing": None,
+    "cohort": None,
+    "weight": 1.0,
+    "used": {"cpu": 1.5},
+    "granted": 1,
+    "waiting_total": 2,
+    "waiting": [],
+}
 SPEC = {"name": "small", "cluster": None, "count": 1, "meaning": {"default": "1 CPU and 1 GPU"}, "source": "built in"}
 
 Route = Callable[..., Answer]
@@ -507,6 +521,22 @@ class Stub:
     @on("POST", "/api/v1/nodes/{name}/{verb}")
     def mark(self, asked: Asked, name: str, verb: str) -> Answer:
         return Answer(body=NODE)
+
+    @on("GET", "/api/v1/queues")
+    def queues(self, asked: Asked) -> Answer:
+        return Answer(body={"items": [QUEUE], "priority_classes": {"high": 100}})
+
+    @on("GET", "/api/v1/queues/{name}")
+    def queue(self, asked: Asked, name: str) -> Answer:
+        return Answer(body=QUEUE)
+
+    @on("PUT", "/api/v1/queues/{name}")
+    def put_queue(self, asked: Asked, name: str) -> Answer:
+        return Answer(body={**QUEUE, **asked.json})
+
+    @on("DELETE", "/api/v1/queues/{name}")
+    def remove_queue(self, asked: Asked, name: str) -> Answer:
+        return Answer(204)
 
     @on("GET", "/api/v1/resource-specs")
     def specs(self, asked: Asked) -> Answer:

@@ -200,6 +200,10 @@ node cordon here --reason fan
 node drain here --grace 5m
 node uncordon here
 node fence here
+queue list
+queue show vision
+queue set vision --group vision --guaranteed gpu=4 --guaranteed memory=64GiB --weight 2
+queue delete vision
 spec list
 spec set tiny --count 1 --memory 4GiB --label disk=nvme --cluster default
 spec unset tiny

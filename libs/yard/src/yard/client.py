@@ -15,6 +15,7 @@ from yard.api.jobs import Jobs
 from yard.api.models import Models
 from yard.api.nodes import Nodes, ResourceSpecs
 from yard.api.people import ApiKeys, Users, login
+from yard.api.queues import Queues
 from yard.api.services import Services
 from yard.api.sets import FormattedSets
 from yard.http import Http
@@ -54,6 +55,7 @@ class Client:
         self.nodes = Nodes(self.http)
         self.specs = ResourceSpecs(self.http)
         self.allocations = Allocations(self.http)
+        self.queues = Queues(self.http)
         self.events = Events(self.http)
 
     @property

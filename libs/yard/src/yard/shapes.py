@@ -146,6 +146,7 @@ class Job(Resource, total=False):
     time_limit_seconds: int | None
     progress: float
     note: str
+    waiting: dict[str, Any] | None
     metrics: dict[str, float]
     evaluation: dict[str, Any] | None
     model_id: str | None

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from yard.cli import algorithms, cluster, datasets, events, jobs, models, nodes, people, services, sets
+from yard.cli import algorithms, cluster, datasets, events, jobs, models, nodes, people, queues, services, sets
 from yard.errors import YardError
 
 app = typer.Typer(
@@ -32,9 +32,11 @@ for name, group in {
     "node": nodes.nodes,
     "spec": nodes.specs,
     "allocation": cluster.allocations,
+    "queue": queues.queues,
     "events": events.app,
 }.items():
     app.add_typer(group, name=name)
+jobs.app.command()(queues.why)
 app.command()(people.login)
 app.command()(people.logout)
 app.command()(people.whoami)
