@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from common.contracts.shared import Resources
-from common.kernel.accelerators import BUILT_IN, Accelerator, device_variables, kind_of, parse_accelerators
+from common.kernel.accelerators import (
+    BUILT_IN,
+    Accelerator,
+    counted_inside,
+    device_variables,
+    kind_of,
+    parse_accelerators,
+)
 from common.kernel.errors import Invalid
 
 pytestmark = pytest.mark.row("T9")
@@ -91,3 +98,9 @@ def test_code_is_shown_exactly_its_devices():
         "ROCR_VISIBLE_DEVICES": "2",
     }
     assert kind_of("gpu-MIG-c6d4f1ef-42e4") == "gpu"
+
+
+def test_in_a_container_that_has_no_others_real_devices_are_counted_from_the_first():
+    devices = ("gpu-2", "gpu-5", "npu-3", "gpu-MIG-c6d4f1ef", "rocm-1")
+    assert counted_inside(devices, ("gpu", "rocm")) == ("gpu-0", "gpu-1", "npu-3", "gpu-MIG-c6d4f1ef", "rocm-0")
+    assert counted_inside(devices, ()) == devices

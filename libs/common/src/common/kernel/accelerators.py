@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +65,20 @@ def device_variables(devices: Iterable[str], kinds: Iterable[Accelerator] = BUIL
         numbers = [device.removeprefix(f"{one.kind}-") for device in given if kind_of(device) == one.kind]
         shown |= dict.fromkeys(one.variables, ",".join(numbers))
     return shown
+
+
+def counted_inside(devices: Iterable[str], real: Collection[str]) -> tuple[str, ...]:
+    """The devices as they are called in a container that has no others: those of `real` kinds are counted from 0 there,
+    whatever their number outside, while a UUID is the same everywhere."""
+    numbers: Counter[str] = Counter()
+    found = []
+    for device in devices:
+        kind = kind_of(device)
+        if kind in real and device.removeprefix(f"{kind}-").isdecimal():
+            device = f"{kind}-{numbers[kind]}"
+            numbers[kind] += 1
+        found.append(device)
+    return tuple(found)
 
 
 def parse_accelerators(text: str) -> tuple[Accelerator, ...]:

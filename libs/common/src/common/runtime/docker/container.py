@@ -7,10 +7,11 @@ Kubernetes pod security standards says the same in other words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from common.kernel.accelerators import GPU, NPU, Accelerator, kind_of
 from common.runtime.docker.plan import HOME, Settled
 from common.runtime.docker.records import IN, RUN
 from common.runtime.docker.settings import DockerSettings
@@ -40,7 +41,7 @@ def configuration(
         "WorkingDir": "/",
         "Labels": {INSTANCE: instance, WORKLOAD: settled["workload"], OWNER: settled["owner"]},
         "StopSignal": "SIGTERM",
-        "HostConfig": _host(settled, folder, settings) | _devices(settled["devices"], accelerators),
+        "HostConfig": _host(settled, folder, settings) | _devices(settled["devices"], accelerators, settings.kinds),
     }
 
 
@@ -93,14 +94,20 @@ def _bind(path: Path, at: str, read_only: bool, host_paths: Mapping[Path, Path])
     }
 
 
-def _devices(devices: list[str], accelerators: tuple[str, ...]) -> dict[str, Any]:
-    """Exactly these devices, by their number: NVIDIA's by request, Ascend's as device files with its managers."""
+def _devices(devices: list[str], accelerators: tuple[str, ...], kinds: Sequence[Accelerator]) -> dict[str, Any]:
+    """Exactly these devices, by their number: NVIDIA's by request, Ascend's as device files with its managers, and
+    those of any other vendor as its CDI devices."""
     told: dict[str, Any] = {}
-    gpus = [one.removeprefix("gpu-") for one in devices if one.startswith("gpu-")]
-    npus = [one.removeprefix("npu-") for one in devices if one.startswith("npu-")]
-    if gpus and "gpu" in accelerators:
-        told["DeviceRequests"] = [{"Driver": "nvidia", "DeviceIDs": gpus, "Capabilities": [["gpu"]]}]
-    if npus and "npu" in accelerators:
-        files = [*(f"/dev/davinci{number}" for number in npus), *_ASCEND]
-        told["Devices"] = [{"PathOnHost": one, "PathInContainer": one, "CgroupPermissions": "rw"} for one in files]
-    return told
+    requests: list[dict[str, Any]] = []
+    for kind in kinds:
+        names = [one.removeprefix(f"{kind.kind}-") for one in devices if kind_of(one) == kind.kind]
+        if not names or kind.kind not in accelerators:
+            continue
+        if kind.resource == GPU.resource:
+            requests.append({"Driver": "nvidia", "DeviceIDs": names, "Capabilities": [["gpu"]]})
+        elif kind.resource == NPU.resource:
+            files = [*(f"/dev/davinci{number}" for number in names), *_ASCEND]
+            told["Devices"] = [{"PathOnHost": one, "PathInContainer": one, "CgroupPermissions": "rw"} for one in files]
+        else:
+            requests.append({"Driver": "cdi", "DeviceIDs": [f"{kind.resource}={name}" for name in names]})
+    return told | ({"DeviceRequests": requests} if requests else {})

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.docker import Daemon, Refused, fetch_image
+from common.kernel.accelerators import GPU, NPU
 from common.kernel.errors import Problem, Unavailable
 from common.ports.runtime import LaunchSpec
 from common.runtime.docker import container, observing, plan
@@ -23,6 +24,9 @@ _PROGRAM = (
     *(Path(__file__).parents[1] / "process" / name for name in ("supervisor.py", "ending.py")),
 )
 _OOM = {"1": "/sys/fs/cgroup/memory/memory.oom_control", "2": "/sys/fs/cgroup/memory.events"}
+
+_RUNTIMES = {GPU.resource: "nvidia", NPU.resource: "ascend"}
+"""The runtimes of Docker that say that devices of these vendors are real."""
 
 
 class Launcher:
@@ -98,7 +102,8 @@ class Launcher:
         network = await self._networks.ensure(spec.owner)
         folders = plan.Folders(records.path, self._home / "volumes", self._home, self._settings)
         mounts = await asyncio.to_thread(folders.make, spec.mounts, uid)
-        return records.settle(plan.settle(spec, image, mounts, uid, network, self._settings.kinds))
+        real = (await self._engine())["accelerators"] if spec.devices else ()
+        return records.settle(plan.settle(spec, image, mounts, uid, network, self._settings.kinds, real))
 
     async def _image(self, reference: str) -> dict[str, Any]:
         """The image, fetched where it isn't there. Raises LaunchFailed where it can't be had, Unavailable."""
@@ -114,7 +119,12 @@ class Launcher:
         if self._facts is None:
             told = await self._daemon.ask(lambda docker: docker.system.info())
             runtimes = told.get("Runtimes") or {}
-            found = tuple(kind for kind, name in (("gpu", "nvidia"), ("npu", "ascend")) if name in runtimes)
+            cdi = {str(one.get("ID", "")).partition("=")[0] for one in told.get("DiscoveredDevices") or ()}
+            found = tuple(
+                kind.kind
+                for kind in self._settings.kinds
+                if _RUNTIMES.get(kind.resource) in runtimes or (kind.resource in cdi and kind.resource not in _RUNTIMES)
+            )
             wanted = self._settings.accelerators
             self._facts = {
                 "cgroup": str(told.get("CgroupVersion", "2")),

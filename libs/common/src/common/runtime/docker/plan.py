@@ -11,11 +11,11 @@ import os
 import re
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from common.kernel.accelerators import BUILT_IN, Accelerator, device_variables
+from common.kernel.accelerators import BUILT_IN, Accelerator, counted_inside, device_variables
 from common.kernel.errors import Invalid
 from common.ports.runtime import LaunchSpec, Mount
 from common.runtime.docker.records import IN, give
@@ -70,9 +70,10 @@ def settle(
     uid: int,
     network: str,
     kinds: Sequence[Accelerator] = BUILT_IN,
+    real: Collection[str] = (),
 ) -> Settled:
     """Everything that its container follows from. `image` is what Docker knows of the image, `mounts` the folders, and
-    `kinds` the accelerators of which code is told what it may see."""
+    `kinds` the accelerators of which code is told what it may see; of the `real` ones a container has no others."""
     limits = spec.limits
     fill = _filler({mount.name: place(mount.name) for mount in spec.mounts})
     return {
@@ -82,7 +83,7 @@ def settle(
         "image": image["Id"],
         "command": [fill(word) for word in spec.command],
         "cwd": place(spec.working_mount) if spec.working_mount else HOME,
-        "environment": _environment(spec, image, fill, device_variables(spec.devices, kinds)),
+        "environment": _environment(spec, image, fill, device_variables(counted_inside(spec.devices, real), kinds)),
         "mounts": {
             m.name: {"kind": m.kind, "path": str(mounts[m.name]), "at": place(m.name), "also": ALSO.get(m.name)}
             for m in spec.mounts
