@@ -153,6 +153,7 @@ job run image-classifier digits -p epochs=3
 job run image-classifier digits --draft
 job list
 job show training
+job why training
 job edit training --name better
 job start training
 job stop training

@@ -29,10 +29,28 @@ _TOLD_OTHERWISE: Mapping[str, tuple[str, ...]] = {
 
 _HEARS: Mapping[str, tuple[str, ...]] = {
     "gateway": tuple(f"service.{verb}" for verb in ("changed", "created", "deleted", "scaled", "started", "stopped")),
-    "serving-svc": ("allocation.granted", "allocation.refused", "allocation.revoked", "model.published"),
+    "serving-svc": (
+        "allocation.granted",
+        "allocation.preempting",
+        "allocation.refused",
+        "allocation.revoked",
+        "model.published",
+    ),
     "train-svc": (
         *(f"algorithm.{verb}" for verb in ("changed", "deleted", "offline", "online")),
-        *(f"allocation.{verb}" for verb in ("cancelled", "confirmed", "granted", "released", "requested", "revoked")),
+        *(
+            f"allocation.{verb}"
+            for verb in (
+                "cancelled",
+                "confirmed",
+                "granted",
+                "preempting",
+                "refused",
+                "released",
+                "requested",
+                "revoked",
+            )
+        ),
         *(f"dataset.{verb}" for verb in ("changed", "deleted", "offline", "online")),
     ),
 }
