@@ -204,6 +204,8 @@ def give_clocks(running: Cluster) -> None:
         }
 
 
+LOST_DISK = "broker loses its disk"
+
 KINDS: Mapping[str, Blow] = {
     **{f"kill {one}": of_service(one) for one in SERVICES},
     "kill relay mid-batch": of_relay,
@@ -211,7 +213,7 @@ KINDS: Mapping[str, Blow] = {
     "kill postgres": of_server(lambda ground: ground.postgres),
     "kill s3": of_server(lambda ground: ground.s3),
     **{f"black hole to {one}": of_way(one) for one in ("broker", "database", "files")},
-    "broker loses its disk": of_disk,
+    LOST_DISK: of_disk,
     "queue deleted": of_queue,
     "queue full": full_queue,
     "clock +1 h": of_clock(1),

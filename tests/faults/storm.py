@@ -21,7 +21,7 @@ from rich.table import Table
 from common.bus.rabbitmq.topology import BATCH_TYPE, LOG
 from common.kernel.events import CloudEvent
 from common.ports.bus import Subscription
-from tests.faults.blows import KINDS, Ground, answered, counted
+from tests.faults.blows import KINDS, LOST_DISK, Ground, answered, counted
 from tests.faults.harness import Ledger, balance
 from tests.faults.people import Person, Witness
 
@@ -54,6 +54,8 @@ class Storm:
     witness: Witness
     resumes_in: float = RESUMES_IN
     struck: list[Struck] = field(default_factory=list)
+    sent_again: int = 0
+    """Events that were published more than once, as far as a log that is lost meanwhile knew."""
 
     def run(self, plan: Sequence[str]) -> tuple[int, int]:
         """All of them; gives how many lines the witness wrote, and how many rounds people have made."""
@@ -89,6 +91,8 @@ class Storm:
 
     def _strike(self, kind: str) -> Struck:
         before = counted(self.ground)
+        if kind == LOST_DISK:
+            self.count_published_twice()
         KINDS[kind](self.ground)
         with ThreadPoolExecutor(2) as pool:
             resumed, ready = pool.submit(self._event_goes_through), pool.submit(self._all_ready)
@@ -118,10 +122,10 @@ class Storm:
         """Balanced: nothing lost, nothing done twice."""
         return balance(self.ground.running, listening, 120.0)
 
-    def published_twice(self) -> int:
-        """How many events are in the broker's log more often than once: what relays sent again."""
+    def count_published_twice(self) -> None:
+        """Add the events that are in the broker's log more often than once: what relays sent again."""
         logged = asyncio.run(_logged(self.ground.running.environment["YARD_BUS_URL"]))
-        return sum(times > 1 for times in logged.values())
+        self.sent_again += sum(times > 1 for times in logged.values())
 
 
 async def _logged(url: str) -> Counter[str]:
