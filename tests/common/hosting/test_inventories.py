@@ -41,6 +41,17 @@ async def test_each_scheme_has_its_inventory(tmp_path: Path) -> None:
     ]
 
 
+async def test_a_machine_that_is_renamed_is_still_the_same_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (before,) = await opened(tmp_path).nodes()
+    monkeypatch.setattr("socket.gethostname", lambda: "renamed")
+    (after,) = await opened(tmp_path).nodes()
+    assert after.name == before.name != "renamed"
+    (elsewhere,) = await opened(tmp_path / "other").nodes()
+    assert elsewhere.name == "renamed"
+
+
 @pytest.mark.parametrize(
     "url", ["nodes.yaml", "http://x", "file:nodes.yaml", "local:?gpus=4", "local:?simulated=tpu:1"]
 )

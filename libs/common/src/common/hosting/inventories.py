@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from common.hosting.settings import MachineSettings
 from common.inventory.file import FileInventory
-from common.inventory.local import LocalInventory, node_name, parse_simulated
+from common.inventory.local import LocalInventory, host_name, node_name, parse_simulated
 from common.kernel.accelerators import parse_accelerators
 from common.kernel.clock import Clock
 from common.kernel.errors import Invalid
@@ -30,7 +32,20 @@ def local_inventory(settings: MachineSettings, clock: Clock, url: str = "local:"
     declared = given.get("simulated") or (f"gpu:{settings.simulated_gpus}" if settings.simulated_gpus else "")
     simulated = parse_simulated(declared, parse_accelerators(settings.accelerators))
     name = given.get("name")
-    return LocalInventory(node_name(name) if name else None, simulated=simulated, clock=clock)
+    return LocalInventory(node_name(name) if name else kept_name(settings.home), simulated=simulated, clock=clock)
+
+
+def kept_name(home: Path) -> str:
+    """What this machine was called when its state folder was new. A machine that is given another name is still the one
+    on which its workloads run, and no node that was lost."""
+    home.mkdir(parents=True, exist_ok=True)
+    place, mine = home / "node", home / f"node.{os.getpid()}"
+    if not place.exists():
+        mine.write_text(host_name())
+        with contextlib.suppress(FileExistsError):  # another service of this machine was quicker
+            os.link(mine, place)
+        mine.unlink()
+    return node_name(place.read_text())
 
 
 def declared_inventory(url: str, settings: MachineSettings) -> FileInventory:
