@@ -74,7 +74,7 @@ def gate(monkeypatch):
         (good(CUT_OFF), "image_damaged", "cat/half.png"),
         (good(Item("readme.png", png(7))), "outside_class", "readme.png"),
         (b"this is no archive at all", "unknown_archive", ""),
-        (b"Rar!\x1a\x07\x01\x00" + b"x" * 100, "unsupported_archive", ""),
+        (b"Rar!\x1a\x07\x01\x00" + b"x" * 100, "truncated", ""),
         (build([]), "empty_archive", ""),
     ],
 )
