@@ -30,7 +30,7 @@ def platform(engine: Path, folder: Path) -> Iterator[PlatformProcess]:
     """Two nodes of two simulated GPUs each, whose workloads all run on this machine."""
     nodes = folder / "nodes.yaml"
     nodes.write_text(NODES)
-    settings = {"YARD_INVENTORY_URL": f"file:{nodes}", "TRAIN_MIN_RUN_SECONDS": "0"}
+    settings: dict[str, Any] = {"YARD_INVENTORY_URL": f"file:{nodes}", "TRAIN_MIN_RUN_SECONDS": "0"}
     with process.platform(**settings) as running:
         yield running
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.fake_runtime import FakeRuntime
+from tests.support.fake_runtime import FakeRuntime, unavailable
 from tests.train_svc.conftest import Yard, eventually, gpus, open_yard
 
 pytestmark = pytest.mark.row("T19")
@@ -79,6 +79,20 @@ async def test_who_ends_well_in_the_grace_has_done_its_work(yard: Yard) -> None:
     yard.runtime.ends(first, 0, "stopped")
     assert (await yard.until(job, "succeeded", "queued"))["state"] == "succeeded"
     await yard.until(urgent, "running")
+
+
+async def test_one_that_is_still_prepared_simply_goes_back(yard: Yard) -> None:
+    yard.runtime.refusing = unavailable()
+    things = await yard.things(training={"devices": ("cpu", "gpu")})
+    job = (await yard.job(**things, **ONE_GPU))["id"]
+    await yard.until(job, "preparing")
+    urgent = (await yard.job(**things, **ONE_GPU, priority=500))["id"]
+    await yard.until(urgent, "preparing")
+    shown = await yard.until(job, "queued")
+    assert (shown["attempt"], yard.runtime.started) == (2, [])
+    before = (await attempts(yard, job))[0]
+    assert before["reason"] == "preempted"
+    assert "priority 500" in before["detail"], "who asks is told why"
 
 
 async def test_a_person_who_stops_it_in_the_grace_wins(yard: Yard) -> None:

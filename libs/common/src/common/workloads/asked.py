@@ -99,7 +99,12 @@ class Asked:
             await self._change(uow, workload, ended)
 
     async def ask_stop(
-        self, uow: UnitOfWork, workload_id: str, reason: EndReason = EndReason.STOPPED_BY_USER, grace: float = 10.0
+        self,
+        uow: UnitOfWork,
+        workload_id: str,
+        reason: EndReason = EndReason.STOPPED_BY_USER,
+        grace: float = 10.0,
+        detail: str = "",
     ) -> None:
         """Let it end. Asking twice is asking once; an ended one is left alone. A waiting one ends at once.
 
@@ -110,9 +115,9 @@ class Asked:
             raise missing("workload", workload_id)
         if workload.phase == Phase.ENDED or (workload.stop is not None and not _outranks(reason, workload.stop)):
             return
-        asked = replace(workload, stop=StopRequest(reason, grace))
+        asked = replace(workload, stop=StopRequest(reason, grace, detail))
         if workload.phase == Phase.WAITING:
-            asked = asked.moved("abandon", outcome=Outcome(reason), ended_at=uow.clock.now())
+            asked = asked.moved("abandon", outcome=Outcome(reason, detail), ended_at=uow.clock.now())
         await self._change(uow, workload, asked)
         if workload.phase == Phase.WAITING:
             cancelled = AllocationCancelled(id=workload.allocation, workload=workload.id)
@@ -145,12 +150,13 @@ class Asked:
         It asks again as a new workload, which is up to the service (`Hooks.changed`).
         """
         if await self._find(uow, heard.data.workload) is not None:
-            await self.ask_stop(uow, heard.data.workload, EndReason.PREEMPTED, heard.data.grace)
+            told = heard.data
+            await self.ask_stop(uow, told.workload, EndReason.PREEMPTED, told.grace, told.reason)
 
     async def on_allocation_revoked(self, uow: UnitOfWork, heard: Heard[AllocationRevoked]) -> None:
         """Its device or node is lost: stop what may still run of it."""
         if await self._find(uow, heard.data.workload) is not None:
-            await self.ask_stop(uow, heard.data.workload, EndReason.DEVICE_LOST, grace=0)
+            await self.ask_stop(uow, heard.data.workload, EndReason.DEVICE_LOST, 0, heard.data.reason)
 
     async def _change(self, uow: UnitOfWork, before: Workload, after: Workload) -> None:
         saved = await storage.save(uow.connection, after, uow.clock.now())

@@ -54,7 +54,7 @@ class Steps:
 
     async def _prepare(self, workload: Workload, report: Report) -> Workload:
         if workload.stop is not None:
-            return await self._abandon(workload, Outcome(workload.stop.reason))
+            return await self._abandon(workload, Outcome(workload.stop.reason, workload.stop.detail))
         try:
             if workload.plan.resources.nodes > 1 and not workload.meeting:
                 return replace(workload, meeting=await self._kit.platform.runtime.meeting(workload.id))

@@ -46,10 +46,11 @@ TRANSITIONS = Transitions(
 
 @dataclass(frozen=True)
 class StopRequest:
-    """Somebody wants it to end: why, and how many seconds it has between SIGTERM and SIGKILL."""
+    """Somebody wants it to end: why (`detail` in words), and how many seconds it has between SIGTERM and SIGKILL."""
 
     reason: EndReason
     grace: float = 10.0
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -156,8 +157,8 @@ def outcome_of(workload: Workload, seen: Observation) -> Outcome:
     """
     if seen.cause == "stopped" and seen.exit_code == 0 and _gives_way(workload):
         return Outcome(EndReason.COMPLETED, exit_code=0)
-    if seen.state in (WorkloadState.LOST, WorkloadState.GONE) and _gives_way(workload):
-        return Outcome(EndReason.PREEMPTED, seen.detail)
+    if seen.state in (WorkloadState.LOST, WorkloadState.GONE) and workload.stop is not None and _gives_way(workload):
+        return Outcome(EndReason.PREEMPTED, workload.stop.detail or seen.detail)
     if seen.state in (WorkloadState.LOST, WorkloadState.GONE):
         return Outcome(
             EndReason.LOST, seen.detail or "Its supervisor vanished: the machine was restarted, or it was killed."
@@ -165,7 +166,7 @@ def outcome_of(workload: Workload, seen: Observation) -> Outcome:
     if seen.cause in ("exit", None) and seen.exit_code == 0:
         return Outcome(EndReason.COMPLETED, exit_code=0)
     if seen.cause == "stopped" and workload.stop is not None:
-        return Outcome(workload.stop.reason, seen.detail, seen.exit_code)
+        return Outcome(workload.stop.reason, workload.stop.detail or seen.detail, seen.exit_code)
     reason = _ENDS.get(seen.cause or "", EndReason.EXIT_CODE)
     detail = seen.detail or (f"It ended with exit code {seen.exit_code}." if reason == EndReason.EXIT_CODE else "")
     return Outcome(reason, detail, seen.exit_code)
