@@ -48,7 +48,7 @@ def tar_zst(files: Files) -> bytes:
     return zstandard.ZstdCompressor().compress(tar(files))
 
 
-def seven_zip(files: Files, filetype: int | None = None) -> bytes:
+def seven_zip(files: Files) -> bytes:
     """A 7z (LZMA), written by libarchive."""
     libarchive()
     load()
@@ -64,7 +64,7 @@ def seven_zip(files: Files, filetype: int | None = None) -> bytes:
     with custom_writer(taken, "7zip") as archive:
         for path, data in files.items():
             folder = path.endswith("/")
-            kind = filetype or (FileType.DIRECTORY if folder else FileType.REGULAR_FILE)
+            kind = FileType.DIRECTORY if folder else FileType.REGULAR_FILE
             archive.add_file_from_memory(path, len(data), data, kind)
     return bytes(out)
 
