@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from common.contracts.allocation import AllocationCancelled, AllocationReleased, AllocationRequested
@@ -114,6 +114,40 @@ async def test_the_database_itself_refuses_a_device_given_twice(tmp_path: Path) 
         with pytest.raises(IntegrityError):
             await uow.connection.execute(twice)
     await downgrade(books.store.database, MIGRATIONS, "train@base")
+    await books.store.database.close()
+
+
+async def back_and_forth(store: Store) -> None:
+    """What was promised by the code before is promised still, and the other way round."""
+    ledger = Ledger(Nodes([gpus(2, cpu=4)]), 1.0)
+    await ledger.look()
+    for number, preempted in ((1, False), (2, True)):
+        resources = Resources(accelerator="gpu", count=1, cpu=1.5, memory=1 << 20)
+        ask = AllocationRequested(
+            id=f"alloc-{number}", workload="w", kind="replica", owner="alice", resources=resources
+        )
+        async with store.work() as uow:
+            assert (await ledger.take(uow, ask)).state == AllocationState.GRANTED
+            if preempted:
+                await ledger.preempt(uow, [ask.id], "drained", 5.0)
+    await downgrade(store.database, MIGRATIONS, "train_0001")
+    async with store.reading() as connection:
+        states = list(await connection.execute(text("SELECT state FROM allocations ORDER BY id")))
+    assert [state for (state,) in states] == ["granted", "granted"]
+    await upgrade(store.database, MIGRATIONS)
+    async with store.reading() as connection:
+        (used,) = (await connection.execute(select(node_usage))).all()
+        held = await granted_now(connection)
+    assert (used.node, used.cpu, used.memory) == ("one", 3000, 2 << 20)
+    assert [one.state for one in held] == [AllocationState.GRANTED] * 2
+    async with store.work() as uow:
+        await ledger.end(uow, [one.id for one in held])
+        assert {(row.cpu, row.memory) for row in await uow.connection.execute(select(node_usage))} == {(0, 0)}
+
+
+async def test_migrations_carry_what_is_promised(tmp_path: Path) -> None:
+    books = await Books(tmp_path).open()
+    await back_and_forth(books.store)
     await books.store.database.close()
 
 

@@ -24,6 +24,7 @@ from common.kernel.errors import Conflict, Unavailable
 from tests.servers.postgres import Postgres
 from tests.train_svc.conftest import Nodes, gpus
 from tests.train_svc.planner_process import LEASE_SECONDS
+from tests.train_svc.test_ledger import back_and_forth
 from train_svc.domain.allocation import AllocationState
 from train_svc.domain.points import Column, from_lines
 from train_svc.ledger import Ledger, granted_now, promised
@@ -127,6 +128,7 @@ async def test_curves_from_two_instances(empty_url: str) -> None:
 
 async def test_migrations_go_back(url: str) -> None:
     database = Database(url)
+    await back_and_forth(Store(database, "train-svc", ManualClock()))
     await downgrade(database, MIGRATIONS, "train@base")
     await upgrade(database, MIGRATIONS)
     await database.close()
