@@ -55,9 +55,10 @@ def weather(
     assert storm.sent_again or "kill relay mid-batch" not in kinds, "no relay was hit between publishing and marking"
     return (
         printed(storm.struck, f"seed {seed}: {len(kinds)} faults")
-        + f"{ledger.told} events told, 0 lost; {ledger.effects} effects, 0 doubled, although {storm.sent_again} events were"
-        f" published more than once.\n{rounds} rounds of four people, each job once and whole; one job of {lines} lines"
-        f" and one replica undisturbed, called {witness.answers} times and {witness.refusals} times in vain.\n"
+        + f"{ledger.told} events told, 0 lost; {ledger.effects} effects, 0 doubled, although {storm.sent_again}"
+        " events were published more than once.\n"
+        f"{rounds} rounds of four people, each job once and whole; one job of {lines} lines and one replica"
+        f" undisturbed, called {witness.answers} times and {witness.refusals} times in vain.\n"
     )
 
 
