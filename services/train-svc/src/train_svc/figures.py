@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from common.contracts.allocation import Workload
 from common.kernel.clock import Clock
 from common.telemetry.figures import Figure
 from train_svc.context import Context
@@ -22,12 +23,17 @@ async def scheduler(context: Context) -> Sequence[Figure]:
 
 
 def _queue(clock: Clock, waiting: Sequence[Allocation]) -> list[Figure]:
-    longest = max(((clock.now() - one.created_at).total_seconds() for one in waiting), default=0.0)
-    kinds = Counter(one.kind for one in waiting)
-    depth = [({"queue": QUEUE, "kind": kind}, float(kinds[kind])) for kind in ("job", "notebook", "replica")]
+    names = sorted({QUEUE, *(one.queue for one in waiting)})
+    longest = dict.fromkeys(names, 0.0)
+    for one in waiting:
+        longest[one.queue] = max(longest[one.queue], (clock.now() - (one.since or one.created_at)).total_seconds())
+    counts = Counter((one.queue, one.kind) for one in waiting)
+    kinds: tuple[Workload, ...] = ("job", "notebook", "replica")
+    depth = [({"queue": name, "kind": kind}, float(counts[name, kind])) for name in names for kind in kinds]
+    waited = [({"queue": name}, seconds) for name, seconds in longest.items()]
     return [
         Figure("modelyard_queue_waiting", "Workloads that wait for capacity", depth),
-        Figure("modelyard_queue_wait_seconds", "How long the first of them has waited", [({"queue": QUEUE}, longest)]),
+        Figure("modelyard_queue_wait_seconds", "How long the first of them has waited", waited),
     ]
 
 

@@ -19,13 +19,17 @@ def loops(context: Context) -> list[Loop]:
     async def oversee(lease: Lease | None) -> None:
         await nodes.oversee(context, lease)
 
+    clock, patience = context.kit.store.clock, context.settings.silent_seconds
+    began = clock.monotonic()
+
     async def silent(lease: Lease | None) -> None:
-        await look_after(context, lease)
+        if clock.monotonic() - began >= patience:  # where all was down, owners first get time to speak again
+            await look_after(context, lease)
 
     every = context.settings.inventory_seconds
     return [
         context.workloads.loop,
         Loop("inventory", look, every=every, leased=False),
         Loop("ledger", oversee, every=every),
-        Loop("silent", silent, every=context.settings.silent_seconds / 4),
+        Loop("silent", silent, every=patience / 4),
     ]
