@@ -40,6 +40,12 @@ class Settings(BaseSettings):
     """Bytes that an archive may have when it is unpacked."""
     file_bytes: int = Field(default=32 * _GIB, ge=1)
     """Bytes that one file in an archive may have."""
+    depth: int = Field(default=32, ge=1)
+    """How many folders deep a file in an archive may lie."""
+    ratio: float = Field(default=100.0, gt=1)
+    """How many times its size an archive may unpack to; one file in it three times as much."""
+    whole_bytes: int = Field(default=32 * _MIB, ge=_MIB)
+    """Bytes up to which an annotation file is read whole, and above which a text with annotations is refused."""
     pack_bytes: int = Field(default=256 * _MIB, ge=1)
     """Bytes of the objects that many small files are packed into."""
     min_classes: int = Field(default=2, ge=1)

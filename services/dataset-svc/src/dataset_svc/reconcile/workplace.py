@@ -69,7 +69,7 @@ class Workplace:
             format=self._dataset.format,
             purpose=self._dataset.purpose,
             limits=_limits(settings),
-            content=ContentLimits(min_classes=settings.min_classes),
+            content=ContentLimits(min_classes=settings.min_classes, whole_bytes=settings.whole_bytes),
             child=ChildLimits(memory=settings.import_memory, uid=settings.import_uid),
             pack_bytes=settings.pack_bytes,
         )
@@ -106,5 +106,8 @@ def _limits(settings: Settings) -> Limits:
         entries=settings.entries,
         bytes=settings.unpacked_bytes,
         file_bytes=settings.file_bytes,
+        depth=settings.depth,
+        member_ratio=3 * settings.ratio,
+        total_ratio=settings.ratio,
         seconds=settings.import_seconds,
     )
