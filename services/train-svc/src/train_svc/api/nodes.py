@@ -44,7 +44,18 @@ async def list_nodes(
         and wanted.items() <= dict(one.node.labels).items()
     ]
     problems = list(problems_of(context.kit.platform.inventory)) if who.is_admin else []
-    return NodesOut(items=[_told(context, who, one, holding) for one in found], problems=problems)
+    there = _by_node(holding)
+    items = [_told(context, who, one, there.get(one.name, [])) for one in found]
+    return NodesOut(items=items, problems=problems)
+
+
+def _by_node(holding: list[Allocation]) -> dict[str, list[Allocation]]:
+    """Those that hold something, by each node where they do."""
+    found: dict[str, list[Allocation]] = {}
+    for one in holding:
+        for name in {place.node for place in one.placements}:
+            found.setdefault(name, []).append(one)
+    return found
 
 
 def _labels(label: list[str]) -> dict[str, str]:
