@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ NAME = "slurm"
 STARTS, SLURM_STARTS = 30, 8
 DRAINED = 200
 PENDING = int(os.environ.get("BENCH_PENDING", "10000"))
-FREED = 80
+FREED = min(80, PENDING // 2)
 SENDERS = 4
 PATIENCE_SECONDS = 300.0
 BETWEEN_SECONDS = 0.5
@@ -132,14 +133,16 @@ def freed(sheet: Sheet, one: Submit) -> list[float]:
 
 
 def whole_pass() -> float:
-    """CPU seconds of a plan from nothing: eight GPUs, all of the requests waiting."""
-    trace = cluster("slurm", 1, PENDING)
-    state = State.of(
-        Snapshot(trace.policy, trace.nodes, trace.queues, waiting=tuple(job.request for job in trace.jobs))
-    )
+    """CPU seconds of a plan from nothing: one node of eight GPUs, ten groups of five users, all of it waiting."""
+    trace = cluster("slurm", 1, 2 * PENDING)
+    requests = tuple(job.request for job in trace.jobs if job.request.gang == 1)[:PENDING]
+    queues = tuple(replace(queue, guaranteed={"gpu": 1}) for queue in trace.queues)
     began = time.process_time()
-    plan(state, Delta(), 0.0)
-    return time.process_time() - began
+    _, decisions = plan(State.of(Snapshot(trace.policy, trace.nodes, queues, waiting=requests)), Delta(), 0.0)
+    took = time.process_time() - began
+    assert decisions
+    assert len(requests) == PENDING
+    return took
 
 
 @contextmanager
