@@ -67,6 +67,19 @@ async def test_who_gives_way_has_its_grace_and_ends_for_good_where_somebody_asks
     assert outcome.reason == EndReason.STOPPED_BY_USER
 
 
+async def test_what_gave_way_has_not_failed_where_its_results_could_not_be_kept(world: World) -> None:
+    await world.ask()
+    await world.round()
+    world.hooks.full = True
+    async with world.store.work() as uow:
+        await world.workloads.ask_stop(uow, "att-1", EndReason.PREEMPTED, grace=30, detail="for another")
+    await to_its_end(world)
+    ended = await world.find()
+    assert ended.outcome is not None
+    assert (ended.outcome.reason, ended.outcome.detail) == (EndReason.PREEMPTED, "for another")
+    assert "could not be kept" in ended.result["notes"][0]
+
+
 async def to_its_end(world: World, rounds: int = 40) -> None:
     for _ in range(rounds):
         if (await world.find()).phase == Phase.ENDED:

@@ -137,9 +137,11 @@ class Steps:
             )
         if workload.stop is not None:
             notice = "preempted" if workload.stop.reason == EndReason.PREEMPTED else ""
-            await asyncio.gather(*(runtime.stop(handle, workload.stop.grace, notice) for handle in handles))
+            for handle in handles:
+                await runtime.stop(handle, workload.stop.grace, notice)
         elif gangs.broken(members):
-            await asyncio.gather(*(runtime.stop(handle, gangs.BROKEN_GRACE_SECONDS) for handle in handles))
+            for handle in handles:
+                await runtime.stop(handle, gangs.BROKEN_GRACE_SECONDS)
         if seen.state == WorkloadState.RUNNING and workload.started_at is None:
             return replace(workload, started_at=seen.started_at, address=seen.address)
         return None
@@ -155,6 +157,8 @@ class Steps:
             reason = EndReason.STORAGE_FULL if isinstance(error, StorageFull) else EndReason.COLLECT_FAILED
             log.warning("collecting failed", workload=workload.id, reason=str(error))
             detail = f"Its results could not be kept: {error}"
+            if workload.outcome is not None and workload.outcome.reason == EndReason.PREEMPTED:
+                return workload.moved("collect", result={"notes": [detail]})  # it goes on elsewhere: no failure
             return workload.moved("collect", outcome=Outcome(reason, detail, _exit_code(workload)))
         return workload.moved("collect", result=result)
 
