@@ -114,7 +114,7 @@ def test_texts_and_annotations_far_apart_are_not_all_held() -> None:
 
 
 def test_adding_a_format_touches_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataset_svc.formats import format_names, formats_for, known
+    from dataset_svc.formats import format_names, formats_for, known, purposes
 
     (tmp_path / "voice.py").write_text(
         "class Voice:\n    name, purposes = 'voice', ('audio/speech',)\nFORMAT = Voice()\n"
@@ -124,5 +124,6 @@ def test_adding_a_format_touches_no_other_file(tmp_path: Path, monkeypatch: pyte
     try:
         assert "voice" in format_names()
         assert formats_for("audio/speech") == ("voice",)
+        assert purposes()["voice"] == ("audio/speech",)
     finally:
         format_names.cache_clear()

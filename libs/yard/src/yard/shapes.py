@@ -100,12 +100,13 @@ class Upload(TypedDict, total=False):
 
 
 class Sample(TypedDict, total=False):
-    """One file of a dataset."""
+    """One file of a dataset, and what is annotated in it."""
 
     path: str
     size: int
     sha256: str
     url: str
+    annotations: dict[str, Any] | None
 
 
 class Algorithm(Resource, total=False):

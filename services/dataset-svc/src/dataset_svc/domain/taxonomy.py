@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 
 from common.contracts.purposes import purpose_faults
@@ -43,15 +43,20 @@ class Part(StrEnum):
 
 
 def taxonomy_faults(
-    purpose: str, annotation: str, format: str, test_mode: str, more: Iterable[str] = ()
+    purpose: str,
+    annotation: str,
+    format: str,
+    test_mode: str,
+    more: Iterable[str] = (),
+    formats: Mapping[str, Iterable[str]] = FORMATS,
 ) -> Iterator[Fault]:
     """What is wrong with how a dataset is described. A purpose that an administrator added (`more`) goes with any
-    annotation and format."""
+    annotation and format; `formats` are those that there are, with the purposes of each."""
     added = purpose in tuple(more)
     bad_purpose = purpose_faults(purpose, more)
     yield from bad_purpose
     yield from _annotation_faults(purpose, annotation, free=added or bool(bad_purpose))
-    yield from _format_faults(purpose, format, free=added or bool(bad_purpose))
+    yield from _format_faults(purpose, format, formats, free=added or bool(bad_purpose))
     if test_mode not in tuple(TestMode):
         yield Fault("test_mode", f"{test_mode[:80]!r} is none of: {', '.join(TestMode)}.")
 
@@ -64,9 +69,9 @@ def _annotation_faults(purpose: str, annotation: str, *, free: bool) -> Iterator
         yield Fault("annotation", f"{annotation!r} does not go with {purpose}. Choose one of: {', '.join(fitting)}.")
 
 
-def _format_faults(purpose: str, format: str, *, free: bool) -> Iterator[Fault]:
-    if format not in FORMATS:
-        yield Fault("format", f"{format[:80]!r} is none of: {', '.join(FORMATS)}.")
-    elif not free and purpose not in FORMATS[format]:
-        fitting = [name for name, purposes in FORMATS.items() if purpose in purposes]
+def _format_faults(purpose: str, format: str, formats: Mapping[str, Iterable[str]], *, free: bool) -> Iterator[Fault]:
+    if format not in formats:
+        yield Fault("format", f"{format[:80]!r} is none of: {', '.join(formats)}.")
+    elif not free and purpose not in formats[format]:
+        fitting = [name for name, purposes in formats.items() if purpose in purposes]
         yield Fault("format", f"{format!r} can't hold {purpose}. Choose one of: {', '.join(fitting)}.")

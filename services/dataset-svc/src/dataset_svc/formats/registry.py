@@ -31,6 +31,11 @@ def formats_for(purpose: str) -> tuple[str, ...]:
     return tuple(name for name in format_names() if purpose in get_format(name).purposes)
 
 
+def purposes() -> dict[str, tuple[str, ...]]:
+    """Every format with the purposes that it can hold."""
+    return {name: get_format(name).purposes for name in format_names()}
+
+
 def check_purpose(name: str, purposes: tuple[str, ...], purpose: str) -> None:
     """Raise Invalid (`format_purpose`) where a format can't hold what a dataset is for."""
     if purpose not in purposes:

@@ -16,7 +16,8 @@ from common.web.identity import Principal
 from dataset_svc import storage
 from dataset_svc.context import Context
 from dataset_svc.domain.dataset import Dataset
-from dataset_svc.domain.taxonomy import TestMode, taxonomy_faults
+from dataset_svc.domain.taxonomy import FORMATS, TestMode, taxonomy_faults
+from dataset_svc.formats import purposes
 from dataset_svc.storage import DATASETS, IMPORTS, UPLOADS
 from dataset_svc.usecases.access import check_visibility, to_change
 
@@ -131,7 +132,8 @@ def _described(dataset: Dataset, changes: dict[str, Any]) -> NewDataset:
 def _check(new: NewDataset, more: tuple[str, ...]) -> None:
     """Raise Invalid (`invalid_dataset`) with everything that is wrong."""
     visible = [] if new.visibility in tuple(Visibility) else [_unknown_visibility(new.visibility)]
-    taxonomy = taxonomy_faults(new.purpose, new.annotation, new.format, new.test_mode, more)
+    known = {**FORMATS, **{name: (*FORMATS.get(name, ()), *held) for name, held in purposes().items()}}
+    taxonomy = taxonomy_faults(new.purpose, new.annotation, new.format, new.test_mode, more, known)
     raise_faults("dataset", chain(name_faults(new.name), description_faults(new.description), taxonomy, visible))
 
 
