@@ -145,8 +145,18 @@ class Witness:
         self.server = process_of(self.running, self.replica)
 
     def _follow(self) -> None:
-        for part in self.person.client.jobs.follow_log(self.job):
-            self.live.append(part)
+        """Follow it to its end; who follows gives up after a minute without an answer, and is then asked again."""
+        heard = time.monotonic()
+        while True:
+            offset = len("".join(self.live).encode())
+            try:
+                for part in self.person.client.jobs.follow_log(self.job, offset=offset):
+                    self.live.append(part)
+                    heard = time.monotonic()
+                return
+            except YardError as lost:
+                if lost.code != "stream_lost" or time.monotonic() - heard > PATIENCE:
+                    raise
 
     def call(self) -> Any:
         """Ask the replica."""
