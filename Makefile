@@ -53,7 +53,7 @@ test: setup ## every test, a file at a time in each of WORKERS processes
 faults: setup ## the long fault runs
 	@$(BIN)/python -m pytest -m faults --timeout 3600
 
-compose-test: setup ## the journey on docker-compose.yml, with images built here; as root, about five minutes
+compose-test: setup ## the journey on docker-compose.yml, with images built here; as root, some ten minutes on two cores
 	@$(BIN)/python -m pytest -m compose tests/compose tests/journeys --timeout 1200
 
 bench: setup ## measured speed against named limits; NAME=serve for one, JSON=1 for the lines alone
