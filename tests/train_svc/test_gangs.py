@@ -44,6 +44,7 @@ async def test_each_member_has_its_devices_and_finds_the_others(yard: Yard) -> N
     (shown,) = (await yard.get(f"/jobs/{job}/attempts"))["items"]
     assert [tuple(one["devices"]) for one in shown["placements"]] == [spec.devices for spec in specs]
     assert len({one["node"] for one in shown["placements"]}) == 2
+    assert all(one["simulated"] for one in shown["placements"])
     told = [{name: spec.environment[name] for name in ("NNODES", "WORLD_SIZE", "YARD_NODES")} for spec in specs]
     assert told == [{"NNODES": "2", "WORLD_SIZE": "2", "YARD_NODES": "2"}] * 2
     assert [spec.environment["NODE_RANK"] for spec in specs] == ["0", "1"]

@@ -17,7 +17,8 @@ from train_svc import usecases
 from train_svc.context import Ctx
 from train_svc.domain.job import JobState
 from train_svc.presenting import shown, shown_with_reasons
-from train_svc.schemas.jobs import AttemptOut, JobIn, JobOut, JobPatch
+from train_svc.schemas.attempts import AttemptOut
+from train_svc.schemas.jobs import JobIn, JobOut, JobPatch
 from train_svc.storage import jobs, jobs_table
 
 router = APIRouter(tags=["jobs"])
@@ -113,4 +114,6 @@ async def list_attempts(context: Ctx, who: Caller, job_id: str) -> PageOf[Attemp
     job = await usecases.seen(context, who, job_id)
     async with context.kit.store.reading() as connection:
         found = {attempt.id: attempt for attempt in await workloads.of_subject(connection, job.id)}
-    return PageOf(items=[AttemptOut.of(number, found[att]) for number, att in enumerate(job.attempts, start=1)])
+    simulated = {(node.name, one.id) for node in context.ledger.nodes for one in node.devices if one.simulated}
+    numbered = enumerate(job.attempts, start=1)
+    return PageOf(items=[AttemptOut.of(number, found[attempt], simulated) for number, attempt in numbered])

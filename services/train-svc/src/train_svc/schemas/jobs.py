@@ -8,9 +8,8 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, Field
 
 from common.contracts.job import EndReason
-from common.contracts.shared import Placement, Visibility
+from common.contracts.shared import Visibility
 from common.kernel.quantities import parse_bytes
-from common.workloads.workload import Phase, Workload
 from train_svc.domain.job import Job, JobRequest, JobState, ResourceRequest, SplitRequest
 from train_svc.schemas.capacity import ReasonsOut
 from train_svc.schemas.shared import Asked, ResourcesOut
@@ -231,50 +230,6 @@ class JobOut(BaseModel):
             updated_at=job.updated_at,
             started_at=job.started_at,
             ended_at=job.ended_at,
-        )
-
-
-class AttemptOut(BaseModel):
-    """One try at a job. CPU in seconds, memory in bytes."""
-
-    id: str
-    number: int
-    phase: Phase
-    reason: EndReason | None
-    detail: str
-    exit_code: int | None
-    placements: list[Placement]
-    cpu_seconds: float
-    peak_memory: int
-    metrics: dict[str, float]
-    evaluation: dict[str, Any] | None
-    notes: list[str]
-    log_bytes: int | None
-    created_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
-
-    @classmethod
-    def of(cls, number: int, attempt: Workload) -> Self:
-        """As it is told."""
-        outcome, result = attempt.outcome, attempt.result
-        return cls(
-            id=attempt.id,
-            number=number,
-            phase=attempt.phase,
-            reason=outcome.reason if outcome else None,
-            detail=outcome.detail if outcome else "",
-            exit_code=outcome.exit_code if outcome else None,
-            placements=list(attempt.placements),
-            cpu_seconds=attempt.cpu_seconds,
-            peak_memory=attempt.peak_memory,
-            metrics=result.get("metrics", {}),
-            evaluation=result.get("evaluation"),
-            notes=result.get("notes", []),
-            log_bytes=result["log"]["size"] if "log" in result else None,
-            created_at=attempt.created_at,
-            started_at=attempt.started_at,
-            ended_at=attempt.ended_at,
         )
 
 
