@@ -105,8 +105,10 @@ def sentences(found: Reasons) -> list[str]:
         for one in found.quotas
     ]
     if found.fitting < found.wanted:
-        nodes = "node has" if found.wanted == 1 else "nodes have"
-        said.append(f"It needs room on {found.wanted}; {found.fitting or 'no'} {nodes} it now.")
+        nodes = "a node" if found.wanted == 1 else f"{found.wanted} nodes"
+        said.append(
+            f"It needs room on {nodes}; {found.fitting or 'none'} {'has' if found.fitting < 2 else 'have'} it now."
+        )
     said += [f"{one.node} lacks {_listed(_amount(r, n) for r, n in one.lacks.items())}." for one in found.lacks]
     if found.kept_for or found.kept_for_others:
         said.append(f"Capacity is kept for {_people(found.kept_for, found.kept_for_others)}.")
