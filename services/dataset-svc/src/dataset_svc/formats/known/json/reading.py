@@ -66,15 +66,17 @@ class _Source:
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
         self._passed: deque[bytes] = deque()
+        self._rest = b""
 
     def read(self, size: int = -1) -> bytes:
-        """The next chunk, whatever size was asked for but for none."""
-        if not size:
-            return b""
-        chunk = next(self._chunks, b"")
-        if chunk:
-            self._passed.append(chunk)
-        return chunk
+        """The next bytes, at most as many as were asked for: the parser makes all events of them at once."""
+        if not self._rest and size:
+            self._rest = next(self._chunks, b"")
+            if self._rest:
+                self._passed.append(self._rest)
+        piece = self._rest[:size] if size >= 0 else self._rest
+        self._rest = self._rest[len(piece) :]
+        return piece
 
     def passed(self) -> Iterator[bytes]:
         """What was read since the last time."""
