@@ -154,9 +154,10 @@ class Witness:
                     self.live.append(part)
                     heard = time.monotonic()
                 return
-            except YardError as lost:
-                if lost.code != "stream_lost" or time.monotonic() - heard > PATIENCE:
+            except YardError:  # lost, or refused by a gateway that was there first
+                if time.monotonic() - heard > PATIENCE:
                     raise
+                time.sleep(0.5)
 
     def call(self) -> Any:
         """Ask the replica."""
