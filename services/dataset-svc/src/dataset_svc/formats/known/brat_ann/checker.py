@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-import orjson
-
 from dataset_svc.formats.decoding import NotText, decode
 from dataset_svc.formats.known.brat_ann.standoff import Document, Standoff
+from dataset_svc.formats.packing import packed
 from dataset_svc.formats.port import Annotations, ContentLimits, Sink, Summary
 from dataset_svc.formats.ranges import Range
 
@@ -120,4 +119,4 @@ class BratChecker:
             counter.update(item["class"] for item in getattr(document, name).values())
         labels = frozenset(item["class"] for item in document.entities.values())
         self._classes.update(labels)
-        self._documents[path] = orjson.dumps(document.as_json()), labels
+        self._documents[path] = packed(document.as_json()), labels

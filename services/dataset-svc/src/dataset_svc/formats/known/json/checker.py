@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-import orjson
-
 from dataset_svc.formats import images
 from dataset_svc.formats.decoding import NotText
 from dataset_svc.formats.known.json import reading
@@ -16,6 +14,7 @@ from dataset_svc.formats.known.json.coco import CocoFile
 from dataset_svc.formats.known.json.labelme import LabelMeFile
 from dataset_svc.formats.known.json.shapes import TOLERANCE, Shape, reaches_over, shown_box
 from dataset_svc.formats.known.json.shelf import Shelf
+from dataset_svc.formats.packing import packed
 from dataset_svc.formats.port import Annotations, ContentLimits, Sink, Summary
 
 _JSON = ".json"
@@ -135,7 +134,7 @@ class JsonChecker:
         self._classes.update(labels)
         self._objects.update(shape.label for shape in shapes)
         drawn: dict[str, Any] = {"kind": "objects", "width": size[0], "height": size[1]}
-        self._drawn[path] = orjson.dumps({**drawn, "objects": [shape.as_json() for shape in shapes]}), labels
+        self._drawn[path] = packed({**drawn, "objects": [shape.as_json() for shape in shapes]}), labels
         return None
 
     def _inside(self, file: str, path: str, shape: Shape, width: int, height: int) -> None:

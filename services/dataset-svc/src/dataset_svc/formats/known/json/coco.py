@@ -10,6 +10,7 @@ from dataset_svc.formats.known.json import rle
 from dataset_svc.formats.known.json.shapes import Box, Shape, around, extent, is_number
 from dataset_svc.formats.known.json.shelf import Shelf
 from dataset_svc.formats.labels import label_fault
+from dataset_svc.formats.packing import packed
 from dataset_svc.formats.port import Sink
 
 SECTIONS = ("images", "annotations", "categories")
@@ -51,8 +52,8 @@ class CocoFile:
                 self.error("missing_section", "there is no such list in this COCO file")
         found: dict[str, tuple[int, int, list[Shape]]] = {}
         for image_id in self._shapes.keys() - self._images.keys():
-            for packed in self._shapes[image_id]:
-                self._where = f"annotation {orjson.loads(packed)[0]}"
+            for kept in self._shapes[image_id]:
+                self._where = f"annotation {orjson.loads(kept)[0]}"
                 self.error("unknown_image", f"it is of image {image_id}, which is not in images")
         for image_id, (name, width, height) in self._images.items():
             self._where = f"image {image_id}"
@@ -112,7 +113,7 @@ class CocoFile:
         if self._masks and not mask:
             return self.error("no_mask", "segmentation needs an outline, and it has none")
         kept = [entry["id"], category, box, polygons if self._outlines else [], mask, crowd, size]
-        self._shapes.setdefault(image, []).append(orjson.dumps(kept))
+        self._shapes.setdefault(image, []).append(packed(kept))
         return None
 
     def _box(self, entry: dict[str, Any], outline: tuple[list[list[float]], bool, Any] | None) -> Box | None:
@@ -153,8 +154,8 @@ class CocoFile:
     def _shapes_of(self, image_id: int) -> list[Shape]:
         """The shapes of one image, checked against categories and the image's size."""
         found = []
-        for packed in self._shapes.pop(image_id, ()):
-            number, category, box, polygons, mask, crowd, size = orjson.loads(packed)
+        for kept in self._shapes.pop(image_id, ()):
+            number, category, box, polygons, mask, crowd, size = orjson.loads(kept)
             self._where = f"annotation {number}"
             label = self._categories.get(category)
             if label is None:
