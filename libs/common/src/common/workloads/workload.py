@@ -153,8 +153,8 @@ _ENDS = {
 def outcome_of(workload: Workload, seen: Observation) -> Outcome:
     """Why a workload that runs no more ended. A stop that was asked for wins over how the process took it.
 
-    One that was to give way is to go on later, however it ended: code that saved a checkpoint often ends with 0, and half
-    a training must never pass for a whole one.
+    One that was to give way is to go on later, however it ended: code that saved a checkpoint often ends with 0, and
+    half a training must never pass for a whole one.
     """
     if seen.state in (WorkloadState.LOST, WorkloadState.GONE) and workload.stop is not None and _gives_way(workload):
         return Outcome(EndReason.PREEMPTED, workload.stop.detail or seen.detail)
