@@ -15,8 +15,8 @@ from tests.dataset_svc.archives.makers import MAKERS, rar, tar
     ("content", "kind", "code"),
     [
         (tar({"a": b""}), "tar", ""),
-        (gzip.compress(b"x"), "gzip", "truncated"),
-        (gzip.compress(b"x" * 600), "gzip", "unknown_archive"),
+        (gzip.compress(b"x", mtime=0), "gzip", "truncated"),
+        (gzip.compress(b"x" * 600, mtime=0), "gzip", "unknown_archive"),
         (b"Rar!\x1a\x07\x01\x00...", "rar5", "truncated"),
         (b"Rar!\x1a\x07\x00...", "rar", "truncated"),
         (b"7z\xbc\xaf\x27\x1c...", "7z", "damaged"),
