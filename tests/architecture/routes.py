@@ -128,6 +128,7 @@ _BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/users/me/password"): {"current": PASSWORD, "new": "short"},
     ("POST", "/users"): {"name": "somebody", "password": PASSWORD},
     ("PUT", "/users/{user_id}/role"): {"role": "user"},
+    ("PUT", "/users/{user_id}/groups"): {"groups": ["vision"]},
     ("PUT", "/users/{user_id}/password"): {"password": PASSWORD},
     ("POST", "/api-keys"): {"name": "another"},
 }

@@ -55,6 +55,7 @@ BODIES: dict[str, Any] = {
     "POST /users": {"name": "newcomer", "password": "long enough to pass", "role": "user"},
     "PUT /users/me/password": {"old": "not the one", "new": "long enough to pass"},
     "PUT /users/{user_id}/role": {"role": "user"},
+    "PUT /users/{user_id}/groups": {"groups": ["vision"]},
     "PUT /users/{user_id}/password": {"password": "long enough to pass"},
     "POST /api-keys": {"name": "x"},
 }

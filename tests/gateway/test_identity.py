@@ -337,6 +337,23 @@ async def test_a_role_counts_from_the_next_request_on(tmp_path: Path) -> None:
         assert (await client.get("/users")).status_code == 403
 
 
+@pytest.mark.row("P3")
+async def test_groups_count_from_the_next_request_on_and_travel_in_the_token(tmp_path: Path) -> None:
+    async with gate(tmp_path) as g:
+        alice, token = await g.user("alice")
+        client, admin = g.client(token), g.client(await g.log_in())
+        assert (await client.get("/users/me")).json()["groups"] == []
+        answer = await admin.put(f"/users/{alice}/groups", json={"groups": ["vision", "语音", "vision"]})
+        assert answer.json()["groups"] == ["vision", "语音"]
+        assert (await client.get("/users/me")).json()["groups"] == ["vision", "语音"]
+        verified = await g.context.authenticator.authenticate(f"Bearer {token}".encode())
+        assert verified.principal.groups == ("vision", "语音")
+        bad = await admin.put(f"/users/{alice}/groups", json={"groups": ["ok", "no good", ""]})
+        assert (bad.status_code, bad.json()["code"]) == (422, "invalid_groups")
+        assert [fault["where"] for fault in bad.json()["faults"]] == ["groups.1", "groups.2"]
+        assert (await client.put(f"/users/{alice}/groups", json={"groups": []})).json()["code"] == "admin_only"
+
+
 async def test_the_last_administrator_stays(tmp_path: Path) -> None:
     async with gate(tmp_path) as g:
         admin = g.client(await g.log_in())

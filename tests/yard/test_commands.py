@@ -186,6 +186,7 @@ user create dave
 user list
 user show bob
 user role bob admin
+user groups bob vision speech
 user disable bob
 user enable bob
 user delete bob --yes

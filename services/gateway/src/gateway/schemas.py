@@ -68,6 +68,12 @@ class RoleChange(Body):
     role: RoleName
 
 
+class GroupsChange(Body):
+    """The groups that somebody is in from now on, and no others; work waits in the queue of the first that has one."""
+
+    groups: list[str] = Field(max_length=64)
+
+
 class PasswordReset(Body):
     """A new password, set by an administrator."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import cast
 
 from yard.api.group import Listing, Shown
@@ -31,6 +32,10 @@ class Users(Shown[User]):
     def role(self, id: str, role: str) -> User:
         """Make somebody an administrator (`admin`), or not (`user`)."""
         return cast(User, self._http.put(self._at(id, "role"), {"role": role}))
+
+    def groups(self, id: str, groups: Sequence[str]) -> User:
+        """Put somebody into these groups and no others."""
+        return cast(User, self._http.put(self._at(id, "groups"), {"groups": list(groups)}))
 
     def enable(self, id: str) -> User:
         """Let them log in again."""

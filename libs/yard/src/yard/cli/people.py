@@ -23,6 +23,7 @@ USERS = (
     Column("ID", "id"),
     Column("NAME", "name"),
     Column("ROLE", "role"),
+    Column("GROUPS", "groups", lambda groups: ", ".join(groups or ())),
     Column("STATE", "state"),
     Column("CREATED", "created_at", forms.moment),
 )
@@ -122,6 +123,19 @@ def show_user(user: Ref, output: Out = Output.TABLE) -> None:
     """One user."""
     with connected() as yard:
         put_one(yard.users.show(yard.users.id_of(user)), USER, output)
+
+
+@users.command("groups")
+def set_groups(
+    user: Ref,
+    groups: Annotated[
+        list[str] | None, typer.Argument(help="The groups, the one whose queue counts first; none without.")
+    ] = None,
+    output: Out = Output.TABLE,
+) -> None:
+    """Put somebody into these groups and no others."""
+    with connected() as yard:
+        put_one(yard.users.groups(yard.users.id_of(user), groups or []), USER, output)
 
 
 @users.command("role")

@@ -12,7 +12,7 @@ from common.web.paging import PageOf, Paging
 from gateway.api.views import made_user, shown_once, user_view
 from gateway.context import Ctx
 from gateway.domain.user import UserState
-from gateway.schemas import PasswordChange, PasswordReset, RoleChange, UserCreate, UserMade, UserView
+from gateway.schemas import GroupsChange, PasswordChange, PasswordReset, RoleChange, UserCreate, UserMade, UserView
 from gateway.storage import users, users_table
 from gateway.usecases import users as verbs
 from gateway.usecases.login import new_user
@@ -95,6 +95,12 @@ async def delete_user(user_id: str, who: Caller, context: Ctx) -> Response:
 async def set_role(user_id: str, body: RoleChange, who: Caller, context: Ctx) -> UserView:
     """Make somebody an administrator, or not."""
     return user_view(await verbs.set_role(context, who, user_id, body.role))
+
+
+@router.put("/users/{user_id}/groups", **permits(Permission.ADMIN))
+async def set_groups(user_id: str, body: GroupsChange, who: Caller, context: Ctx) -> UserView:
+    """Put somebody into these groups and no others: whose queue their work waits in, and whose quota it counts in."""
+    return user_view(await verbs.set_groups(context, who, user_id, body.groups))
 
 
 @router.put("/users/{user_id}/password", **permits(Permission.ADMIN))

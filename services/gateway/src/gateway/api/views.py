@@ -29,6 +29,7 @@ def _user(user: User) -> dict[str, Any]:
         "owner": user.owner,
         "role": user.role,
         "state": str(user.state),
+        "groups": list(user.groups),
         "version": user.version,
         "created_at": user.created_at,
         "updated_at": user.updated_at,

@@ -7,6 +7,7 @@ epoch it was made in, and is refused once the user has a later one.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +19,7 @@ from common.kernel.states import Transitions
 LONGEST_NAME = 64
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 200
+MOST_GROUPS = 32
 
 UserRole = Literal["admin", "user"]
 
@@ -45,7 +47,8 @@ USER = Transitions(
 
 @dataclass(frozen=True)
 class User:
-    """A person or a program with a login. `login` is the name as it is compared; `password` an argon2 hash."""
+    """A person or a program with a login. `login` is the name as it is compared; `password` an argon2 hash; `groups`
+    say whose queues and quotas their work counts in."""
 
     id: str
     name: str
@@ -57,6 +60,7 @@ class User:
     updated_at: datetime
     epoch: int = 1
     version: int = 1
+    groups: tuple[str, ...] = ()
 
     @property
     def owner(self) -> str:
@@ -92,6 +96,15 @@ class User:
         """Another role."""
         return replace(self, role=role)
 
+    def with_groups(self, groups: Sequence[str]) -> User:
+        """In these groups and no others, in that order: where several have a queue, the first counts.
+
+        Raises Invalid (`invalid_groups`) with what is wrong.
+        """
+        if faults := list(_group_faults(groups)):
+            raise Invalid("invalid_groups", faults[0].reason, faults=faults)
+        return replace(self, groups=tuple(dict.fromkeys(groups)))
+
 
 def login_of(name: str) -> str:
     """The form in which names are compared: compatibility-normalised and case-folded (RFC 8265 §3.3)."""
@@ -109,6 +122,15 @@ def check_password(name: str, password: str) -> None:
     """Raises Invalid (`weak_password`) with what is wrong with a new password."""
     if faults := _password_faults(name, password):
         raise Invalid("weak_password", faults[0].reason, faults=faults)
+
+
+def _group_faults(groups: Sequence[str]) -> Iterator[Fault]:
+    if len(groups) > MOST_GROUPS:
+        yield Fault("groups", f"Nobody is in more than {MOST_GROUPS} groups.")
+    for number, group in enumerate(groups):
+        if _name_faults(group):
+            reason = f"{group[:80]!r} is no group: letters, digits and . _ - @ only, at most {LONGEST_NAME}."
+            yield Fault(f"groups.{number}", reason)
 
 
 def _name_faults(name: str) -> list[Fault]:

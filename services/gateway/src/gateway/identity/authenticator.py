@@ -117,7 +117,7 @@ class Authenticator:
 def _principal(user: User | None) -> Principal:
     if user is None or user.state != UserState.ACTIVE:
         raise refused()
-    return Principal(user.id, user.role, user.name)
+    return Principal(user.id, user.role, user.name, user.groups)
 
 
 def _remember(kept: dict[_K, _V], key: _K, value: _V) -> None:

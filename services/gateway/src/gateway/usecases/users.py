@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from common.db.aggregates import missing
@@ -38,6 +38,11 @@ async def enable(context: Context, who: Principal, user_id: str) -> User:
 async def set_role(context: Context, who: Principal, user_id: str, role: UserRole) -> User:
     """Another role, from the next request on."""
     return await _change(context, who, user_id, lambda user: user.with_role(role))
+
+
+async def set_groups(context: Context, who: Principal, user_id: str, groups: Sequence[str]) -> User:
+    """Other groups, from the next request on. Raises Invalid (`invalid_groups`)."""
+    return await _change(context, who, user_id, lambda user: user.with_groups(groups))
 
 
 async def delete(context: Context, who: Principal, user_id: str) -> User:
