@@ -7,7 +7,7 @@ from tests.dataset_svc.conftest import Open, pictures, zipped
 KILLED = """
     import asyncio, sys
     from pathlib import Path
-    from dataset_svc.reconcile import workplace, outcomes
+    from dataset_svc.reconcile import keeping, workplace, outcomes
     from dataset_svc.usecases import uploads
     from tests.dataset_svc.conftest import Place, Settings, build, pictures, running, zipped
 
@@ -19,7 +19,7 @@ KILLED = """
         "checked": (workplace.Workplace, "store", False),
         "stored": (workplace.Workplace, "store", True),
         "committed": (outcomes.Outcomes, "succeed", True),
-        "storing": (workplace.manifests, "store", True),
+        "storing": (keeping.manifests, "store", True),
     }
     place, name, after = POINTS[point]
     real = getattr(place, name)

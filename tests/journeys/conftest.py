@@ -2,8 +2,10 @@
 
 A module that says `ON = (EMBEDDED, PROCESSES)` is run on both by the same tests: all services in one process, and each
 in one of its own on a real broker, database server and S3 server. Those share one cluster, which is slow to start.
+`DOCKER` is such a cluster whose workloads are containers, `COMPOSE` the composition (`make compose-test`).
 """
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +41,20 @@ def processes(engine: Path, rabbitmq: RabbitMQ, postgres: Postgres, swift: Swift
         yield running
 
 
+@pytest.fixture(scope="session")
+def on_docker(rabbitmq: RabbitMQ, postgres: Postgres, swift: Swift, docker: Docker) -> Iterator[Cluster]:
+    """The six processes again, with containers for jobs and replicas."""
+    containers.ensure_engine(docker)
+    url = containers.runtime_url(docker)
+    with cluster(rabbitmq, postgres, swift, YARD_RUNTIME_URL=url) as running:
+        try:
+            yield running
+        finally:
+            for member in running.everyone:
+                member.stop()
+            asyncio.run(containers.clear(running.home, docker, url))
+
+
 @pytest.fixture(scope="module")
 def platform(request: pytest.FixtureRequest) -> Iterator[Gate]:
     if request.param == COMPOSE:
@@ -48,9 +64,7 @@ def platform(request: pytest.FixtureRequest) -> Iterator[Gate]:
     if request.param == PROCESSES:
         yield request.getfixturevalue("processes")
     elif request.param == DOCKER:
-        docker: Docker = request.getfixturevalue("docker")
-        with containers.platform(docker) as running:
-            yield running
+        yield request.getfixturevalue("on_docker")
     else:
         with process.platform() as running:
             yield running

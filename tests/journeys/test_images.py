@@ -12,6 +12,7 @@ import pytest
 
 from tests.journeys.steps import (
     COMPOSE,
+    DOCKER,
     EMBEDDED,
     PATIENCE,
     PROCESSES,
@@ -26,7 +27,7 @@ from tests.support.data import CLASSES, images_zip, picture
 from tests.support.process import Gate, until
 from yard import Client, YardError
 
-ON = (EMBEDDED, PROCESSES, COMPOSE)
+ON = (EMBEDDED, PROCESSES, DOCKER, COMPOSE)
 EACH = 30
 EPOCHS = 8
 

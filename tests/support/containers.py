@@ -1,11 +1,9 @@
-"""An embedded platform whose workloads are containers of the tests' own Docker."""
+"""A platform whose workloads are containers of the tests' own Docker."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import algo_svc
@@ -16,8 +14,7 @@ from common.runtime.docker import DockerRuntime
 from embedded.commands.control import end_workloads
 from tests.servers.docker import Docker
 from tests.servers.environment import CACHE
-from tests.support import process
-from tests.support.process import ENGINE, PlatformProcess
+from tests.support.process import ENGINE
 
 
 def runtime_url(docker: Docker) -> str:
@@ -44,20 +41,8 @@ def ensure_engine(docker: Docker) -> str:
     return asyncio.run(build())
 
 
-@contextmanager
-def platform(docker: Docker) -> Iterator[PlatformProcess]:
-    """A running platform, and nothing of it afterwards: no container, no network, no rule."""
-    ensure_engine(docker)
-    url = runtime_url(docker)
-    with process.platform(YARD_RUNTIME_URL=url) as running:
-        try:
-            yield running
-        finally:
-            running.stop()
-            asyncio.run(clear(running.home, docker, url))
-
-
 async def clear(home: Path, docker: Docker, url: str) -> None:
+    """Leave nothing of a platform that has ended: no container, no network, no rule."""
     await end_workloads(home, url)
     runtime = DockerRuntime(home / "run", Daemon(docker.url))
     await runtime.start()
