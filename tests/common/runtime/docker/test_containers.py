@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tarfile
 import tempfile
 from pathlib import Path
 
@@ -193,6 +194,16 @@ async def test_an_image_without_python_says_so(bench, docker):
     seen, _ = await bench.run(bench.code("pass", image=name))
     assert seen.cause == "launch_failed"
     assert "Python 3.11" in seen.detail
+
+
+async def test_an_image_without_a_shell_says_so(bench, docker, tmp_path):
+    name = "modelyard-test/scratch:1"
+    with tarfile.open(tmp_path / "scratch.tar", "w") as image:
+        image.addfile(tarfile.TarInfo("nothing-else"))
+    docker.run_client("import", str(tmp_path / "scratch.tar"), name)
+    seen, _ = await bench.run(bench.code("pass", image=name))
+    assert seen.cause == "launch_failed"
+    assert "its image has no /bin/sh" in seen.detail
 
 
 async def test_an_image_that_cannot_be_had_says_so(bench):

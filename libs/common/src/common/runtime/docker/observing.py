@@ -19,6 +19,9 @@ PATIENCE = 60.0
 LATE = 15.0
 """Seconds after which the supervisor, which should have ended the workload, is no longer waited for."""
 LOST = "its supervisor ended without a word, and its container with it"
+CANNOT_RUN = (126, 127)
+"""What the first process of a container ends with where it can't run, or can't find, what it is to run."""
+NO_SHELL = "its image has no /bin/sh that can be run: an image needs /bin/sh and Python 3.11 or newer"
 _CAUSES = ("exit", "stopped", "time_limit", "out_of_memory", "storage_full", "launch_failed")
 
 
@@ -67,6 +70,8 @@ def _untold(state: Mapping[str, Any], records: Records) -> Record:
         return _record("stopped", code if state else None, "it was stopped before it ran")
     if state.get("Error"):
         return _record("launch_failed", None, str(state["Error"])[:1000])
+    if state.get("ExitCode") in CANNOT_RUN and records.told("started") is None:
+        return _record("launch_failed", None, NO_SHELL)
     return _record("lost", None, LOST)
 
 
