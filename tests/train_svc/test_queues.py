@@ -45,6 +45,15 @@ def replica(number: int, owner: str = "bob", **fields: Any) -> AllocationRequest
     return AllocationRequested(id=f"alloc-r{number}", workload=f"rep-{number}", kind="replica", owner=owner, **asked)
 
 
+async def granted(yard: Yard, count: int) -> None:
+    """Wait until so many hold what they asked for: what comes next is planned beside them."""
+
+    async def there() -> bool:
+        return len(await yard.events("allocation.granted")) == count
+
+    await eventually(there)
+
+
 @pytest.mark.row("T19")
 async def test_a_queue_is_made_looked_at_and_removed(yard: Yard, things: dict[str, str]) -> None:
     made = await put(yard, "vision", guaranteed={"gpu": 1, "cpu": 1.5}, maximum={"gpu": 2}, cohort="all", weight=2)
@@ -91,7 +100,9 @@ async def test_what_a_quota_never_allows_is_refused_with_the_largest(yard: Yard,
 async def test_why_a_job_waits_names_only_what_its_owner_may_see(yard: Yard, things: dict[str, str]) -> None:
     other = yard.owners.datasets
     await other.tell(replica(1, resources=Resources(accelerator="gpu", count=3, cpu=1)))
+    await granted(yard, 1)
     mine = await yard.job(**things, resources=GPU)
+    await granted(yard, 2)
     waits = await yard.job(**things, resources={**GPU, "count": 4})
     told = (await yard.get(f"/jobs/{waits['id']}"))["waiting"]
     assert (told["position"], told["wanted"], told["fitting"], told["other_holders"]) == (1, 1, 0, 1)
@@ -110,7 +121,7 @@ async def test_more_urgent_work_ends_the_newest_and_gets_what_it_leaves(yard: Ya
     other = yard.owners.datasets
     for number in range(4):
         await other.tell(replica(number, preemptible=True, priority=-5))
-    await eventually(lambda: yard.events("allocation.granted"))
+    await granted(yard, 4)
     job = await yard.job(**things, resources=GPU, priority_class="high")
     (told,) = await eventually(lambda: yard.events("allocation.preempting"))
     assert (told["data"]["workload"], told["data"]["grace"]) == ("rep-3", 30.0)
