@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -192,6 +193,9 @@ class Model:
 class Scheduling(RuleBasedStateMachine):
     """Anything may happen in any order; every plan is also made from scratch, and must be the same."""
 
+    steps: ClassVar[int] = 0
+    """How many there were in all, over every run."""
+
     @initialize(sizes=st.lists(st.sampled_from([0, 1, 2, 4]), min_size=1, max_size=5), data=st.data())
     def begin(self, sizes: list[int], data) -> None:
         nodes = tuple(a_node(number, gpus) for number, gpus in enumerate(sizes))
@@ -278,6 +282,7 @@ class Scheduling(RuleBasedStateMachine):
         """
         if not hasattr(self, "state"):
             return
+        Scheduling.steps += 1
         assert any(not self.step() for _ in range(20)), "it comes to rest"
         for name in sorted(self.state.books.lines.requests)[:3]:
             told = why(self.state, name, self.now)
@@ -321,4 +326,8 @@ def test_whatever_happens() -> None:
 
 @pytest.mark.faults
 def test_whatever_happens_for_a_hundred_thousand_steps() -> None:
-    check(int(os.environ.get("SCHEDULING_RUNS", "1000")), 100)
+    """Steps are counted, since many a run that is drawn is short."""
+    wanted = Scheduling.steps + int(os.environ.get("SCHEDULING_STEPS", "100000"))
+    while Scheduling.steps < wanted:
+        check(100, 100)
+    print(f"{Scheduling.steps} steps")
