@@ -67,6 +67,30 @@ async def test_a_split_is_on_disk_once(staging, ref):
     assert {path.stat().st_ino for path in halves.rglob("*") if path.is_file()} == inodes
 
 
+@pytest.mark.row("D9")
+@pytest.mark.parametrize(
+    ("asked", "sides"),
+    [({}, {"train"}), ({"split": Split(0.5)}, {"train", "test"}), ({"test": True}, {"train", "test"})],
+)
+async def test_validation_from_elsewhere_lies_beside(files, staging, ref, asked, sides):
+    other = await store_bytes(files, {"a/other": b"x", "c/1": b"y"}, "other")
+    if "test" in asked:
+        asked = {"test": await store_bytes(files, {"a/t": b"t"}, "test")}
+    folder = await staging.stage(StageRequest(ref, validation=other, **asked))
+    assert {path.name for path in folder.iterdir()} == {*sides, "val"}
+    assert content_of(folder / "val") == {"a/other": b"x", "c/1": b"y"}
+    alone = await staging.stage(StageRequest(ref, **asked))
+    mine = {path: data for path, data in content_of(folder).items() if not path.startswith("val/")}
+    assert mine == (content_of(alone) if asked else {f"train/{path}": data for path, data in CONTENT.items()})
+    assert alone != folder
+
+
+async def test_what_validates_itself_is_on_disk_once(staging, ref):
+    folder = await staging.stage(StageRequest(ref, validation=ref))
+    assert content_of(folder / "val") == content_of(folder / "train") == CONTENT
+    assert len({path.stat().st_ino for path in folder.rglob("*") if path.is_file()}) == len(CONTENT)
+
+
 @pytest.mark.parametrize("reason", [errno.EXDEV, errno.EMLINK, errno.EPERM])
 async def test_where_links_cant_be_files_are_copied(staging, ref, monkeypatch, reason):
     def refuse(*_, **__):

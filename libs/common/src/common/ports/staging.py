@@ -25,11 +25,26 @@ class Split:
 @dataclass(frozen=True)
 class StageRequest:
     """A folder to make. With `split` it holds `train/` and `test/`; with `test` the independent test set is
-    `test/` and the rest `train/`; else the files as they are."""
+    `test/` and the rest `train/`; with `validation` those files are `val/`, beside `train/`; else the files as they
+    are."""
 
     manifest: ManifestRef
     split: Split | None = None
     test: ManifestRef | None = None
+    validation: ManifestRef | None = None
+
+    @property
+    def manifests(self) -> list[ManifestRef]:
+        """All whose files go into the folder."""
+        return [ref for ref in (self.manifest, self.test, self.validation) if ref is not None]
+
+    @property
+    def sides(self) -> list[str]:
+        """The folders in it that part the files; none where they are as they are."""
+        parted = self.split is not None or self.test is not None
+        if not parted and self.validation is None:
+            return []
+        return ["train", *(["test"] if parted else []), *(["val"] if self.validation is not None else [])]
 
 
 @dataclass(frozen=True)

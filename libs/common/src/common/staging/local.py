@@ -110,8 +110,7 @@ class LocalStaging:
     async def _ensure(self, name: str, request: StageRequest, progress: Report | None) -> None:
         """Build the folder unless it is there. Its lock is held."""
         if not await self._run(self._shelf.is_ready, name):
-            with_links = request.split is not None or request.test is not None
-            build = self._build_view if with_links else self._build_plain
+            build = self._build_view if request.sides else self._build_plain
             try:
                 with telling_when_full("the files to be staged"):
                     await build(name, request, progress)
@@ -164,12 +163,12 @@ class LocalStaging:
         check_content(entry, size, digest.hexdigest())
 
     async def _build_view(self, name: str, request: StageRequest, progress: Report | None) -> None:
-        """Link the files of plain folders into `train/` and `test/`."""
-        refs = [request.manifest] + ([request.test] if request.test else [])
-        place = await self._placing(request)
+        """Link the files of plain folders into `train/`, `test/` and `val/`."""
+        refs = request.manifests
+        place = await self._placing(request, refs)
         writer = await self._new_folder(name)
         try:
-            for side in ("train", "test"):
+            for side in request.sides:
                 writer.make_folders(f"{side}/")
             before = 0
             for ref, to in zip(refs, place, strict=True):
@@ -181,14 +180,15 @@ class LocalStaging:
         data = {folder_name(StageRequest(ref)): _footprint(ref) for ref in refs}
         await self._run(self._shelf.publish, name, data)
 
-    async def _placing(self, request: StageRequest) -> list[Callable[[str], str]]:
+    async def _placing(self, request: StageRequest, refs: Sequence[ManifestRef]) -> list[Callable[[str], str]]:
         """For each manifest of a request, where a path of it goes."""
         if request.split is None:
-            return ["train/{}".format, "test/{}".format]
+            return [f"{side}/{{}}".format for side in request.sides]
         sides = Sides(request.split)
         async for entries in batches(self._files, request.manifest):
             await self._run(_learn, sides, entries)
-        return [lambda path: f"test/{path}" if sides.is_test(path) else f"train/{path}"]
+        by_side = lambda path: f"test/{path}" if sides.is_test(path) else f"train/{path}"  # noqa: E731
+        return [by_side, *["val/{}".format for _ in refs[1:]]]
 
     async def _link(
         self, writer: FolderWriter, ref: ManifestRef, to: Callable[[str], str], progress: Report | None
@@ -281,7 +281,7 @@ def _after(progress: Report | None, before: int, total: int) -> Report | None:
 
 
 def _bytes(request: StageRequest) -> int:
-    return request.manifest.bytes + (request.test.bytes if request.test else 0)
+    return sum(ref.bytes for ref in request.manifests)
 
 
 def _footprint(ref: ManifestRef) -> int:

@@ -23,6 +23,8 @@ def folder_name(request: StageRequest) -> str:
         layout = {"ratio": repr(float(rule.ratio)), "seed": rule.seed, "stratify": rule.stratify}
     if request.test is not None:
         layout = {"test": _hex(request.test)}
+    if request.validation is not None:
+        layout |= {"validation": _hex(request.validation)}
     if layout:
         name += f"-{hashlib.sha256(orjson.dumps(layout, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]}"
     return name

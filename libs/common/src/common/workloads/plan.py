@@ -23,6 +23,7 @@ class StagePlan(Shape):
     manifest: ManifestRef
     split: Split | None = None
     test: ManifestRef | None = None
+    validation: ManifestRef | None = None
 
 
 class FolderPlan(Shape):

@@ -112,7 +112,7 @@ class Steps:
         def told(progress: StageProgress) -> None:
             report(progress.done / max(progress.total, 1), f"staging {stage.name}")
 
-        request = StageRequest(stage.manifest, stage.split, stage.test)
+        request = StageRequest(stage.manifest, stage.split, stage.test, stage.validation)
         source = await self._kit.platform.staging.stage(request, told, workload=workload)
         return Mount(stage.name, "staged", stage.variable, source=source)
 
