@@ -7,17 +7,25 @@ is the one that planning from scratch would begin with.
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import select
 
 from common.contracts.allocation import AllocationRequested
@@ -54,6 +62,9 @@ ASKS = st.builds(
 
 class Ledgers(RuleBasedStateMachine):
     """One database, a ledger over it that may be replaced by a new one, and the model beside it."""
+
+    steps: ClassVar[int] = 0
+    """How many there were in all, over every run."""
 
     @initialize()
     def begin(self) -> None:
@@ -173,6 +184,7 @@ class Ledgers(RuleBasedStateMachine):
     @invariant()
     def everything_holds(self) -> None:
         if hasattr(self, "ledger"):
+            Ledgers.steps += 1
             self.run(self.check())
 
     async def check(self) -> None:
@@ -215,3 +227,19 @@ def _told(snapshot: Snapshot) -> tuple[object, ...]:
 
 TestLedgers = pytest.mark.row("T19")(Ledgers.TestCase)
 TestLedgers.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+
+
+@pytest.mark.faults
+@pytest.mark.row("T19")
+def test_the_ledger_holds_for_thousands_of_steps() -> None:
+    wanted = Ledgers.steps + int(os.environ.get("LEDGER_STEPS", "10000"))
+    long = settings(
+        max_examples=20,
+        stateful_step_count=100,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    while Ledgers.steps < wanted:
+        run_state_machine_as_test(Ledgers, settings=long)
+    print(f"{Ledgers.steps} steps")
