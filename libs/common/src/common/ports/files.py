@@ -29,15 +29,26 @@ class Part:
 
 
 @dataclass(frozen=True)
+class DirectPart:
+    """One part that went straight to the store. `etag` is what the store called it, in its own form."""
+
+    number: int
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True)
 class FilesCapabilities:
     """What an adapter can do beyond the basics: `local_paths` (objects are files here), `presign` (it is `Linking`).
 
     `smallest_part`: bytes that every part of an upload but its last must have (S3 has such a limit).
+    `smallest_direct`: the same of an upload by links.
     """
 
     local_paths: bool
     presign: bool
     smallest_part: int = 1
+    smallest_direct: int = 1
 
 
 Chunks = AsyncIterator[bytes]
@@ -116,10 +127,32 @@ class Files(Protocol):
 class Linking(Files, Protocol):
     """A file store whose capability `presign` is True: bytes go to and from it without passing through a service."""
 
-    async def presign_get(self, key: str, seconds: int) -> str:
-        """An address from which anybody can load the object for that long. Raises Invalid (`bad_link_time`)."""
+    async def presign_get(self, key: str, seconds: int, *, name: str | None = None) -> str:
+        """An address from which anybody can load the object, as a file called `name`, for that long. Raises Invalid
+        (`bad_link_time`)."""
         ...
 
     async def presign_put(self, key: str, seconds: int) -> str:
         """An address to which anybody can put the object for that long. Raises Invalid (`bad_link_time`)."""
+        ...
+
+    async def begin_direct(self, key: str) -> str:
+        """Begin an upload whose parts go straight to the store; gives its id."""
+        ...
+
+    async def presign_part(self, key: str, upload: str, number: int, size: int, seconds: int) -> str:
+        """An address to which anybody can put that part, of exactly `size` bytes, for that long; again replaces it.
+        Raises Invalid (`bad_part_number`, `bad_link_time`)."""
+        ...
+
+    async def direct_parts(self, key: str, upload: str) -> Sequence[DirectPart]:
+        """The parts that have arrived, by number. Raises NotFound (`upload_not_found`)."""
+        ...
+
+    async def complete_direct(self, key: str, upload: str, parts: Sequence[DirectPart]) -> None:
+        """Make the object of these parts. Doing it twice is doing it once. Raises NotFound (`upload_not_found`)."""
+        ...
+
+    async def abort_direct(self, key: str) -> None:
+        """Throw away every such upload to that key, also one whose id nobody kept; none is no error."""
         ...

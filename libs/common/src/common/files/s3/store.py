@@ -21,29 +21,27 @@ from common.files.keys import check_key, check_prefix
 from common.files.local import check_range
 from common.files.s3.ahead import WINDOW, ahead
 from common.files.s3.blocks import Digests, blocks, file_chunks, file_digest
+from common.files.s3.links import SMALLEST_PART, Links
 from common.files.s3.parts import PartStore
 from common.files.s3.sending import send
 from common.files.s3.settings import S3Settings
 from common.files.s3.wire import Head, Wire
-from common.kernel.errors import Conflict, Invalid, NotFound, Problem
+from common.kernel.errors import Conflict, NotFound, Problem
 from common.kernel.ids import new_id
 from common.ports.files import Chunks, FileInfo, FilesCapabilities, Part
-
-LONGEST_LINK = 7 * 24 * 3600
-"""Seconds that a signed link may hold (signature version 4)."""
 
 _HASHED = 2 << 20
 """Bytes that are worth handing over to a thread."""
 
 
-class S3Files:
+class S3Files(Links):
     """The `Files` port, and its links (`Linking`), on S3. Nothing is connected before the first request.
 
     `if_absent`: exact among the users of one `S3Files`, and among all where the server's conditional PUT is. Where
     it has none (`conditional` False) an object that another process puts at the same moment may be replaced.
     """
 
-    capabilities = FilesCapabilities(local_paths=False, presign=True)
+    capabilities = FilesCapabilities(local_paths=False, presign=True, smallest_direct=SMALLEST_PART)
 
     def __init__(self, settings: S3Settings) -> None:
         self._settings = settings
@@ -213,18 +211,6 @@ class S3Files:
         """Throw the parts away; an unknown upload is no error."""
         await self._parts.abort(upload)
 
-    async def presign_get(self, key: str, seconds: int) -> str:
-        """An address from which anybody can load the object, as an attachment, for that long (at most a week)."""
-        check_key(key)
-        return await self._wire.link(
-            "get_object", self._objects + key, _held(seconds), ResponseContentDisposition="attachment"
-        )
-
-    async def presign_put(self, key: str, seconds: int) -> str:
-        """An address to which anybody can put the object for that long. Its content is not checked."""
-        check_key(key)
-        return await self._wire.link("put_object", self._objects + key, _held(seconds))
-
     def local_path(self, key: str) -> Path | None:
         """None: objects are not files here."""
         check_key(key)
@@ -285,9 +271,3 @@ def _update(digest: hashlib._Hash, chunks: Sequence[bytes]) -> None:
 
 def _info(key: str, head: Head) -> FileInfo:
     return FileInfo(key, head.size, head.modified, head.sha256)
-
-
-def _held(seconds: int) -> int:
-    if not 1 <= seconds <= LONGEST_LINK:
-        raise Invalid("bad_link_time", f"A link holds from 1 to {LONGEST_LINK} seconds, not {seconds}.")
-    return seconds

@@ -21,6 +21,7 @@ from aiohttp.abc import AbstractResolver
 
 from common.files.s3.errors import BeyondEnd, told, unreachable
 from common.files.s3.settings import S3Settings
+from common.ports.files import DirectPart
 
 SLOWEST = 256 << 10
 """Bytes a second below which a transfer counts as stuck: a write into a black hole has no time-out of its own."""
@@ -165,6 +166,28 @@ class Wire:
     async def abort_upload(self, key: str, upload: str) -> None:
         """AbortMultipartUpload."""
         await self._ask("abort_multipart_upload", key, UploadId=upload)
+
+    async def sent_parts(self, key: str, upload: str) -> AsyncGenerator[DirectPart, None]:
+        """ListParts, page by page."""
+        more: dict[str, Any] = {}
+        while True:
+            page = await self._ask("list_parts", key, UploadId=upload, **more)
+            for row in page.get("Parts", ()):
+                yield DirectPart(row["PartNumber"], row["Size"], row["ETag"])
+            if not page.get("IsTruncated"):
+                return
+            more = {"PartNumberMarker": page["NextPartNumberMarker"]}
+
+    async def uploads(self, prefix: str) -> AsyncGenerator[tuple[str, str], None]:
+        """ListMultipartUploads, page by page: key and id."""
+        more: dict[str, Any] = {}
+        while True:
+            page = await self._ask("list_multipart_uploads", "", Prefix=prefix, **more)
+            for row in page.get("Uploads", ()):
+                yield row["Key"], row["UploadId"]
+            if not page.get("IsTruncated"):
+                return
+            more = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
     async def create_bucket(self) -> None:
         """CreateBucket; one that we have already is fine."""
