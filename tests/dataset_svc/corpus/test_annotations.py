@@ -9,6 +9,7 @@ import pytest
 from dataset_svc.formats import ContentLimits, get_format
 from dataset_svc.importing import Report
 from tests.dataset_svc.corpus.annotations import BRAT, COCO, LABELME, SINGLE, Case
+from tests.dataset_svc.corpus.good import annotation, boxes
 
 CASES = [
     *(("json", case) for case in (*COCO, *LABELME)),
@@ -102,7 +103,22 @@ def test_the_figures() -> None:
     assert check("brat_ann", BRAT[0])[0].summary["entities"] == {"Person": 1, "Place": 1}
     summary = check("single_text", SINGLE[1])[0].summary
     assert summary["classes"] == {"好评": 1, "差评": 1}
-    assert summary["texts"] == {"length": {"min": 2, "max": 2, "mean": 2.0}, "encodings": {"gb18030": 1}}
+    assert summary["texts"]["encodings"] == {"gb18030": 1}
+    length = {"min": 2, "max": 2, "mean": 2.0, "median": 2, "histogram": [{"from": 2, "to": 2, "count": 2}]}
+    assert summary["texts"]["length"] == length
+
+
+@pytest.mark.row("D5")
+def test_what_occurs_together() -> None:
+    drawn = [annotation(), annotation(id=2, category_id=2)]
+    summary = check("json", Case("", "image/detection", boxes(*drawn), []))[0].summary
+    assert summary["together"] == [{"classes": ["dog", "猫"], "files": 1}]
+    assert summary["unannotated"] == 1
+    assert summary["images"]["common"] == [{"width": 20, "height": 10, "files": 2}]
+    summary = check("brat_ann", BRAT[0])[0].summary
+    assert summary["together"] == [{"classes": ["Person", "Place"], "files": 1}]
+    assert summary["related"] == [{"from": "Person", "class": "LivesIn", "to": "Place", "count": 1}]
+    assert summary["unannotated"] == 0
 
 
 def test_texts_and_annotations_far_apart_are_not_all_held() -> None:

@@ -20,6 +20,9 @@ _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError,
 """What the decoders raise on damaged files (they document OSError and SyntaxError, and hostile files show the rest)."""
 
 
+_COMMON, _SIZES = 10, 4_096
+"""Sizes that are told, the commonest first, and sizes that are counted."""
+
 Seen = Callable[[str, int, int], None]
 """Told of every good image: its path, width and height in pixels."""
 
@@ -32,6 +35,7 @@ class Images:
         self._width, self._height = Range(), Range()
         self._modes: Counter[str] = Counter()
         self._kinds: Counter[str] = Counter()
+        self._sizes: Counter[tuple[int, int]] = Counter()
 
     def whole(self, path: str, data: bytes) -> None:
         """See Content."""
@@ -54,13 +58,15 @@ class Images:
         yield data
 
     def summary(self) -> Summary:
-        """See Content: `images` with widths and heights in pixels, and the number of files of each mode and kind."""
+        """See Content: `images` with widths and heights in pixels, the number of files of each mode and kind, and the
+        commonest sizes."""
         return {
             "images": {
                 "width": self._width.as_json(),
                 "height": self._height.as_json(),
                 "modes": dict(self._modes.most_common()),
                 "kinds": dict(self._kinds.most_common()),
+                "common": [{"width": w, "height": h, "files": n} for (w, h), n in self._sizes.most_common(_COMMON)],
             }
         }
 
@@ -81,6 +87,8 @@ class Images:
             self._height.add(image.height)
             self._modes[image.mode] += 1
             self._kinds[image.format or ""] += 1
+            if image.size in self._sizes or len(self._sizes) < _SIZES:
+                self._sizes[image.size] += 1
             if self._seen is not None:
                 self._seen(path, image.width, image.height)
         return None

@@ -11,6 +11,7 @@ from dataset_svc.formats.known.brat_ann.standoff import Document, Standoff
 from dataset_svc.formats.packing import packed
 from dataset_svc.formats.port import Annotations, ContentLimits, Sink, Summary
 from dataset_svc.formats.ranges import Range
+from dataset_svc.formats.together import SHOWN, Together
 
 _TEXT, _ANNOTATIONS = ".txt", ".ann"
 _SETTINGS = ".conf"
@@ -26,6 +27,9 @@ class BratChecker:
         self._documents: dict[str, tuple[bytes, frozenset[str]]] = {}
         self._classes: Counter[str] = Counter()
         self._counts = {"entities": Counter[str](), "relations": Counter[str](), "events": Counter[str]()}
+        self._related: Counter[tuple[str, str, str]] = Counter()
+        self._together = Together()
+        self._unannotated = 0
         self._length = Range()
         self._encodings: Counter[str] = Counter()
 
@@ -58,7 +62,7 @@ class BratChecker:
         yield data
 
     def finish(self) -> Summary:
-        """See Checker."""
+        """See Checker. `together` has the texts in which two types of entities are, `related` what relates which."""
         for path, _ in self._waiting.values():
             if path.endswith(_TEXT):
                 reason = "This text has no .ann beside it. Add one; it is empty where nothing is annotated."
@@ -74,6 +78,12 @@ class BratChecker:
         return {
             "classes": dict(sorted(self._classes.items())),
             **figures,
+            "together": self._together.as_json(),
+            "related": [
+                {"from": start, "class": name, "to": end, "count": count}
+                for (start, name, end), count in self._related.most_common(SHOWN)
+            ],
+            "unannotated": self._unannotated,
             "texts": {"length": self._length.as_json(), "encodings": dict(self._encodings)},
         }
 
@@ -119,4 +129,7 @@ class BratChecker:
             counter.update(item["class"] for item in getattr(document, name).values())
         labels = frozenset(item["class"] for item in document.entities.values())
         self._classes.update(labels)
+        self._together.add(labels)
+        self._unannotated += not labels
+        self._related.update(document.related())
         self._documents[path] = packed(document.as_json()), labels

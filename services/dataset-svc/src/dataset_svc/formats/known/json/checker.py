@@ -16,6 +16,7 @@ from dataset_svc.formats.known.json.shapes import TOLERANCE, Shape, reaches_over
 from dataset_svc.formats.known.json.shelf import Shelf
 from dataset_svc.formats.packing import packed
 from dataset_svc.formats.port import Annotations, ContentLimits, Sink, Summary
+from dataset_svc.formats.together import Together
 
 _JSON = ".json"
 _OTHER = frozenset({"", ".txt", ".md", ".xml", ".yaml", ".yml", ".csv", ".names", ".html", ".pdf"})
@@ -34,6 +35,8 @@ class JsonChecker:
         self._drawn: dict[str, tuple[bytes, frozenset[str]]] = {}
         self._classes: Counter[str] = Counter()
         self._objects: Counter[str] = Counter()
+        self._together = Together()
+        self._annotated = 0
 
     def folder(self, path: str) -> None:
         """See Checker. Folders say nothing."""
@@ -61,7 +64,7 @@ class JsonChecker:
         return self._held(path, chunks) if size <= self._limits.whole_bytes else self._streamed(path, chunks)
 
     def finish(self) -> Summary:
-        """See Checker. `objects` counts what is drawn of each class."""
+        """See Checker. `objects` counts what is drawn of each class, `together` the images in which two classes are."""
         for file in self._files:
             for path, (width, height, shapes) in file.close(self._shelf).items():
                 self._image(file.path, path, width, height, shapes)
@@ -70,6 +73,8 @@ class JsonChecker:
         return {
             "classes": dict(sorted(self._classes.items())),
             "objects": dict(sorted(self._objects.items())),
+            "together": self._together.as_json(),
+            "unannotated": len(self._shelf.sizes) - self._annotated,
             **self._images.summary(),
         }
 
@@ -132,6 +137,8 @@ class JsonChecker:
             self._inside(file, path, shape, *size)
         labels = frozenset(shape.label for shape in shapes)
         self._classes.update(labels)
+        self._together.add(labels)
+        self._annotated += bool(labels)
         self._objects.update(shape.label for shape in shapes)
         drawn: dict[str, Any] = {"kind": "objects", "width": size[0], "height": size[1]}
         self._drawn[path] = packed({**drawn, "objects": [shape.as_json() for shape in shapes]}), labels
