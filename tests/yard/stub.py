@@ -111,6 +111,7 @@ class Stub:
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self.breaks: list[list[Any]] = []
+        self.aways: list[tuple[str, re.Pattern[str]]] = []
         self.made: dict[tuple[str, str], Answer] = {}
         self.count = 0
         self.things: dict[str, dict[str, dict[str, Any]]] = {}
@@ -151,6 +152,17 @@ class Stub:
     def break_at(self, method: str, pattern: str, times: int = 1, *, before: bool = False) -> None:
         self.breaks.append([method, re.compile(pattern), times, before])
 
+    def away_at(self, method: str, pattern: str, times: int) -> None:
+        """Let the service behind the gateway be away so many times."""
+        self.aways += [(method, re.compile(pattern))] * times
+
+    def is_away(self, asked: Asked) -> bool:
+        for one in self.aways:
+            if one[0] == asked.method and one[1].search(asked.path):
+                self.aways.remove(one)
+                return True
+        return False
+
     def should_break(self, asked: Asked, before: bool) -> bool:
         for one in self.breaks:
             if one[0] == asked.method and one[1].search(asked.path) and one[2] > 0 and one[3] == before:
@@ -162,6 +174,8 @@ class Stub:
         secret = asked.headers.get("authorization", "").removeprefix("Bearer ")
         if asked.path != "/api/v1/login" and secret not in (TOKEN, KEY):
             return problem(401, "no_token", "This needs a login.")
+        if self.is_away(asked):
+            return problem(503, "service_unavailable", "train-svc is away.")
         key = (asked.path, asked.headers.get("idempotency-key", ""))
         if key[1] and key in self.made:
             return self.made[key]

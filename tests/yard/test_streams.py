@@ -40,6 +40,17 @@ def test_a_stream_that_cannot_be_taken_up_again_is_told(client: Client, stub: St
         list(client.jobs.follow_log(job))
 
 
+def test_who_follows_first_while_the_service_is_away_waits_for_it(client: Client, stub: Stub, job: str) -> None:
+    stub.away_at("GET", "/log/stream$", 3)
+    assert "".join(client.jobs.follow_log(job)) == "epoch 1\nepoch 2\n"
+
+
+def test_a_stream_whose_service_stays_away_says_who_is(client: Client, stub: Stub, job: str) -> None:
+    stub.away_at("GET", "/log/stream$", 10_000)
+    with pytest.raises(YardError, match="train-svc is away"):
+        list(client.jobs.follow_log(job))
+
+
 def test_a_stream_that_is_refused_says_why(client: Client) -> None:
     with client.acting("wrong") as stranger, pytest.raises(YardError, match="no_token"):
         list(stranger.jobs.follow_log("job-1"))

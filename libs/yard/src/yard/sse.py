@@ -29,11 +29,13 @@ def follow(
     """Every event up to and with the one named `end`.
 
     After a lost connection it goes on behind the last id, told as `Last-Event-ID` and, where `cursor` is given, as
-    that query parameter. Raises YardError (`stream_lost`) when that fails for `patience` seconds.
+    that query parameter. Raises YardError (`stream_lost`) when that fails for `patience` seconds, and what whoever is
+    to stream said where they were never there within the time that any request bears.
     """
     at = dict(params or {})
     headers: dict[str, str] = {}
     trying = Patience(patience, http.hour)
+    first = Patience(http.patience, http.hour)
     was_there = False
     while True:
         reason = "the connection was closed"
@@ -51,7 +53,11 @@ def follow(
         except httpx2.TransportError as error:
             reason = str(error) or type(error).__name__
         except YardError as error:
-            if not was_there or error.status not in AWAY:
+            if error.status not in AWAY:
+                raise
+            if not was_there and first.wait():
+                continue
+            if not was_there:
                 raise
             reason = error.detail  # whoever streams is being started again
         if not trying.wait():

@@ -67,6 +67,7 @@ class DockerEngines:
         self._repository = repository
         self._clock = clock or SystemClock()
         self._builds = SharedBuilds()
+        self._tidied: set[str] = set()
 
     def reference(self, digest: str) -> str:
         """What the image of an engine is called; another base image makes another image."""
@@ -99,6 +100,7 @@ class DockerEngines:
         digest = engine_digest(spec)
         if not await self._is_ready(digest):
             await self._builds.share(digest, lambda: self._build(spec, digest), progress)
+        await self._tidy(digest)
         ready = self._ready(digest)
         if progress is not None:
             progress(ready)
@@ -167,6 +169,15 @@ class DockerEngines:
         except BaseException:
             await asyncio.shield(self._daemon.delete(name))  # or everybody would wait for a build that nobody began
             raise
+
+    async def _tidy(self, digest: str) -> None:
+        """Take away the container of a builder that was killed when its image was kept: looked for once."""
+        if digest in self._tidied:
+            return
+        found = await self._daemon.container(self._name(digest))
+        if found is not None and not found["State"]["Running"]:
+            await self._daemon.delete(found["Id"])
+        self._tidied.add(digest)
 
     async def _base_image(self) -> dict[str, Any]:
         try:
