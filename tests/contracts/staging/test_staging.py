@@ -1,6 +1,6 @@
 """What every staging must do. Adapters are listed in `ADAPTERS`; the tests don't know which one they run on.
 
-An adapter is made from a file store and an empty folder.
+An adapter is made from a file store and an empty folder. The store is one of this machine, or an S3 server's.
 """
 
 import asyncio
@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from common.files import LocalFiles
-from common.kernel.errors import Invalid, Problem
-from common.manifests import store_bytes
+from common.files.s3 import S3Files
+from common.kernel.errors import Invalid, Problem, Unavailable
+from common.kernel.ids import new_id
+from common.manifests import store_bytes, store_stream
 from common.ports.staging import Split, StageProgress, StageRequest
 from common.staging import LocalStaging, split
+from common.staging.filling import AT_ONCE
 
 
 async def local(files, folder: Path) -> LocalStaging:
@@ -29,11 +32,13 @@ TEST = {"cat/t.txt": b"a test", "bird/t.txt": b"another"}
 
 
 class CountingFiles:
-    """A file store that counts what is read of it, and can be asked to wait."""
+    """A file store that counts what is read of it, and can be asked to wait or to be away."""
 
-    def __init__(self, files: LocalFiles) -> None:
+    def __init__(self, files: LocalFiles | S3Files) -> None:
         self.files = files
         self.reads = 0
+        self.most = self._now = 0
+        self.away = False
         self.reading = asyncio.Event()
         self.go_on = asyncio.Event()
         self.go_on.set()
@@ -44,14 +49,22 @@ class CountingFiles:
     async def read(self, key, start=0, end=None):
         if "/pack-" in key:
             self.reads += 1
+            self._now += 1
+            self.most = max(self.most, self._now)
             self.reading.set()
             await self.go_on.wait()
+            self._now -= 1
+        if self.away:
+            raise Unavailable("files_unavailable", "The store is away.")
         return await self.files.read(key, start, end)
 
 
-@pytest.fixture
-async def files(tmp_path):
-    made = LocalFiles(tmp_path / "store", sync=False)
+@pytest.fixture(params=["local", "s3"])
+async def files(request, tmp_path):
+    if request.param == "s3":
+        made = S3Files(request.getfixturevalue("rclone").settings(f"{new_id('stage')}/"))
+    else:
+        made = LocalFiles(tmp_path / "store", sync=False)
     yield CountingFiles(made)
     await made.close()
 
@@ -89,6 +102,32 @@ async def test_a_file_larger_than_a_piece_comes_whole(staging, files):
     content = {"a": b"1" * 10, "big": os.urandom(9 << 20), "z": b"2" * 10}
     folder = await staging.stage(StageRequest(await store_bytes(files, content, "big")))
     assert content_of(folder) == content
+
+
+async def test_pieces_are_on_their_way_side_by_side_and_no_more_than_a_few(staging, files):
+    content = {f"{n:02d}": os.urandom(20) for n in range(12)}
+    opened = [(path, len(data), lambda data=data: _chunks(data)) for path, data in content.items()]
+    ref = await store_stream(files, "packs", opened, pack_bytes=20)
+    files.go_on.clear()
+    filling = asyncio.create_task(staging.stage(StageRequest(ref)))
+    async with asyncio.timeout(20):
+        while files.most < AT_ONCE:
+            await asyncio.sleep(0)
+    files.go_on.set()
+    assert content_of(await filling) == content
+    assert (files.reads, files.most) == (12, AT_ONCE)
+
+
+async def _chunks(data):
+    yield data
+
+
+async def test_a_store_that_is_away_is_no_damage_and_leaves_nothing(staging, files, ref):
+    files.away = True
+    with pytest.raises(Unavailable):
+        await staging.stage(StageRequest(ref))
+    files.away = False
+    assert content_of(await staging.stage(StageRequest(ref))) == CONTENT
 
 
 async def test_equal_content_is_staged_once(staging, files, ref):
@@ -168,6 +207,7 @@ async def test_damaged_bytes_are_not_staged_and_mended_ones_are(staging, files, 
             with pytest.raises(Problem) as told:
                 await staging.stage(request)
             assert told.value.code == "staging_failed"
+            assert "cat/007.txt" in told.value.detail or bad != good.replace(b"cat 7", b"cat 8")
     await files.delete("datasets/one/pack-0")
     with pytest.raises(Problem) as told:
         await staging.stage(StageRequest(ref))

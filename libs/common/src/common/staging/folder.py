@@ -21,7 +21,7 @@ _WRITABLE = 0o700
 
 
 class FolderWriter:
-    """Fills a new folder. Blocking; used in threads, one at a time."""
+    """Fills a new folder. Blocking; used in threads, several at a time for different files."""
 
     def __init__(self, root: Path) -> None:
         root.mkdir(parents=True)

@@ -7,7 +7,6 @@ of sight and appears at once; who comes while it is built, in this process or an
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,14 +17,14 @@ from typing import ParamSpec, TypeVar
 from common.contracts.shared import ManifestRef
 from common.disk import free_bytes, storage_full, telling_when_full
 from common.kernel.clock import Clock, SystemClock
-from common.kernel.errors import Invalid, NotFound, Problem
-from common.manifests import Entry, batches, header
+from common.kernel.errors import Invalid, NotFound, Problem, Unavailable
+from common.manifests import Entry, batches
 from common.ports.files import Files
 from common.ports.staging import StageProgress, StageRequest
 from common.staging import eviction
-from common.staging.folder import FolderWriter, check_content, remove_folder, write_whole
+from common.staging.filling import fill
+from common.staging.folder import FolderWriter, remove_folder
 from common.staging.names import folder_name, plain_name
-from common.staging.runs import plan
 from common.staging.shelf import Shelf, check_workload
 from common.staging.splits import Sides, check_ratio
 from common.threads import to_the_end
@@ -49,7 +48,7 @@ class LocalStaging:
         self._shelf = Shelf(cache)
         self._limit = limit_bytes
         self._clock = clock or SystemClock()
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="staging")
+        self._threads = ThreadPoolExecutor(4, thread_name_prefix="staging")
         self._going: dict[str, StageProgress] = {}
         self._swept = False
 
@@ -58,7 +57,8 @@ class LocalStaging:
     ) -> Path:
         """The folder; with `workload` it is held for it from the first moment.
 
-        Raises Invalid (`bad_ratio`, `bad_request`), StorageFull (`storage_full`), Problem (`staging_failed`).
+        Raises Invalid (`bad_ratio`, `bad_request`), StorageFull (`storage_full`), Problem (`staging_failed`), and
+        Unavailable where the store is away.
         """
         _check(request, workload)
         await self._sweep_once()
@@ -117,8 +117,8 @@ class LocalStaging:
             except OSError as error:
                 raise _failed(str(error)) from error
             except Problem as problem:
-                if problem.code in ("storage_full", "staging_failed"):
-                    raise
+                if problem.code in ("storage_full", "staging_failed") or isinstance(problem, Unavailable):
+                    raise  # what is away now is waited for
                 raise _failed(problem.detail) from problem
             finally:
                 self._going.pop(name, None)
@@ -131,36 +131,11 @@ class LocalStaging:
         await self._make_room(ref)
         writer = await self._new_folder(name)
         try:
-            await self._fill(writer, ref, self._meter(name, ref.bytes, progress))
+            await fill(self._files, self._threads, writer, ref, self._meter(name, ref.bytes, progress))
             await self._run(writer.settle)
         finally:
             writer.close()
         await self._run(self._shelf.publish, name, {name: _footprint(ref)})
-
-    async def _fill(self, writer: FolderWriter, ref: ManifestRef, done: Callable[[int], None]) -> None:
-        head = await header(self._files, ref)
-        async for entries in batches(self._files, ref):
-            for run in plan(entries):
-                key = head.objects[run.object]
-                if run.whole:
-                    data = await self._files.read(key, run.start, run.end) if run.end > run.start else b""
-                    await self._run(writer.write_all, run.entries, run.start, data)
-                else:
-                    await self._stream(writer, key, run.entries[0])
-                done(sum(entry.size for entry in run.entries))
-
-    async def _stream(self, writer: FolderWriter, key: str, entry: Entry) -> None:
-        """Write one large file, a chunk in memory at a time."""
-        digest, size = hashlib.sha256(), 0
-        descriptor = writer.create(entry.path)
-        try:
-            async for chunk in self._files.get(key, entry.offset, entry.offset + entry.size):
-                await self._run(write_whole, descriptor, chunk)
-                await self._run(digest.update, chunk)
-                size += len(chunk)
-        finally:
-            os.close(descriptor)
-        check_content(entry, size, digest.hexdigest())
 
     async def _build_view(self, name: str, request: StageRequest, progress: Report | None) -> None:
         """Link the files of plain folders into `train/`, `test/` and `val/`."""
