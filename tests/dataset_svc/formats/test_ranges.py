@@ -36,7 +36,8 @@ def test_buckets_follow_one_another_and_hold_all(one: int, other: int) -> None:
     least, most = sorted((one, other))
     limits = buckets(least, most)
     assert limits == sorted(set(limits))
-    assert limits[0] <= least and limits[-1] > most
+    assert limits[0] <= least
+    assert limits[-1] > most
     assert len(limits) <= 42
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Any
 
 _KEPT = 4_096
-"""Different values that are counted one by one."""
+"""Different values that are counted one by one, and values that wait to be counted."""
 _BITS = 8
 """Leading bits of a value that are kept beyond that: it is then right to 1 in 128."""
 _BUCKETS = 10
@@ -16,66 +16,60 @@ _WIDE = 32
 """From what ratio of the largest to the smallest on buckets grow with their values."""
 
 
-@dataclass(slots=True)
 class Range:
     """Smallest, largest, mean, median and a histogram of the values added (whole numbers from 0)."""
 
-    least: int = 0
-    most: int = 0
-    total: int = 0
-    count: int = 0
-    _counts: dict[int, int] = field(default_factory=dict)
-    _coarse: bool = False
+    def __init__(self) -> None:
+        self._least = self._most = self._total = self._count = 0
+        self._counts: Counter[int] = Counter()
+        self._waiting: list[int] = []
 
     def add(self, value: int) -> None:
-        """Take a value in."""
-        if not self.count or value < self.least:
-            self.least = value
-        if value > self.most:
-            self.most = value
-        self.total += value
-        self.count += 1
-        counts = self._counts
-        if self._coarse or (value not in counts and len(counts) >= _KEPT):
-            if not self._coarse:
-                counts = self._coarsened()
-            value = _round(value)
-        counts[value] = counts.get(value, 0) + 1
+        """Take a value in. Counting is put off until there are many, since it is done for every file."""
+        self._waiting.append(value)
+        if len(self._waiting) >= _KEPT:
+            self._take_in()
 
     def as_json(self) -> dict[str, Any]:
         """`min`, `max`, `mean`, `median` and `histogram` (buckets `from` one value `to` another, both in it, and how
         many are in each); empty where nothing was added."""
-        if not self.count:
+        self._take_in()
+        if not self._count:
             return {}
-        mean = round(self.total / self.count, 2)
         return {
-            "min": self.least,
-            "max": self.most,
-            "mean": mean,
+            "min": self._least,
+            "max": self._most,
+            "mean": round(self._total / self._count, 2),
             "median": self._median(),
             "histogram": list(self._histogram()),
         }
 
-    def _coarsened(self) -> dict[int, int]:
-        """What was counted so far, rounded as all is from now on."""
-        before, self._counts, self._coarse = self._counts, {}, True
-        for value, count in before.items():
-            value = _round(value)
-            self._counts[value] = self._counts.get(value, 0) + count
-        return self._counts
+    def _take_in(self) -> None:
+        values, self._waiting = self._waiting, []
+        if not values:
+            return
+        self._least = min(min(values), self._least) if self._count else min(values)
+        self._most = max(max(values), self._most)
+        self._total += sum(values)
+        self._count += len(values)
+        self._counts.update(values)
+        if len(self._counts) > _KEPT:
+            before, self._counts = self._counts, Counter()
+            for value, count in before.items():
+                self._counts[_round(value)] += count
 
     def _median(self) -> int:
         """The lower one of the two in the middle."""
         ordered = sorted(self._counts.items())
-        middle = (self.count + 1) // 2
+        middle = (self._count + 1) // 2
         below = accumulate(count for _, count in ordered)
         found = next(value for (value, _), seen in zip(ordered, below, strict=True) if seen >= middle)
-        return min(max(found, self.least), self.most)
+        return min(max(found, self._least), self._most)
 
     def _histogram(self) -> Iterator[dict[str, int]]:
-        limits = buckets(self.least, self.most)
+        limits = buckets(self._least, self._most)
         for start, end in pairwise(limits):
-            inside = sum(count for value, count in self._counts.items() if start <= max(value, self.least) < end)
+            inside = sum(count for value, count in self._counts.items() if start <= max(value, self._least) < end)
             yield {"from": start, "to": end - 1, "count": inside}
 
 
