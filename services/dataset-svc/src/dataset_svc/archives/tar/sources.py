@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from dataset_svc.archives import inflating
 from dataset_svc.archives.port import ArchiveRefused
 
 _PIECE = 1 << 20
@@ -63,7 +63,7 @@ def plain(descriptor: int, at: At) -> Iterator[bytes]:
 
 def gunzipped(descriptor: int, at: At) -> Iterator[bytes]:
     """What one or several gzip members hold (RFC 1952 §2.2), checksums verified; zeros may follow."""
-    object_ = zlib.decompressobj(31)
+    object_ = inflating.decompressobj(31)
     began = False
     try:
         for piece in plain(descriptor, at):
@@ -75,8 +75,8 @@ def gunzipped(descriptor: int, at: At) -> Iterator[bytes]:
                     yield data
                 piece = object_.unconsumed_tail
                 if object_.eof:
-                    piece, object_, began = object_.unused_data, zlib.decompressobj(31), False
-    except zlib.error as error:
+                    piece, object_, began = object_.unused_data, inflating.decompressobj(31), False
+    except inflating.InflateError as error:
         raise ArchiveRefused("damaged", "", _DAMAGED) from error
     if began:
         raise ArchiveRefused("truncated", "", _DAMAGED)

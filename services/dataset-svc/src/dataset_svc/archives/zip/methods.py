@@ -5,16 +5,17 @@ from __future__ import annotations
 import bz2
 import lzma
 import struct
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
+
+from dataset_svc.archives import inflating
 
 STORED, DEFLATED, BZIP2, LZMA = 0, 8, 12, 14
 READABLE = frozenset({STORED, DEFLATED, BZIP2, LZMA})
 NAMES = {1: "Shrink", 6: "Implode", 9: "Deflate64", 93: "Zstandard", 95: "XZ", 96: "JPEG", 98: "PPMd", 99: "AES"}
 """Methods that are refused, by the names that packing programs give them (APPNOTE §4.4.5)."""
 
-Error = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
+Error = (inflating.InflateError, lzma.LZMAError, OSError, EOFError, ValueError)
 """What a decoder raises on damaged data (bz2 raises OSError)."""
 
 _LARGEST_LZMA_WINDOW = 64 << 20
@@ -37,7 +38,7 @@ class Deflate:
     """Raw deflate (RFC 1951)."""
 
     def __init__(self) -> None:
-        self._object = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._object = inflating.decompressobj(-inflating.MAX_WBITS)
 
     def feed(self, packed: bytes, most: int) -> bytes:
         """See Decoder."""

@@ -7,8 +7,8 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import partial
-from zlib import crc32, decompressobj
 
+from dataset_svc.archives.inflating import crc32, decompressobj
 from dataset_svc.archives.limits import Limits
 from dataset_svc.archives.port import ArchiveRefused, Member, Report, Tick
 from dataset_svc.archives.zip import methods
