@@ -94,6 +94,41 @@ async def test_the_complement_is_offered_and_made_once(alice: Desk) -> None:
 
 
 @pytest.mark.row("D9")
+async def test_what_a_job_is_told_of_a_set(place: Place, alice: Desk) -> None:
+    dataset = await alice.filled(FILES)
+    most = await ready(alice, await order(alice, dataset, RAW, ratio=0.8, seed=3, complement=True))
+    train = place.desk("train-svc")
+    facts = await train.ok("GET", f"/formatted-sets/{most['id']}/snapshot")
+    assert (facts["side"], facts["ratio"], facts["seed"], facts["part"]) == ("train", 0.8, 3, "train")
+    assert (facts["complement_id"], facts["shared"]) == (most["complement"]["id"], False)
+    snapshot = await train.ok("GET", f"/datasets/{dataset['id']}/snapshot", params={"version": 1})
+    assert facts["dataset"] == snapshot
+    await train.refused("GET", f"/datasets/{dataset['id']}/snapshot?version=2", 404, "version_not_found")
+    await alice.ok("DELETE", f"/formatted-sets/{most['complement']['id']}", 204)
+    assert (await alice.ok("GET", f"/formatted-sets/{most['id']}"))["complement"]["id"] is None
+    assert (await train.ok("GET", f"/formatted-sets/{most['id']}/snapshot"))["complement_id"] is None
+
+
+@pytest.mark.row("D9", "D10")
+async def test_the_sets_that_come_with_a_public_dataset_are_for_all(place: Place, alice: Desk) -> None:
+    """Seed 001: the platform brings the formatted sets of its public datasets; what others make of them is theirs."""
+    dataset = await alice.filled(FILES, visibility="public")
+    item = await ready(alice, await order(alice, dataset, "recordio", ratio=0.8))
+    bob = place.desk("bob")
+    await bob.refused("GET", f"/formatted-sets/{item['id']}", 404, "formatted_set_not_found")
+    await alice.ok("POST", f"/datasets/{dataset['id']}/online")
+    own = await ready(bob, await order(bob, dataset, "recordio", ratio=0.8))
+    assert (await bob.ok("GET", f"/formatted-sets/{item['id']}"))["id"] == item["id"]
+    assert {one["id"] for one in (await bob.ok("GET", "/formatted-sets"))["items"]} == {item["id"], own["id"]}
+    assert [one["id"] for one in (await alice.ok("GET", "/formatted-sets"))["items"]] == [item["id"]]
+    await bob.refused("DELETE", f"/formatted-sets/{item['id']}", 403, "not_owner")
+    facts = [await place.desk("train-svc").ok("GET", f"/formatted-sets/{one['id']}/snapshot") for one in (item, own)]
+    assert [one["shared"] for one in facts] == [True, False]
+    await alice.ok("POST", f"/datasets/{dataset['id']}/offline")
+    assert [one["id"] for one in (await bob.ok("GET", "/formatted-sets"))["items"]] == [own["id"]]
+
+
+@pytest.mark.row("D9")
 async def test_the_same_order_gives_the_same_bytes(alice: Desk) -> None:
     dataset = await alice.filled(FILES)
     first = await ready(alice, await order(alice, dataset, "webdataset", ratio=0.5, seed=7))

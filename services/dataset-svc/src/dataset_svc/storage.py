@@ -14,12 +14,14 @@ from pydantic import TypeAdapter
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Float,
     Integer,
     MetaData,
     String,
     Table,
     UniqueConstraint,
+    and_,
     func,
     insert,
     select,
@@ -149,6 +151,13 @@ async def add_version(connection: AsyncConnection, version: Version) -> None:
     await connection.execute(insert(versions).values(row))
 
 
+async def describe_version(connection: AsyncConnection, version: Version) -> None:
+    """Store what people call a version."""
+    at = (versions.c.dataset_id == version.dataset_id) & (versions.c.number == version.number)
+    doc = _VERSION.dump_python(version, mode="json")
+    await connection.execute(update(versions).where(at).values(doc=doc))
+
+
 async def versions_of(connection: AsyncConnection, dataset_id: str) -> list[Version]:
     """All versions of a dataset, the newest first."""
     found = select(versions.c.doc).where(versions.c.dataset_id == dataset_id).order_by(versions.c.number.desc())
@@ -250,6 +259,12 @@ async def living_set(connection: AsyncConnection, set_id: str) -> FormattedSet:
     if item.deleted:
         raise missing("formatted_set", set_id)
     return item
+
+
+def set_shared() -> ColumnElement[bool]:
+    """As `FormattedSet.shared_with`, over the table of sets."""
+    mine = select(datasets.c.owner).where(datasets.c.id == formatted_sets.c.dataset_id, datasets.c.shared)
+    return and_(formatted_sets.c.state == "ready", formatted_sets.c.owner == mine.scalar_subquery())
 
 
 async def open_sets(connection: AsyncConnection) -> list[FormattedSet]:

@@ -19,21 +19,6 @@ class DatasetVersion(Shape):
     classes: tuple[str, ...] = ()
 
 
-class FormattedSetFacts(Shape):
-    """A finished formatted set as a job needs it: `share` is what part of the version it is, from 0 to 1."""
-
-    id: str
-    name: str
-    owner: str
-    format: str
-    dataset_id: str
-    dataset_version: int
-    dataset_digest: str
-    share: float
-    manifest: ManifestRef
-    classes: tuple[str, ...] = ()
-
-
 class DatasetSnapshot(EventData):
     """A dataset whole, as others need it."""
 
@@ -47,6 +32,33 @@ class DatasetSnapshot(EventData):
     test_mode: str
     online: bool
     version: DatasetVersion | None = None
+
+
+class FormattedSetFacts(Shape):
+    """A finished formatted set as a job needs it: `share` is what part of the version it is, from 0 to 1.
+
+    `dataset` is what it was cut from, with that version as its present one; `part` which of its parts, and `side`,
+    `ratio` and `seed` how. `complement_id` is the rest as a set, where there is one; `shared` says whether others than
+    the owner may use it.
+    """
+
+    id: str
+    name: str
+    owner: str
+    format: str
+    dataset_id: str
+    dataset_version: int
+    dataset_digest: str
+    share: float
+    manifest: ManifestRef
+    classes: tuple[str, ...] = ()
+    dataset: DatasetSnapshot | None = None
+    part: str = "train"
+    side: str = "all"
+    ratio: float | None = None
+    seed: int = 0
+    complement_id: str | None = None
+    shared: bool = False
 
 
 class DatasetImported(EventData):

@@ -95,9 +95,9 @@ async def set_visibility(dataset_id: str, body: SetVisibility, context: Ctx, who
 
 
 @router.get("/{dataset_id}/snapshot", **permits(Permission.SERVICE))
-async def get_snapshot(dataset_id: str, context: Ctx) -> DatasetSnapshot:
-    """The dataset whole, for a service that has not heard of it yet."""
-    return await usecases.snapshot_of(context, dataset_id)
+async def get_snapshot(dataset_id: str, context: Ctx, version: int | None = None) -> DatasetSnapshot:
+    """The dataset whole, for a service that has not heard of it yet, or needs an earlier version of it."""
+    return await usecases.snapshot_of(context, dataset_id, version)
 
 
 async def _shown(context: Context, who: Principal, dataset_id: str) -> DatasetOut:

@@ -44,7 +44,7 @@ async def list_sets(
     format: str | None = None,
     state: SetState | None = None,
 ) -> PageOf[FormattedSetOut]:
-    """One's own sets (an administrator sees all)."""
+    """One's own sets, and those that the owner of a shared dataset made of it (an administrator sees all)."""
     filters = usecases.SetFilters(q, dataset_id, format, state)
     found, progress = await usecases.list_sets(context, who, page, filters)
     items = [FormattedSetOut.of(item, progress.get(item.id, 0.0)) for item in found.items]

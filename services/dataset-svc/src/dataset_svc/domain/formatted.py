@@ -14,6 +14,7 @@ from typing import Any
 
 from common.contracts.shared import ManifestRef
 from common.kernel.states import Transitions
+from dataset_svc.domain.dataset import Dataset
 from dataset_svc.domain.taxonomy import Part
 
 
@@ -120,6 +121,11 @@ class FormattedSet:
     def deleted(self) -> bool:
         """Whether only its tombstone is left."""
         return self.state == SetState.DELETED
+
+    def shared_with(self, dataset: Dataset) -> bool:
+        """Whether all may see and train on it: one that the owner of a dataset that all see made of it (seed 001: the
+        platform brings the sets of its public datasets)."""
+        return self.state == SetState.READY and dataset.shared and self.owner == dataset.owner
 
     def begun(self) -> FormattedSet:
         """Being built; one that was killed with the platform is begun again. Raises Conflict (`illegal_state`)."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
+from sqlalchemy import or_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from common import manifests
 from common.contracts.dataset import FormattedSetFacts
 from common.contracts.shared import ManifestRef
@@ -25,7 +28,7 @@ from dataset_svc.domain.formatted import Cut, FormattedSet, Origin, SetState, Si
 from dataset_svc.domain.taxonomy import Part
 from dataset_svc.domain.versions import Version
 from dataset_svc.sets import NAMES, RAW
-from dataset_svc.storage import SETS, formatted_sets
+from dataset_svc.storage import DATASETS, SETS, formatted_sets
 from dataset_svc.usecases.access import to_see
 from dataset_svc.usecases.samples import manifest_of
 
@@ -158,7 +161,7 @@ async def find_set(context: Context, who: Principal, set_id: str) -> tuple[Forma
     """One set and how far it is. Raises NotFound (`formatted_set_not_found`)."""
     async with context.store.reading() as connection:
         item = await storage.living_set(connection, set_id)
-        require_see(who, "formatted_set", set_id, item.owner, shared=False)
+        require_see(who, "formatted_set", set_id, item.owner, await _shared(connection, item))
         progress = await storage.set_progress(connection, [set_id])
     return item, progress.get(set_id, 0.0)
 
@@ -166,9 +169,9 @@ async def find_set(context: Context, who: Principal, set_id: str) -> tuple[Forma
 async def list_sets(
     context: Context, who: Principal, page: PageRequest, filters: SetFilters
 ) -> tuple[Page[FormattedSet], dict[str, float]]:
-    """The caller's sets (all of them for an administrator), and how far they are."""
+    """The caller's sets and those that all see (for an administrator all that there are), and how far they are."""
     table = formatted_sets
-    wanted = [visible(who, table), table.c.state != str(SetState.DELETED)]
+    wanted = [or_(visible(who, table), storage.set_shared()), table.c.state != str(SetState.DELETED)]
     wanted += [table.c.name.icontains(filters.q, autoescape=True)] if filters.q else []
     wanted += [table.c.dataset_id == filters.dataset_id] if filters.dataset_id else []
     wanted += [table.c.state == str(filters.state)] if filters.state else []
@@ -183,13 +186,20 @@ async def delete_set(context: Context, who: Principal, set_id: str) -> None:
     async with context.store.work(actor=who.id) as uow:
         item = await _to_change(uow, who, set_id)
         await SETS.save(uow.connection, item.buried(), now=uow.clock.now())
+        other = await SETS.find(uow.connection, item.complement_id or "")
+        if other is not None and other.complement_id == set_id:
+            await SETS.save(uow.connection, replace(other, complement_id=None), now=uow.clock.now())
         uow.after_commit(context.ring_sets)
 
 
 async def _to_change(uow: UnitOfWork, who: Principal, set_id: str) -> FormattedSet:
     item = await storage.living_set(uow.connection, set_id)
-    require_change(who, "formatted_set", set_id, item.owner, shared=False)
+    require_change(who, "formatted_set", set_id, item.owner, await _shared(uow.connection, item))
     return item
+
+
+async def _shared(connection: AsyncConnection, item: FormattedSet) -> bool:
+    return item.shared_with(await DATASETS.get(connection, item.origin.dataset_id))
 
 
 async def list_set_files(
@@ -224,9 +234,11 @@ async def set_facts(context: Context, set_id: str) -> FormattedSetFacts:
     """A set as other services need it. Raises NotFound (`formatted_set_not_found`), Conflict (`set_not_ready`)."""
     async with context.store.reading() as connection:
         item = await storage.living_set(connection, set_id)
+        origin, cut = item.origin, item.cut
+        dataset = await DATASETS.get(connection, origin.dataset_id)
+        version = await storage.version_numbered(connection, dataset.id, origin.number)
     if item.manifest is None:
         raise SetNotReady(item.id, item.state, item.reason)
-    origin = item.origin
     return FormattedSetFacts(
         id=item.id,
         name=item.name,
@@ -235,7 +247,14 @@ async def set_facts(context: Context, set_id: str) -> FormattedSetFacts:
         dataset_id=origin.dataset_id,
         dataset_version=origin.number,
         dataset_digest=origin.digest,
-        share=item.cut.share,
+        share=cut.share,
         manifest=item.manifest,
         classes=tuple(origin.classes),
+        dataset=replace(dataset, current=version).snapshot(),
+        part=origin.part,
+        side=cut.side,
+        ratio=cut.ratio,
+        seed=cut.seed,
+        complement_id=item.complement_id,
+        shared=item.shared_with(dataset),
     )

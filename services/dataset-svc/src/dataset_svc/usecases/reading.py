@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -114,10 +114,16 @@ async def find_versions(context: Context, who: Principal, dataset_id: str, numbe
         return await storage.versions_of(connection, dataset_id)
 
 
-async def snapshot_of(context: Context, dataset_id: str) -> DatasetSnapshot:
-    """A dataset as the other services know it. Raises NotFound (`dataset_not_found`)."""
+async def snapshot_of(context: Context, dataset_id: str, number: int | None = None) -> DatasetSnapshot:
+    """A dataset as the other services know it, with the version of that number where one is given.
+
+    Raises NotFound (`dataset_not_found`, `version_not_found`).
+    """
     async with context.store.reading() as connection:
-        return (await storage.living(connection, dataset_id)).snapshot()
+        dataset = await storage.living(connection, dataset_id)
+        if number is None:
+            return dataset.snapshot()
+        return replace(dataset, current=await storage.version_numbered(connection, dataset_id, number)).snapshot()
 
 
 async def _progress(context: Context, connection: AsyncConnection, items: Sequence[Import]) -> dict[str, Progress]:
