@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter
 
-from dataset_svc.api import contents, datasets, formatted, imports, sources, tus, uploads
+from dataset_svc.api import contents, datasets, details, formatted, imports, sources, tus, uploads
 
 routers: tuple[APIRouter, ...] = tuple(
-    room.router for room in (datasets, uploads, tus, imports, contents, formatted, sources)
+    room.router for room in (datasets, uploads, tus, imports, details, contents, formatted, sources)
 )
 
 __all__ = ["routers"]

@@ -89,6 +89,15 @@ def sample_of(entry: Entry, content: Content) -> Sample:
     return Sample(entry.path, label if slash and content.annotations is None else "", entry.size, entry.sha256)
 
 
+async def find_content(
+    context: Context, who: Principal, dataset_id: str, number: int | None, part: Part
+) -> tuple[Version, Content]:
+    """One part of a version, the current one where no number is given. Raises NotFound (`dataset_not_found`,
+    `version_not_found`, `part_not_found`), Conflict (`dataset_empty`)."""
+    version = await _version(context, who, dataset_id, number)
+    return version, content_of(version, part)
+
+
 async def _version(context: Context, who: Principal, dataset_id: str, number: int | None) -> Version:
     async with context.store.reading() as connection:
         dataset = await to_see(connection, who, dataset_id)
