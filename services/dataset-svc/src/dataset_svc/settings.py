@@ -24,6 +24,8 @@ class Settings(BaseSettings):
     """Bytes that an uploaded archive may have."""
     upload_ttl: float = Field(default=7 * 24 * 3600.0, gt=0)
     """Seconds after its last part when an upload that nobody completed is given up."""
+    link_seconds: int = Field(default=3600, ge=60, le=7 * 24 * 3600)
+    """Seconds for which a link straight to the file store holds that a part of an upload is sent by."""
     imports_at_once: int = Field(default=2, ge=1)
     """How many imports may run at the same time; of one dataset it is always one."""
     import_seconds: float = Field(default=4 * 3600.0, gt=0)

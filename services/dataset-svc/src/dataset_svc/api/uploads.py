@@ -12,7 +12,16 @@ from common.web.idempotency import IdempotencyKey, create_once
 from common.web.identity import Caller
 from dataset_svc import usecases
 from dataset_svc.context import Ctx
-from dataset_svc.schemas import BeginUpload, BeginUploadTo, CompleteUpload, ImportOut, PartOut, UploadOut
+from dataset_svc.schemas import (
+    AskLinks,
+    BeginUpload,
+    BeginUploadTo,
+    CompleteUpload,
+    ImportOut,
+    LinksOut,
+    PartOut,
+    UploadOut,
+)
 
 router = APIRouter(prefix="/datasets/{dataset_id}/uploads", tags=["uploads"])
 
@@ -59,6 +68,12 @@ async def put_part(
         context, who, dataset_id, upload_id, number, request.stream(), length=content_length, sha256=sha256
     )
     return PartOut.of(stored)
+
+
+@router.post("/{upload_id}/links", **permits(Permission.CHANGE))
+async def ask_links(dataset_id: str, upload_id: str, body: AskLinks, context: Ctx, who: Caller) -> LinksOut:
+    """Where to PUT these parts of a direct upload; again after they have expired."""
+    return LinksOut.of(await usecases.part_links(context, who, dataset_id, upload_id, body.numbers))
 
 
 @router.post("/{upload_id}/complete", status_code=202, **permits(Permission.CHANGE))

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from common.kernel.errors import Invalid
 from common.kernel.states import Transitions
 from dataset_svc.domain.taxonomy import Part
 
@@ -46,6 +47,8 @@ class Import:
     With `source_id` the archive is made of what lies in that source below `prefix`, and `size` is 0.
     `report` is what the check found, `code` and `reason` why it failed. `version_number` is the version that the
     dataset has by it, `unchanged` says that it had the same content before.
+    `sha256` is the archive's in hex where it is known; `direct`: it came
+    straight to the file store, so nobody has held it against that before it is read.
     """
 
     id: str
@@ -70,6 +73,8 @@ class Import:
     unchanged: bool = False
     source_id: str | None = None
     prefix: str = ""
+    sha256: str | None = None
+    direct: bool = False
 
     @property
     def active(self) -> bool:
@@ -88,6 +93,13 @@ class Import:
         """Ended well. `number` is None as long as the other part is missing."""
         done = self._moved("succeed")
         return replace(done, ended_at=now, report=report, version_number=number, unchanged=unchanged)
+
+    def held_against(self, sha256: str) -> Import:
+        """Its archive was read, and has that SHA-256. Raises Invalid (`checksum_mismatch`)."""
+        if self.sha256 is not None and self.sha256.lower() != sha256:
+            detail = f"{self.name} arrived with SHA-256 {sha256} instead of {self.sha256}. Upload it again."
+            raise Invalid("checksum_mismatch", detail)
+        return replace(self, sha256=sha256)
 
     def failed(self, now: datetime, code: str, reason: str, report: dict[str, Any] | None) -> Import:
         """Ended badly."""

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.kernel.errors import BadRequest, Conflict, Fault, Invalid
-from common.ports.files import Part as StoredPart
 from dataset_svc.domain.taxonomy import Part
-from dataset_svc.domain.uploads import Upload
+from dataset_svc.domain.uploads import Arrived, Upload
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,termination"
@@ -51,7 +50,7 @@ def _metadata(text: str) -> dict[str, str]:
     return {key: base64.b64decode(value.strip(), validate=True).decode() for key, _, value in pairs}
 
 
-def whole_parts(upload: Upload, arrived: Sequence[StoredPart]) -> int:
+def whole_parts(upload: Upload, arrived: Sequence[Arrived]) -> int:
     """How many parts are there whole from the first on: what is behind a gap does not count."""
     sizes = {part.number: part.size for part in arrived}
     number = 0

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 from common.kernel.errors import Conflict, Fault
 from common.kernel.states import Transitions
+from common.ports.files import DirectPart
+from common.ports.files import Part as StoredPart
 from dataset_svc.domain.errors import BadPart
 from dataset_svc.domain.taxonomy import Part
 
@@ -46,6 +48,7 @@ class Upload:
     """One upload of `size` bytes in parts of `part_size`, the last of which may be smaller.
 
     `archive` is the key that the whole will have, `handle` the file store's own id once the first part has come.
+    `direct`: its parts go straight to the file store, by links.
     """
 
     id: str
@@ -63,6 +66,7 @@ class Upload:
     state: UploadState = UploadState.OPEN
     version: int = 1
     import_id: str | None = None
+    direct: bool = False
 
     @property
     def part_count(self) -> int:
@@ -92,6 +96,27 @@ class Upload:
     def aborted(self) -> Upload:
         """Given up; its parts may go. Raises Conflict (`illegal_state`)."""
         return replace(self, state=TRANSITIONS.move(self.state, "abort"))
+
+
+Arrived = StoredPart | DirectPart
+"""A part that is there, whichever way it came."""
+
+
+@dataclass(frozen=True)
+class PartLink:
+    """Where a part of `size` bytes is to be put."""
+
+    number: int
+    size: int
+    url: str
+
+
+@dataclass(frozen=True)
+class PartLinks:
+    """Links with the time up to which they hold."""
+
+    items: Sequence[PartLink]
+    expires_at: datetime
 
 
 def part_size_for(size: int, usual: int, smallest: int = 1) -> int:

@@ -124,7 +124,7 @@ class Imports:
             problem = as_problem(error)
             report = result.report.as_json() if result is not None else None
             return await outcomes.fail(item.id, problem.code, problem.detail, report)
-        return await outcomes.succeed(item.id, content, result.report.as_json())
+        return await outcomes.succeed(item.id, content, result.report.as_json(), place.sha256)
 
     def _tell(self, item: Import, progress: Progress) -> None:
         self._context.progress[item.id] = progress

@@ -13,8 +13,10 @@ from common.kernel.ids import new_id
 from dataset_svc import storage
 from dataset_svc.context import Context
 from dataset_svc.domain.dataset import Dataset
+from dataset_svc.domain.history import Deed
 from dataset_svc.domain.imports import Import
 from dataset_svc.domain.versions import Content
+from dataset_svc.history import note
 from dataset_svc.storage import DATASETS, IMPORTS
 
 
@@ -33,16 +35,19 @@ class Outcomes:
             now = uow.clock.now()
             return await IMPORTS.save(uow.connection, item.begun(now), now=now), dataset
 
-    async def succeed(self, import_id: str, content: Content, report: dict[str, Any]) -> None:
-        """The content becomes the dataset's; the version and its events are one commit."""
+    async def succeed(self, import_id: str, content: Content, report: dict[str, Any], sha256: str | None) -> None:
+        """The content becomes the dataset's; the version and its events are one commit. `sha256`: the
+        archive's, where it was computed."""
         async with self._guarded(import_id) as (uow, item, dataset):
             if not item.active:
                 return
+            item = item.held_against(sha256) if sha256 is not None else item
             now = uow.clock.now()
             after = dataset.taking(item.part, content, new_id("dv"), now)
             number = after.current.number if after.current and not after.missing_parts() else None
             unchanged = number is not None and after.current == dataset.current
             await IMPORTS.save(uow.connection, item.succeeded(now, report, number, unchanged=unchanged), now=now)
+            _note_import(uow, item, content, number, unchanged)
             await self._superseded(uow, dataset, item, content)
             if after != dataset:
                 await self._save(uow, dataset, await DATASETS.save(uow.connection, after, now=now))
@@ -71,6 +76,8 @@ class Outcomes:
                 return
             now = uow.clock.now()
             await IMPORTS.save(uow.connection, item.failed(now, code, reason, report), now=now)
+            about = {"import_id": item.id, "part": str(item.part), "filename": item.name}
+            note(uow, dataset.id, Deed.IMPORT_FAILED, code=code, reason=reason, **about)
             told = DatasetImportFailed(dataset_id=dataset.id, import_id=item.id, code=code, reason=reason)
             await uow.emit(told, subject=dataset.id, owner=dataset.owner)
 
@@ -82,3 +89,10 @@ class Outcomes:
             item = await IMPORTS.get(uow.connection, import_id)
             uow.actor = item.requested_by
             yield uow, item, await DATASETS.get(uow.connection, item.dataset_id)
+
+
+def _note_import(uow: UnitOfWork, item: Import, content: Content, number: int | None, unchanged: bool) -> None:
+    """For the dataset's history. `version` is None where the other part is still missing."""
+    files = {"files": content.manifest.files, "bytes": content.manifest.bytes, "digest": content.digest}
+    about = {"import_id": item.id, "part": str(item.part), "filename": item.name}
+    note(uow, item.dataset_id, Deed.IMPORTED, version=number, unchanged=unchanged, **about, **files)

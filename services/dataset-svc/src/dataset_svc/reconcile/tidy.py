@@ -17,6 +17,7 @@ from dataset_svc.domain.imports import Import
 from dataset_svc.domain.tus import tails_of
 from dataset_svc.reconcile.workplace import prefix_of
 from dataset_svc.storage import DATASETS, GOING, GONE, KEPT, UPLOADS
+from dataset_svc.usecases.arriving import forget, linking
 
 log = structlog.get_logger("tidy")
 
@@ -63,8 +64,7 @@ class Tidy:
         async with self.context.store.reading() as connection:
             aborted = await storage.aborted_uploads_with_files(connection)
         for upload in aborted:
-            if upload.handle is not None:
-                await self.context.files.abort_upload(upload.handle)
+            await forget(self.context, upload)
             await self.context.files.delete(upload.archive)
             await self._delete_all(tails_of(upload.archive))
             async with self.context.store.work() as uow:
@@ -82,6 +82,8 @@ class Tidy:
         async with self.context.store.reading() as connection:
             dataset = await DATASETS.get(connection, item.dataset_id)
             held = {content.manifest.address for content in await storage.contents_of(connection, dataset)}
+        if item.direct:
+            await linking(self.context).abort_direct(item.archive)
         await self.context.files.delete(item.archive)
         await self._delete_all(tails_of(item.archive))
         if f"{prefix_of(item)}/index" not in held:

@@ -16,7 +16,7 @@ from dataset_svc.domain.imports import Import
 from dataset_svc.domain.versions import Content
 from dataset_svc.formats import ContentLimits
 from dataset_svc.importing import ChildLimits, ImportRequest, ImportResult
-from dataset_svc.reconcile.fetching import Tell, fetch
+from dataset_svc.reconcile.fetching import Tell, bring, fetch
 from dataset_svc.reconcile.keeping import keep
 from dataset_svc.settings import Settings
 
@@ -53,6 +53,8 @@ class Workplace:
     def __init__(self, context: Context, item: Import, dataset: Dataset, epoch: int) -> None:
         self._context, self._item, self._dataset = context, item, dataset
         self._folder = scratch_of(context, item, epoch)
+        self.sha256: str | None = None
+        """Of the archive in hex, once it was computed."""
 
     async def prepare(self, tell: Tell) -> ImportRequest:
         """What the child process is to do. What lies elsewhere is fetched first, and `tell` told how far that is.
@@ -64,7 +66,7 @@ class Workplace:
         if self._item.source_id is not None:
             await fetch(self._context, self._item, self._folder, tell)
         return ImportRequest(
-            archive=await self._archive(),
+            archive=await self._archive(tell),
             out=self._folder / "out",
             format=self._dataset.format,
             purpose=self._dataset.purpose,
@@ -74,8 +76,8 @@ class Workplace:
             pack_bytes=settings.pack_bytes,
         )
 
-    async def _archive(self) -> Path:
-        """The archive as a file of this machine."""
+    async def _archive(self, tell: Tell) -> Path:
+        """The archive as a file of this machine. Raises Invalid (`checksum_mismatch`)."""
         files, key = self._context.files, self._item.archive
         try:
             if (here := files.local_path(key)) is not None:
@@ -83,12 +85,12 @@ class Workplace:
             path = self._folder / "archive"
             with telling_when_full(f"a copy of {self._item.name}"):
                 self._folder.mkdir(parents=True, exist_ok=True)
-                with path.open("wb") as file:
-                    async for chunk in files.get(key):
-                        await asyncio.to_thread(file.write, chunk)
-            return path
+            self.sha256 = await bring(self._context, self._item, path, tell)
         except NotFound as gone:
             raise ArchiveGone("archive_gone", "The uploaded archive is gone. Upload it again.") from gone
+        if self.sha256 is not None:
+            self._item.held_against(self.sha256)
+        return path
 
     async def store(self, result: ImportResult) -> Content:
         """The files of an import that went well, in the file store. The same content is stored once a dataset."""

@@ -1,24 +1,29 @@
 """What the API of dataset-svc takes and answers. Sizes in bytes, times in UTC, progress from 0 to 1."""
 
 from dataset_svc.schemas.datasets import (
-    BeginUpload,
-    BeginUploadTo,
-    CompleteUpload,
     ContentOut,
     CreateDataset,
     DatasetOut,
     EditDataset,
     ImportOut,
-    PartOut,
     SampleOut,
     SetVisibility,
-    UploadOut,
     VersionOut,
 )
 from dataset_svc.schemas.formatted import CreateSet, FormattedSetOut, SetFileOut
 from dataset_svc.schemas.sources import CreateSource, Credentials, FoundOut, ImportFromSource, SourceOut
+from dataset_svc.schemas.uploads import (
+    AskLinks,
+    BeginUpload,
+    BeginUploadTo,
+    CompleteUpload,
+    LinksOut,
+    PartOut,
+    UploadOut,
+)
 
 __all__ = [
+    "AskLinks",
     "BeginUpload",
     "BeginUploadTo",
     "CompleteUpload",
@@ -33,6 +38,7 @@ __all__ = [
     "FoundOut",
     "ImportFromSource",
     "ImportOut",
+    "LinksOut",
     "PartOut",
     "SampleOut",
     "SetFileOut",

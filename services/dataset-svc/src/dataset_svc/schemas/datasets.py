@@ -10,11 +10,9 @@ from urllib.parse import quote, urlencode
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.contracts.shared import ManifestRef, Visibility
-from common.ports.files import Part as StoredPart
 from dataset_svc.domain.dataset import Dataset, DatasetState
 from dataset_svc.domain.imports import Import, ImportState
 from dataset_svc.domain.taxonomy import Part, TestMode
-from dataset_svc.domain.uploads import Upload, UploadState
 from dataset_svc.domain.versions import Content, Sample, Version
 from dataset_svc.importing import Progress
 
@@ -52,28 +50,6 @@ class SetVisibility(_In):
     """Who else may see and use it while it is online."""
 
     visibility: Visibility
-
-
-class BeginUpload(_In):
-    """A file that is to come in parts."""
-
-    part: Part = Part.TRAIN
-    filename: str
-    size: int = Field(description="Bytes of the whole")
-    sha256: str | None = Field(default=None, description="SHA-256 of the whole in hex, checked at the end")
-
-
-class BeginUploadTo(BaseModel):
-    """A begun upload with its dataset: what an Idempotency-Key stands for."""
-
-    dataset_id: str
-    wanted: BeginUpload
-
-
-class CompleteUpload(_In):
-    """All parts have come."""
-
-    sha256: str | None = Field(default=None, description="SHA-256 of the whole in hex")
 
 
 class SampleOut(BaseModel):
@@ -166,6 +142,7 @@ class ImportOut(BaseModel):
     """An import: queued, running (see `phase`), then succeeded, failed (see `reason` and `report`) or cancelled.
 
     `rate` is bytes of the archive a second. `unchanged`: the content was what the dataset had already.
+    `sha256` is that of the archive in hex, where it was told or has been computed.
     """
 
     id: str
@@ -194,6 +171,7 @@ class ImportOut(BaseModel):
     unchanged: bool
     source_id: str | None
     prefix: str
+    sha256: str | None
 
     @classmethod
     def of(cls, item: Import, progress: Progress | None = None) -> ImportOut:
@@ -256,49 +234,4 @@ class DatasetOut(BaseModel):
             current_version=VersionOut.of(dataset.current) if dataset.current is not None else None,
             missing_parts=list(dataset.missing_parts()),
             imports=[ImportOut.of(item, (progress or {}).get(item.id)) for item in imports],
-        )
-
-
-class PartOut(BaseModel):
-    """One part that has arrived."""
-
-    number: int
-    size: int
-    sha256: str
-
-    @classmethod
-    def of(cls, part: StoredPart) -> PartOut:
-        """The part as the file store has it."""
-        return cls(number=part.number, size=part.size, sha256=part.sha256)
-
-
-class UploadOut(BaseModel):
-    """An upload. Parts have `part_size` bytes, the last the rest; `parts` are the numbers that have arrived."""
-
-    id: str
-    dataset_id: str
-    part: Part
-    filename: str
-    size: int
-    sha256: str | None
-    part_size: int
-    part_count: int
-    parts: list[int]
-    arrived: list[PartOut]
-    owner: str
-    state: UploadState
-    version: int
-    import_id: str | None
-    created_at: datetime
-    updated_at: datetime
-
-    @classmethod
-    def of(cls, upload: Upload, parts: tuple[StoredPart, ...] = ()) -> UploadOut:
-        """The upload with its parts."""
-        own = cls.model_fields.keys() - {"filename", "parts", "arrived"}
-        return cls(
-            **{name: getattr(upload, name) for name in own},
-            filename=upload.name,
-            parts=[part.number for part in parts],
-            arrived=[PartOut.of(part) for part in parts],
         )

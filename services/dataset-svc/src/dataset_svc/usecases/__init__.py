@@ -9,6 +9,7 @@ from dataset_svc.usecases.datasets import (
     set_visibility,
     take_offline,
 )
+from dataset_svc.usecases.direct import part_links
 from dataset_svc.usecases.formatted import (
     NewSet,
     SetFilters,
@@ -93,6 +94,7 @@ __all__ = [
     "open_set_file",
     "order_complement",
     "order_set",
+    "part_links",
     "put_online",
     "put_part",
     "set_facts",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,10 +20,11 @@ from dataset_svc.domain.dataset import Dataset
 from dataset_svc.domain.errors import BadPart, NotImportable, PartTooLarge, UnusedPart
 from dataset_svc.domain.imports import Import
 from dataset_svc.domain.taxonomy import Part, TestMode
-from dataset_svc.domain.uploads import Upload, UploadState, part_size_for, sha256_faults, upload_faults
+from dataset_svc.domain.uploads import Arrived, Upload, UploadState, part_size_for, sha256_faults, upload_faults
 from dataset_svc.formats import formats_for
 from dataset_svc.storage import IMPORTS, UPLOADS
 from dataset_svc.usecases.access import to_change
+from dataset_svc.usecases.arriving import assemble, begin, parts_of
 
 _NOTED_EVERY = timedelta(seconds=60)
 """How exactly it is noted when the last part came."""
@@ -34,7 +35,7 @@ class UploadStatus:
     """An upload with the parts that have arrived."""
 
     upload: Upload
-    parts: Sequence[StoredPart]
+    parts: Sequence[Arrived]
 
 
 async def begin_upload(
@@ -47,13 +48,18 @@ async def begin_upload(
     filename: str,
     size: int,
     sha256: str | None,
+    direct: bool = False,
 ) -> UploadStatus:
-    """A new upload. Raises Invalid (`invalid_upload`), Conflict (`no_independent_test_set`,
+    """A new upload; `direct` where that is wanted and the file store gives links.
+
+    Raises Invalid (`invalid_upload`), Conflict (`no_independent_test_set`,
     `format_not_importable`)."""
     dataset = await to_change(uow.connection, who, dataset_id)
     check_wanted(dataset, part)
     raise_faults("upload", upload_faults(filename, size, sha256, context.settings.upload_bytes))
-    smallest = context.files.capabilities.smallest_part
+    able = context.files.capabilities
+    direct = direct and able.presign
+    smallest = able.smallest_direct if direct else able.smallest_part
     upload_id, now = new_id("up"), uow.clock.now()
     upload = Upload(
         id=upload_id,
@@ -67,6 +73,7 @@ async def begin_upload(
         archive=f"datasets/{dataset.id}/uploads/{upload_id}",
         created_at=now,
         updated_at=now,
+        direct=direct,
     )
     await UPLOADS.add(uow.connection, upload)
     return UploadStatus(upload, ())
@@ -84,7 +91,19 @@ async def find_upload(context: Context, who: Principal, dataset_id: str, upload_
     """How far an upload is."""
     async with context.store.reading() as connection:
         upload = await _upload(connection, who, dataset_id, upload_id)
-    return UploadStatus(upload, await _parts(context, upload))
+    return UploadStatus(upload, await parts_of(context, upload))
+
+
+async def find_open(
+    context: Context, who: Principal, dataset_id: str, upload_id: str
+) -> tuple[Upload, datetime | None]:
+    """An upload that parts may still come for, and when it was noted that one came. Raises Conflict
+    (`upload_closed`)."""
+    async with context.store.reading() as connection:
+        upload = await _upload(connection, who, dataset_id, upload_id)
+        noted = await storage.last_activity(connection, upload_id)
+    upload.size_of(1)
+    return upload, noted
 
 
 async def put_part(
@@ -104,13 +123,14 @@ async def put_part(
     (`part_too_large`), Conflict (`upload_closed`), StorageFull (`storage_full`).
     """
     raise_faults("part", sha256_faults(sha256, "X-Content-SHA256") if sha256 is not None else [])
-    async with context.store.reading() as connection:
-        upload = await _upload(connection, who, dataset_id, upload_id)
-        noted = await storage.last_activity(connection, upload_id)
+    upload, noted = await find_open(context, who, dataset_id, upload_id)
+    if upload.direct:
+        detail = f"The parts of {upload_id} go straight to the file store: ask …/uploads/{upload_id}/links for links."
+        raise Conflict("upload_is_direct", detail)
     size = upload.size_of(number)
     if length is not None:
         _check_length(number, size, length)
-    handle = upload.handle or await _begin(context, upload)
+    handle = upload.handle or await begin(context, upload)
     stored = await context.files.put_part(handle, number, _exactly(chunks, number, size), sha256=sha256)
     now = context.store.clock.now()
     if noted is None or now - noted > _NOTED_EVERY:
@@ -131,26 +151,15 @@ async def complete_upload(
         upload = await _upload(connection, who, dataset_id, upload_id)
         if upload.import_id is not None:
             return await IMPORTS.get(connection, upload.import_id)
-    await _assemble(context, upload, sha256 or upload.sha256)
+    known = await assemble(context, upload, sha256 or upload.sha256)
     try:
-        return await _queue(context, who, dataset_id, upload_id)
+        return await _queue(context, who, dataset_id, upload_id, known or sha256)
     except (Conflict, NotFound):
         await _clean_again(context, upload_id)
         raise
 
 
-async def _assemble(context: Context, upload: Upload, sha256: str | None) -> None:
-    """The archive, in the file store. Whoever comes after a kill finds it done, or does it again."""
-    try:
-        upload.check_complete({part.number: part.size for part in await _parts(context, upload)})
-    except Conflict:
-        if not await _is_stored(context, upload):
-            raise
-    assert upload.handle is not None
-    await context.files.complete_upload(upload.handle, sha256=sha256)
-
-
-async def _queue(context: Context, who: Principal, dataset_id: str, upload_id: str) -> Import:
+async def _queue(context: Context, who: Principal, dataset_id: str, upload_id: str, sha256: str | None) -> Import:
     """The import of an upload whose archive is there."""
     async with context.store.work(actor=who.id) as uow:
         upload = await _upload(uow.connection, who, dataset_id, upload_id)
@@ -169,6 +178,8 @@ async def _queue(context: Context, who: Principal, dataset_id: str, upload_id: s
             requested_by=who.id,
             created_at=now,
             updated_at=now,
+            sha256=sha256 or upload.sha256,
+            direct=upload.direct,
         )
         await UPLOADS.save(uow.connection, upload.completed(item.id), now=now)
         await IMPORTS.add(uow.connection, item)
@@ -188,34 +199,6 @@ async def abort_upload(context: Context, who: Principal, dataset_id: str, upload
 async def _upload(connection: AsyncConnection, who: Principal, dataset_id: str, upload_id: str) -> Upload:
     await to_change(connection, who, dataset_id)
     return await storage.upload_of(connection, dataset_id, upload_id)
-
-
-async def _parts(context: Context, upload: Upload) -> Sequence[StoredPart]:
-    """The parts that have arrived; those of a closed upload are gone."""
-    if upload.handle is None or upload.state != UploadState.OPEN:
-        return ()
-    return await context.files.parts(upload.handle)
-
-
-async def _is_stored(context: Context, upload: Upload) -> bool:
-    try:
-        return (await context.files.stat(upload.archive)).size == upload.size
-    except NotFound:
-        return False
-
-
-async def _begin(context: Context, upload: Upload) -> str:
-    """The file store's id of an upload, from the first part on. Of several first parts at once, one begins it."""
-    handle = await context.files.begin_upload(upload.archive)
-    async with context.store.work() as uow:
-        now = await storage.upload_of(uow.connection, upload.dataset_id, upload.id)
-        if now.handle is None and now.state == UploadState.OPEN:
-            now = await UPLOADS.save(uow.connection, replace(now, handle=handle), now=uow.clock.now())
-    if now.handle != handle:
-        await context.files.abort_upload(handle)
-    now.size_of(1)
-    assert now.handle is not None
-    return now.handle
 
 
 async def _clean_again(context: Context, upload_id: str) -> None:
