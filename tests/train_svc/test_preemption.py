@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common.contracts.allocation import AllocationRequested
+from common.contracts.shared import Placement, Resources
+from common.ports.runtime import LaunchSpec, WorkloadState
 from tests.support.fake_runtime import FakeRuntime, unavailable
 from tests.train_svc.conftest import Yard, eventually, gpus, open_yard
+from train_svc.domain.allocation import Allocation
+from train_svc.overdue import take_further
+from train_svc.silent import states_of
 
 pytestmark = pytest.mark.row("T19")
 
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
 ONE_GPU: dict[str, Any] = {"resources": {"accelerator": "gpu", "count": 1}}
 
 
@@ -146,3 +154,57 @@ async def test_where_it_failed_by_the_machine_is_avoided_next_time(yard: Yard) -
     assert (await yard.alice.post(f"/jobs/{job}/start")).status_code == 202
     asked = [event["data"] for event in await yard.events("allocation.requested")]
     assert [ask["avoid"] for ask in asked] == [[], ["one"]]
+
+
+async def overdue(yard: Yard) -> None:
+    """The grace, and the patience after it, are over: one more step."""
+    yard.context.settings.overdue_seconds = -3600
+    await take_further(yard.context, None)
+    await yard.quiet()
+
+
+async def test_who_does_not_give_way_in_its_grace_is_ended_and_goes_back_to_its_place(yard: Yard) -> None:
+    job, first, urgent = await displaced(yard)
+    await overdue(yard)
+    shown = await yard.until(job, "queued", "failed")
+    assert (shown["state"], shown["attempt"]) == ("queued", 2)
+    assert yard.runtime.workloads.get(first) is None or 0 in yard.runtime.workloads[first].stops
+    await yard.until(urgent, "running")
+    (told,) = await yard.events("allocation.revoked")
+    assert (told["data"]["preempted"], "still there when its grace was over" in told["data"]["reason"]) == (True, True)
+
+
+async def test_a_deaf_owner_loses_what_it_holds_when_the_runtime_says_that_it_is_gone(yard: Yard) -> None:
+    """A replica whose service is down: told, revoked, ended here; and nothing is given to two in between."""
+    yard.runtime.obeys_stop = False
+    ask = AllocationRequested(
+        id="alloc-r1",
+        workload="rep-1",
+        kind="replica",
+        owner="bob",
+        resources=Resources(accelerator="gpu", count=1),
+        preemptible=True,
+    )
+    await yard.owners.datasets.tell(ask)
+    await eventually(lambda: yard.events("allocation.granted"))
+    await yard.runtime.launch(LaunchSpec("rep-1", "bob", ("serve",)))
+    things = await yard.things(training={"devices": ("cpu", "gpu")})
+    urgent = (await yard.job(**things, **ONE_GPU, priority=500))["id"]
+    await eventually(lambda: yard.events("allocation.preempting"))
+    states = []
+    for _ in range(3):
+        assert (await yard.get(f"/jobs/{urgent}"))["state"] == "queued", "it is not free yet"
+        await overdue(yard)
+        states.append((await yard.client("bob").get("/allocations/alloc-r1")).json()["state"])
+    assert states == ["revoked", "revoked", "released"]
+    assert yard.runtime.workloads["rep-1"].stops == [0], "revoked first: its owner had the time to end it itself"
+    await yard.until(urgent, "running")
+
+
+async def test_a_gang_is_over_only_when_all_of_it_is(yard: Yard) -> None:
+    places = (Placement(node="a"), Placement(node="b"))
+    held = Allocation("alloc-g", "g", "replica", "bob", Resources(nodes=2), NOW, NOW, placements=places)
+    await yard.runtime.launch(LaunchSpec("g", "bob", ("serve",)))
+    await yard.runtime.launch(LaunchSpec("g-m1", "bob", ("serve",)))
+    yard.runtime.ends("g")
+    assert await states_of(yard.context, held) == [WorkloadState.EXITED, WorkloadState.RUNNING]

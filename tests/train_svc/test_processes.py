@@ -117,3 +117,24 @@ async def test_an_algorithm_whose_program_is_not_there(yard: Yard) -> None:
     ended = await yard.until((await yard.job(**things))["id"], "failed")
     assert ended["reason"] == "launch_failed"
     assert "no-such-program" in ended["detail"]
+
+
+@pytest.mark.row("T19")
+async def test_one_that_does_not_listen_is_killed_after_its_grace_and_comes_back(yard: Yard) -> None:
+    """The loop leaves the deadline with the supervisor: nothing more is needed of train-svc for its own jobs."""
+    deaf = b"import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('waits', flush=True)\n"
+    things = await yard.things(code={"train.py": deaf + b"time.sleep(600)\n"})
+    job = (await yard.job(**things))["id"]
+    await waits(yard, job)
+    (first,) = [allocation["id"] for allocation in (await yard.get("/allocations"))["items"]]
+    async with yard.context.kit.store.work() as uow:
+        await yard.context.ledger.preempt(uow, [first], "more urgent work", 0.3)
+
+    async def again() -> bool:
+        return (await yard.get(f"/jobs/{job}"))["attempt"] == 2
+
+    await eventually(again)
+    before = (await yard.get(f"/jobs/{job}/attempts"))["items"][0]
+    assert (before["reason"], before["exit_code"]) == ("preempted", 137)
+    assert (await yard.alice.post(f"/jobs/{job}/stop")).status_code == 202
+    await yard.until(job, "stopped")

@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     """How long what was told to end has to write a checkpoint."""
     min_run_seconds: float = Field(default=60.0, ge=0)
     """How long a job runs before it may be told to end for a more urgent one."""
+    overdue_seconds: float = Field(default=30.0, ge=0)
+    """How long after its grace what was told to end may still take to be gone until that is revoked, and how long after
+    that until what is left of it is ended by train-svc itself, whoever's it is."""
     silent_seconds: float = Field(default=900.0, gt=0)
     """After how long without a word of its owner an allocation is looked after; it is taken back only if the runtime
     says that its workload is gone."""

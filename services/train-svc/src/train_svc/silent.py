@@ -11,7 +11,8 @@ import structlog
 
 from common.db.leases import Lease
 from common.kernel.errors import Unavailable
-from common.ports.runtime import WorkloadState
+from common.ports.runtime import Handle, WorkloadState
+from common.workloads.gangs import member_id
 from train_svc.context import Context
 from train_svc.domain.allocation import Allocation
 from train_svc.ledger.reading import silent_since
@@ -27,13 +28,25 @@ async def look_after(context: Context, lease: Lease | None) -> int:
     taken = 0
     for one in await _silent(context):
         try:
-            seen = await context.kit.platform.runtime.observe({"workload": one.workload})
+            states = await states_of(context, one)
         except Unavailable as problem:
             log.info("can't tell of a silent allocation", allocation=one.id, reason=problem.detail)
             continue
-        if seen.state in OVER:
-            taken += await _take_back(context, lease, one, str(seen.state))
+        if set(states) <= set(OVER):
+            taken += await _take_back(context, lease, one, str(states[0]))
     return taken
+
+
+def handles_of(one: Allocation) -> list[Handle]:
+    """By which the runtime finds its workload: each member of a gang."""
+    ids = (member_id(one.workload, rank) for rank in range(max(1, len(one.placements))))
+    return [{"workload": name} for name in ids]
+
+
+async def states_of(context: Context, one: Allocation) -> list[WorkloadState]:
+    """How the runtime sees its workload, a state a member. Raises Unavailable where it can't be asked."""
+    runtime = context.kit.platform.runtime
+    return [(await runtime.observe(handle)).state for handle in handles_of(one)]
 
 
 async def _silent(context: Context) -> list[Allocation]:

@@ -78,12 +78,14 @@ class AllocationPreempting(EventData):
 
 
 class AllocationRevoked(EventData):
-    """The promise is taken back: its node or device is lost."""
+    """The promise is taken back: its node or device is lost, or (`preempted`) it was told to give way and its grace is
+    over. What is left of the workload ends at once; what it holds is free once the runtime says that it is gone."""
 
     type: ClassVar[str] = "allocation.revoked"
     id: str
     workload: str
     reason: str
+    preempted: bool = False
 
 
 class AllocationConfirmed(EventData):

@@ -25,6 +25,9 @@ from common.workloads import storage
 from common.workloads.plan import Plan
 from common.workloads.workload import Asking, Outcome, Phase, StopRequest, Workload, ask
 
+OVER = (Phase.COLLECTING, Phase.RELEASING, Phase.ENDED)
+"""The phases in which nothing runs of a workload any more."""
+
 
 class Hooks(Protocol):
     """What a service does at the turns of its workloads' lives."""
@@ -108,14 +111,16 @@ class Asked:
     ) -> None:
         """Let it end. Asking twice is asking once; an ended one is left alone. A waiting one ends at once.
 
-        One that was told to give way to another ends for good where somebody asks for that meanwhile.
+        One that was told to give way to another ends for good where somebody asks for that meanwhile, and sooner where
+        its grace is cut short.
         """
         workload = await self._find(uow, workload_id)
         if workload is None:
             raise missing("workload", workload_id)
-        if workload.phase == Phase.ENDED or (workload.stop is not None and not _outranks(reason, workload.stop)):
+        stop = StopRequest(reason, grace, detail)
+        if workload.phase == Phase.ENDED or (workload.stop is not None and not _outranks(stop, workload.stop)):
             return
-        asked = replace(workload, stop=StopRequest(reason, grace, detail))
+        asked = replace(workload, stop=stop)
         if workload.phase == Phase.WAITING:
             asked = asked.moved("abandon", outcome=Outcome(reason, detail), ended_at=uow.clock.now())
         await self._change(uow, workload, asked)
@@ -154,9 +159,11 @@ class Asked:
             await self.ask_stop(uow, told.workload, EndReason.PREEMPTED, told.grace, told.reason)
 
     async def on_allocation_revoked(self, uow: UnitOfWork, heard: Heard[AllocationRevoked]) -> None:
-        """Its device or node is lost: stop what may still run of it."""
-        if await self._find(uow, heard.data.workload) is not None:
-            await self.ask_stop(uow, heard.data.workload, EndReason.DEVICE_LOST, 0, heard.data.reason)
+        """Its device or node is lost, or it did not give way in time: stop what may still run of it."""
+        workload = await self._find(uow, heard.data.workload)
+        if workload is not None and workload.phase not in OVER:
+            reason = EndReason.PREEMPTED if heard.data.preempted else EndReason.DEVICE_LOST
+            await self.ask_stop(uow, workload.id, reason, 0, heard.data.reason)
 
     async def _change(self, uow: UnitOfWork, before: Workload, after: Workload) -> None:
         saved = await storage.save(uow.connection, after, uow.clock.now())
@@ -168,7 +175,9 @@ class Asked:
         uow.after_commit(lambda: self.wake(saved.id))
 
 
-def _outranks(reason: EndReason, asked: StopRequest) -> bool:
-    """Whether this reason to end takes the place of the one that was given before: people's does. A node that is lost
-    meanwhile makes no failure of what was to give way."""
-    return asked.reason == EndReason.PREEMPTED and reason == EndReason.STOPPED_BY_USER
+def _outranks(stop: StopRequest, asked: StopRequest) -> bool:
+    """Whether this takes the place of what was asked before: people's wish does, and the end of a grace. A node that is
+    lost meanwhile makes no failure of what was to give way."""
+    if asked.reason != EndReason.PREEMPTED:
+        return False
+    return stop.reason == EndReason.STOPPED_BY_USER or (stop.reason == asked.reason and stop.grace < asked.grace)

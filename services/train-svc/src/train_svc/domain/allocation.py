@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -57,8 +57,8 @@ class Allocation:
     """One allocation. `number` is its place in the order of arrival.
 
     `since` is when its work was first submitted, where that was before it asked. `claim` is the capacity that is kept
-    for one that waits for others to end; `ends_for` the one for which it was told to end. `min_run` and `time_limit`
-    are seconds.
+    for one that waits for others to end; `ends_for` the one for which it was told to end, `told_at` and within `grace`
+    seconds. `min_run` and `time_limit` are seconds.
     """
 
     id: str
@@ -86,6 +86,9 @@ class Allocation:
     since: datetime | None = None
     claim: Claim | None = None
     ends_for: str | None = None
+    told_at: datetime | None = None
+    grace: float = 0.0
+    revoked_at: datetime | None = None
 
     @property
     def name(self) -> str:
@@ -105,6 +108,19 @@ class Allocation:
     def holds(self) -> bool:
         """Whether what was promised is still its own."""
         return self.state in HOLDING
+
+    @property
+    def ends_by(self) -> datetime | None:
+        """When the grace is over of one that was told to give way."""
+        return None if self.told_at is None else self.told_at + timedelta(seconds=self.grace)
+
+    def told(self, now: datetime, grace: float, why: str, ends_for: str | None = None) -> Allocation:
+        """Told to give way within `grace` seconds. Raises Conflict (`illegal_state`)."""
+        return self.moved("preempt", detail=why, ends_for=ends_for, told_at=now, grace=grace)
+
+    def revoked(self, now: datetime, why: str) -> Allocation:
+        """Taken back; it holds what it holds until its workload is gone. Raises Conflict (`illegal_state`)."""
+        return self.moved("revoke", detail=why, revoked_at=now)
 
     def as_request(self) -> Request:
         """As the planner sees one that waits."""

@@ -170,16 +170,16 @@ class Ledger:
         """Take these back, since what holds them is lost; free they are once their workloads are confirmed gone."""
         await self._begin(uow)
         known = await by_id(uow.connection, allocation_ids)
-        lost = [one.moved("revoke", detail=reason) for one in known.values() if TRANSITIONS.allows(one.state, "revoke")]
+        now = uow.clock.now()
+        lost = [one.revoked(now, reason) for one in known.values() if TRANSITIONS.allows(one.state, "revoke")]
         await self._end(uow, lost, 0.0)
 
     async def preempt(self, uow: UnitOfWork, allocation_ids: Sequence[str], reason: str, grace: float) -> None:
         """Ask the workloads of these to end within `grace` seconds."""
         await self._begin(uow)
         known = await by_id(uow.connection, allocation_ids)
-        told = [
-            one.moved("preempt", detail=reason) for one in known.values() if TRANSITIONS.allows(one.state, "preempt")
-        ]
+        now = uow.clock.now()
+        told = [one.told(now, grace, reason) for one in known.values() if TRANSITIONS.allows(one.state, "preempt")]
         await self._end(uow, told, grace)
 
     async def _end(self, uow: UnitOfWork, ending: Sequence[Allocation], grace: float) -> None:

@@ -21,18 +21,23 @@ _AT_ONCE = 500
 
 async def waiting_in_order(connection: AsyncConnection) -> list[Allocation]:
     """Those that wait, as they came."""
-    waiting = await allocations.where(connection, allocations_table.c.state == AllocationState.WAITING)
+    waiting = await in_state(connection, AllocationState.WAITING)
     return sorted(waiting, key=lambda allocation: allocation.number)
 
 
 async def granted_now(connection: AsyncConnection) -> list[Allocation]:
     """Those that hold something."""
-    return await allocations.where(connection, allocations_table.c.state.in_(HOLDING))
+    return await in_state(connection, *HOLDING)
 
 
 async def open_ones(connection: AsyncConnection) -> list[Allocation]:
     """Those that a plan follows from."""
-    return await allocations.where(connection, allocations_table.c.state.in_(OPEN))
+    return await in_state(connection, *OPEN)
+
+
+async def in_state(connection: AsyncConnection, *states: AllocationState) -> list[Allocation]:
+    """Those in one of these states."""
+    return await allocations.where(connection, allocations_table.c.state.in_(states))
 
 
 async def by_id(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, Allocation]:

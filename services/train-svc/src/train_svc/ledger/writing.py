@@ -50,10 +50,10 @@ def decided(
             after[asker.id] = replace(asker, claim=claims.get(asker.id))
             for victim in decision.victims:
                 detail = f"It was told to end within {decision.grace:g} s, for one of priority {asker.priority}."
-                after[victim] = of(victim).moved("preempt", ends_for=asker.id, detail=detail)
+                after[victim] = of(victim).told(uow.clock.now(), decision.grace, detail, asker.id)
         elif isinstance(decision, Revoke) and of(decision.id).state != AllocationState.REVOKED:
             detail = f"The node {decision.node}, or a device of it, is lost."
-            after[decision.id] = of(decision.id).moved("revoke", detail=detail)
+            after[decision.id] = of(decision.id).revoked(uow.clock.now(), detail)
     return list(after.values())
 
 
@@ -85,7 +85,8 @@ def event_of(one: Allocation, grace: float, owners: Mapping[str, Allocation]) ->
             id=one.id, workload=one.workload, grace=grace, reason=one.detail, for_workload=begins
         )
     if one.state == AllocationState.REVOKED:
-        return AllocationRevoked(id=one.id, workload=one.workload, reason=one.detail)
+        preempted = one.told_at is not None
+        return AllocationRevoked(id=one.id, workload=one.workload, reason=one.detail, preempted=preempted)
     return None
 
 
