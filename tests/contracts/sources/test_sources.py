@@ -17,6 +17,7 @@ from common.files.s3 import S3Files, wire
 from common.kernel.errors import Invalid, Problem, Unavailable
 from common.kernel.ids import new_id
 from common.sources import Egress, S3Connection, SharedPath, Source, SwiftConnection, open_source, swift
+from common.sources.shared import SharedSource
 from tests.servers.s3 import BUCKET, Rclone, S3Server, Swift
 
 SESSION = web.AppKey("session", aiohttp.ClientSession)
@@ -129,6 +130,7 @@ def _path(root: Path, prefix: str) -> Place:
 async def content(source: Source) -> dict[str, bytes]:
     found = [one async for one in source.files()]
     read = {one.path: b"".join([chunk async for chunk in source.read(one.path)]) for one in found}
+    assert isinstance(source, SharedSource) or all(one.tag for one in found), "a copy is known by its tags"
     assert {one.path: one.size for one in found} == {path: len(data) for path, data in read.items()}
     return read
 

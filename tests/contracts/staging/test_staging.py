@@ -15,7 +15,7 @@ from common.files.s3 import S3Files
 from common.kernel.errors import Invalid, Problem, Unavailable
 from common.kernel.ids import new_id
 from common.manifests import store_bytes, store_stream
-from common.ports.staging import Split, StageProgress, StageRequest
+from common.ports.staging import Listing, Split, StageProgress, StageRequest
 from common.staging import LocalStaging, split
 from common.staging.filling import AT_ONCE
 
@@ -256,3 +256,58 @@ async def test_what_is_evicted_is_gone_and_can_be_staged_again(staging, files, r
     assert not any(folder.exists() for folder in folders)
     assert await staging.evict(0) == 0
     assert content_of(await staging.stage(StageRequest(ref))) == CONTENT
+
+
+class Elsewhere:
+    """Files that lie elsewhere, and how often they were read."""
+
+    def __init__(self, content: dict[str, bytes]) -> None:
+        self.content = content
+        self.reads = 0
+
+    def listing(self, place="src-1@1/data", **tags):
+        return Listing(place, tuple((path, len(data), tags.get(path, "1")) for path, data in self.content.items()))
+
+    async def read(self, path):
+        self.reads += 1
+        for start in range(0, len(self.content[path]), 1000):
+            yield self.content[path][start : start + 1000]
+
+
+@pytest.mark.row("D11")
+async def test_what_lies_elsewhere_is_copied_once_as_it_was_listed(staging):
+    elsewhere = Elsewhere(CONTENT | {"big": os.urandom(20_000)})
+    told: list[StageProgress] = []
+    folder = await staging.copy(elsewhere.listing(), elsewhere.read, told.append, workload="job-1.1")
+    assert content_of(folder) == elsewhere.content
+    assert told[-1] == StageProgress(elsewhere.listing().bytes, elsewhere.listing().bytes)
+    assert all(path.stat().st_mode & 0o222 == 0 for path in [folder, *folder.rglob("*")])
+    assert await staging.copy(elsewhere.listing(), elsewhere.read) == folder
+    assert elsewhere.reads == len(elsewhere.content)
+    elsewhere.content["README"] = b"changed"
+    newer = await staging.copy(elsewhere.listing(README="2"), elsewhere.read)
+    other = await staging.copy(elsewhere.listing("src-2@1/data", README="2"), elsewhere.read)
+    assert len({folder, newer, other}) == 3
+    assert await staging.evict(0) > 0
+    assert [one.exists() for one in (folder, newer, other)] == [True, False, False], "a workload holds the first"
+
+
+@pytest.mark.row("D11")
+@pytest.mark.parametrize("content", [{"a/../../evil": b"x"}, {"/evil": b"x"}, {"a": b"x", "a/b": b"y"}])
+async def test_names_that_lead_elsewhere_are_not_copied(staging, tmp_path, content):
+    elsewhere = Elsewhere({"good": b"1", **content})
+    with pytest.raises(Problem) as told:
+        await staging.copy(elsewhere.listing(), elsewhere.read)
+    assert told.value.code == "staging_failed"
+    assert not list(tmp_path.rglob("evil"))
+
+
+@pytest.mark.row("D11")
+async def test_a_file_that_was_changed_meanwhile_is_named(staging):
+    elsewhere = Elsewhere(dict(CONTENT))
+    listing = elsewhere.listing()
+    elsewhere.content["cat/007.txt"] += b"more"
+    with pytest.raises(Problem) as told:
+        await staging.copy(listing, elsewhere.read)
+    assert told.value.code == "staging_failed"
+    assert "cat/007.txt" in told.value.detail

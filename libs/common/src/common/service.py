@@ -32,6 +32,7 @@ from common.ports.images import Engines
 from common.ports.inventory import Inventory
 from common.ports.runtime import Runtime
 from common.ports.staging import Staging
+from common.sources.roots import SharedRoots
 from common.telemetry.figures import Figures
 from common.web.calls import Calls
 from common.web.dead import DeadLetters, dead_letter_routes
@@ -55,7 +56,8 @@ Take = Callable[[str, Callable[[], Awaitable[None]]], Awaitable[None]]
 class Platform:
     """What the outside is in this mode: only URLs differ between them, no service knows which it is in.
 
-    `instance` names this process among others of the same service; `home` is the state folder where there is one.
+    `instance` names this process among others of the same service; `home` is the state folder where there is one;
+    `shared` are the shared file systems of this machine.
     """
 
     instance: str
@@ -71,6 +73,7 @@ class Platform:
     signer_of: Callable[[str], Signer]
     calls_of: Callable[[str], Calls]
     database_of: Callable[[str], Database]
+    shared: SharedRoots = field(default_factory=SharedRoots)
 
     def kit(self, service: str) -> Kit:
         """A service's share."""

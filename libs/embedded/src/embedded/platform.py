@@ -64,6 +64,7 @@ async def open_platform(
         signer_of=signer_of,
         calls_of=lambda service: Calls(signer_of(service), clients),
         database_of=lambda name: Database(database_url(home, name), durable=name not in NOT_DURABLE),
+        shared=settings.shared,
     )
     await runtime.start()
     try:

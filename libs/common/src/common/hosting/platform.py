@@ -157,5 +157,6 @@ def open_outside(settings: Settings, service: str) -> Outside:
         signer_of=signer_of,
         calls_of=lambda name: Calls(signer_of(name), clients),
         database_of=database_of,
+        shared=settings.shared,
     )
     return Outside(platform, files, open_files(settings), workplace, clients, databases)

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common.kernel.accelerators import parse_accelerators
 from common.kernel.errors import Invalid
+from common.sources.roots import SharedRoots
 
 PREFIX = "YARD_"
 PLACEHOLDER = "{service}"
@@ -72,6 +73,11 @@ class MachineSettings(BaseSettings):
     """Simulated GPUs to declare, for trying things out; they are marked as simulated wherever they show."""
     staging_cache_bytes: int = Field(default=20 << 30, ge=0)
     """How much the cache of staged folders may hold when nothing uses it."""
+    shared_roots: dict[str, Path] = {}
+    """Shared file systems of this machine by name, such as `{"lab": "/mnt/lab"}`: folders that every user may import
+    from, and mount into jobs as they are (then every machine that runs jobs has them at the same place)."""
+    writable_roots: tuple[str, ...] = ()
+    """The names of those that jobs may also write to, such as `["lab"]`; the others are mounted read-only."""
     stop_seconds: float = Field(default=5.0, ge=0)
     """How long requests in flight may go on when the process is told to stop."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -87,6 +93,16 @@ class MachineSettings(BaseSettings):
         except Invalid as wrong:
             raise ValueError(wrong.detail) from wrong
         return value
+
+    @model_validator(mode="after")
+    def _writable_ones_are_there(self) -> MachineSettings:
+        self.shared  # noqa: B018  (raises)
+        return self
+
+    @property
+    def shared(self) -> SharedRoots:
+        """The shared file systems."""
+        return SharedRoots(self.shared_roots, frozenset(self.writable_roots))
 
     @property
     def engines(self) -> Path:

@@ -60,7 +60,7 @@ def on_docker(url: str, settings: MachineSettings, files: Files, clock: Clock) -
     Raises Invalid (`bad_runtime`) for an address or an option that it doesn't know."""
     home = settings.home.absolute() / "run"
     kinds = parse_accelerators(settings.accelerators)
-    told = replace(docker_settings(url), kinds=kinds)
+    told = replace(docker_settings(url), kinds=kinds, roots=tuple(settings.shared_roots.values()))
     daemon = Daemon(engine_url(url.partition("?")[0]))
 
     def follow() -> Inventory:

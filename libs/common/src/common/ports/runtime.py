@@ -19,13 +19,14 @@ Handle = dict[str, Any]
 class Mount:
     """A folder of the workload contract: `name` is code, dataset, pretrained, model, results, ckpt …
 
-    `staged`: read-only, from `source`. `scratch`: writable and its own, an output that can be read with
-    `Runtime.outputs`. `volume`: writable, kept under `volume` (a key such as `ckpt/job-…`) beyond the workload.
+    `staged`: read-only, from `source`. `shared`: from `source` too, but writable, and not the platform's. `scratch`:
+    writable and its own, an output that can be read with `Runtime.outputs`. `volume`: writable, kept under `volume` (a
+    key such as `ckpt/job-…`) beyond the workload.
     `variable` is the environment variable that gets its path.
     """
 
     name: str
-    kind: Literal["staged", "scratch", "volume"]
+    kind: Literal["staged", "shared", "scratch", "volume"]
     variable: str
     source: Path | None = None
     volume: str | None = None

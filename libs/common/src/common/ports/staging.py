@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -48,6 +48,24 @@ class StageRequest:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """Files that lie elsewhere, as they were listed: `place` says where, `files` are path, size in bytes, and a tag
+    that changes with the content. The same listing is the same folder."""
+
+    place: str
+    files: tuple[tuple[str, int, str], ...]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(size for _, size, _ in self.files)
+
+
+Read = Callable[[str], AsyncIterator[bytes]]
+"""The bytes of a listed file, in chunks."""
+
+
+@dataclass(frozen=True)
 class StageProgress:
     """`done` of `total` bytes."""
 
@@ -69,6 +87,18 @@ class Staging(Protocol):
 
         Digests are verified; raises Problem (`staging_failed`), StorageFull (`storage_full`).
         """
+        ...
+
+    async def copy(
+        self,
+        listing: Listing,
+        read: Read,
+        progress: Callable[[StageProgress], None] | None = None,
+        *,
+        workload: str | None = None,
+    ) -> Path:
+        """The same for files that lie elsewhere. Raises Problem (`staging_failed`) also where one has another size than
+        was listed, and what `read` raises."""
         ...
 
     async def release(self, workload: str) -> None:

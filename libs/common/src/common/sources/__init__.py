@@ -7,6 +7,17 @@ kept encrypted (`secrets`): neither is ever taken on trust.
 from common.sources.connections import S3Connection, SharedPath, SwiftConnection, open_source
 from common.sources.egress import Egress
 from common.sources.port import Found, Source
+from common.sources.roots import SharedRoots
 from common.sources.secrets import SecretBox
 
-__all__ = ["Egress", "Found", "S3Connection", "SecretBox", "SharedPath", "Source", "SwiftConnection", "open_source"]
+__all__ = [
+    "Egress",
+    "Found",
+    "S3Connection",
+    "SecretBox",
+    "SharedPath",
+    "SharedRoots",
+    "Source",
+    "SwiftConnection",
+    "open_source",
+]

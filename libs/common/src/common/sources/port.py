@@ -7,10 +7,12 @@ from typing import NamedTuple, Protocol
 
 
 class Found(NamedTuple):
-    """One file of a source: its path below the source's prefix, and its size in bytes."""
+    """One file of a source: its path below the source's prefix, its size in bytes, and a `tag` that changes with its
+    content (an ETag, or when it was written)."""
 
     path: str
     size: int
+    tag: str = ""
 
 
 class Source(Protocol):

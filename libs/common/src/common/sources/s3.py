@@ -27,7 +27,7 @@ class S3Source:
         try:
             async for key, head in self._wire.list(self._prefix):
                 if not key.endswith("/"):
-                    yield Found(key.removeprefix(self._prefix), head.size)
+                    yield Found(key.removeprefix(self._prefix), head.size, head.etag or head.modified.isoformat())
         except Problem as problem:
             raise _told(self._where, problem) from problem
 

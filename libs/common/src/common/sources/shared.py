@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from common.kernel.errors import Invalid
@@ -21,10 +22,7 @@ class SharedSource:
 
     def __init__(self, root: Path, prefix: str) -> None:
         """Raises Invalid (`source_refused`) for a prefix that leads out of the root."""
-        self._root = root
-        self._parts = [part for part in PurePosixPath(prefix).parts if part != "/"]
-        if ".." in self._parts or "\0" in prefix:
-            raise Invalid("source_refused", f"The sub-path {prefix!r} leads out of the shared file system.")
+        self._root, self._parts = root, parts_of(prefix)
 
     async def files(self) -> AsyncIterator[Found]:
         """Every regular file, folder by folder."""
@@ -32,7 +30,7 @@ class SharedSource:
             yield found
 
     def _walk(self) -> Iterator[Found]:
-        top = self._enter(self._parts)
+        top = enter(self._root, self._parts)
         try:
             for folder, _, names, fd in os.fwalk(".", dir_fd=top, follow_symlinks=False):
                 for name in sorted(names):
@@ -45,7 +43,7 @@ class SharedSource:
     async def read(self, path: str) -> AsyncIterator[bytes]:
         """The bytes of one file."""
         *folders, name = PurePosixPath(path).parts
-        folder = await asyncio.to_thread(self._enter, [*self._parts, *folders])
+        folder = await asyncio.to_thread(enter, self._root, [*self._parts, *folders])
         try:
             fd = os.open(name, _FILE, dir_fd=folder)
         except OSError as error:
@@ -58,19 +56,31 @@ class SharedSource:
         finally:
             os.close(fd)
 
-    def _enter(self, parts: list[str]) -> int:
-        """A descriptor of a folder below the root. Raises Invalid (`source_refused`)."""
-        fd = os.open(self._root, _FOLDER & ~os.O_NOFOLLOW)
-        for part in parts:
-            try:
-                below = os.open(part, _FOLDER, dir_fd=fd)
-            except OSError as error:
-                reason = "it is a link" if error.errno in (40, 20) else error.strerror
-                raise Invalid("source_refused", f"There is no folder {'/'.join(parts)}: {reason}.") from error
-            finally:
-                os.close(fd)
-            fd = below
-        return fd
-
     async def close(self) -> None:
         """Nothing is held."""
+
+
+def parts_of(path: str) -> list[str]:
+    """The folders of a sub-path. Raises Invalid (`source_refused`) where it leads out of the root."""
+    parts = [part for part in PurePosixPath(path).parts if part != "/"]
+    if ".." in parts or "\0" in path:
+        raise Invalid("source_refused", f"The sub-path {path!r} leads out of the shared file system.")
+    return parts
+
+
+def enter(root: Path, parts: Sequence[str]) -> int:
+    """A descriptor of a folder below the root, over no link. Blocking. Raises Invalid (`source_refused`)."""
+    try:
+        fd = os.open(root, _FOLDER & ~os.O_NOFOLLOW)
+    except OSError as error:
+        raise Invalid("source_refused", f"The shared file system can't be entered: {error.strerror}.") from error
+    for part in parts:
+        try:
+            below = os.open(part, _FOLDER, dir_fd=fd)
+        except OSError as error:
+            reason = "it is a link" if error.errno in (errno.ELOOP, errno.ENOTDIR) else error.strerror
+            raise Invalid("source_refused", f"There is no folder {'/'.join(parts)}: {reason}.") from error
+        finally:
+            os.close(fd)
+        fd = below
+    return fd

@@ -56,7 +56,8 @@ class SwiftSource:
                 page = await answer.json() if answer.status != 204 else []
             for row in page:
                 if "name" in row and not row["name"].endswith("/"):
-                    yield Found(row["name"].removeprefix(self._prefix), row["bytes"])
+                    tag = row.get("hash") or row.get("last_modified") or ""
+                    yield Found(row["name"].removeprefix(self._prefix), row["bytes"], tag)
             if len(page) < PAGE:
                 return
             marker = page[-1]["name"]

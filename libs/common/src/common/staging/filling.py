@@ -15,9 +15,11 @@ from contextlib import aclosing
 from typing import Any
 
 from common.contracts.shared import ManifestRef
+from common.disk import telling_when_full
 from common.kernel.errors import Problem
 from common.manifests import Entry, batches, header
 from common.ports.files import Files
+from common.ports.staging import Listing, Read
 from common.staging.folder import FolderWriter, check_content, write_whole
 from common.staging.runs import Run, plan
 from common.threads import to_the_end
@@ -25,18 +27,47 @@ from common.threads import to_the_end
 AT_ONCE = 4
 """Pieces on their way: enough that a store's answers overlap, and 32 MiB of small files in memory at most."""
 
+COPIES_AT_ONCE = 8
+"""Files that are copied at the same time: each is a request of its own, and waits for its answer."""
+
 Done = Callable[[int], None]
 """Is told of bytes that are there."""
 
 Work = Coroutine[Any, Any, None]
 
 
-async def fill(files: Files, threads: Executor, writer: FolderWriter, ref: ManifestRef, done: Done) -> None:
+async def fill(files: Files, threads: Executor, writer: FolderWriter, *, ref: ManifestRef, done: Done) -> None:
     """Write every file of a list. Raises what the store does, Problem (`staging_failed`) that names a damaged file,
     StorageFull (`storage_full`); what was on its way has ended by then."""
     filling = _Filling(files, threads, writer, done)
     async with aclosing(filling.works(ref)) as works:
         await side_by_side(works)
+
+
+async def copy(threads: Executor, writer: FolderWriter, *, listing: Listing, read: Read, done: Done) -> None:
+    """Write every file of a listing. Raises what `read` does, Invalid (`bad_path`), Problem (`staging_failed`) that
+    names a file which is not as it was listed, StorageFull (`storage_full`)."""
+
+    async def one(path: str, size: int) -> None:
+        with telling_when_full(path):
+            descriptor = await to_the_end(threads, writer.create, path)
+            try:
+                came = 0
+                async for chunk in read(path):
+                    await to_the_end(threads, write_whole, descriptor, chunk)
+                    came += len(chunk)
+            finally:
+                os.close(descriptor)
+        if came != size:
+            raise Problem("staging_failed", f"{path!r} has {came} bytes and was listed with {size}: it was changed.")
+        done(size)
+
+    async def works() -> AsyncGenerator[Work, None]:
+        for path, size, _ in listing.files:
+            yield one(path, size)
+
+    async with aclosing(works()) as all_of_it:
+        await side_by_side(all_of_it, COPIES_AT_ONCE)
 
 
 async def side_by_side(works: AsyncIterator[Work], at_once: int = AT_ONCE) -> None:

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from common.contracts.shared import ManifestRef
-from common.disk import free_bytes, storage_full, telling_when_full
+from common.disk import telling_when_full
 from common.kernel.clock import Clock, SystemClock
 from common.kernel.errors import Invalid, NotFound, Problem, Unavailable
 from common.manifests import Entry, batches
 from common.ports.files import Files
-from common.ports.staging import StageProgress, StageRequest
-from common.staging import eviction
-from common.staging.filling import fill
+from common.ports.staging import Listing, Read, StageProgress, StageRequest
+from common.staging.filling import copy, fill
 from common.staging.folder import FolderWriter, remove_folder
-from common.staging.names import folder_name, plain_name
+from common.staging.names import copy_name, folder_name, plain_name
+from common.staging.room import evict, make_room
 from common.staging.shelf import Shelf, check_workload
 from common.staging.splits import Sides, check_ratio
 from common.threads import to_the_end
@@ -32,6 +33,7 @@ from common.threads import to_the_end
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 Report = Callable[[StageProgress], None]
+Build = Callable[[], Awaitable[None]]
 
 _BLOCK = 4096
 """Bytes that a file takes on disk beyond its content, at most, as a rule."""
@@ -61,14 +63,36 @@ class LocalStaging:
         Unavailable where the store is away.
         """
         _check(request, workload)
-        await self._sweep_once()
         name = folder_name(request)
+        folder = await self._there(name, lambda: self._build(name, request, progress), progress, workload)
+        _told(progress, _bytes(request))
+        return folder
+
+    async def copy(
+        self, listing: Listing, read: Read, progress: Report | None = None, *, workload: str | None = None
+    ) -> Path:
+        """The folder of what lies elsewhere. Raises as `stage`, and what `read` raises."""
+        name = copy_name(listing)
+
+        async def build() -> None:
+            need = listing.bytes + _BLOCK * len(listing.files)
+            fetch = partial(copy, self._threads, listing=listing, read=read)
+            meter = self._meter(name, listing.bytes, progress)
+            await self._write(name, need, lambda writer: fetch(writer, done=meter))
+
+        folder = await self._there(name, build, progress, workload)
+        _told(progress, listing.bytes)
+        return folder
+
+    async def _there(self, name: str, build: Build, progress: Report | None, workload: str | None) -> Path:
+        """The folder of that name, built unless it is there, and held."""
+        if workload is not None:
+            check_workload(workload)
+        await self._sweep_once()
         async with self._locked(name, progress):
-            await self._ensure(name, request, progress)
+            await self._ensure(name, build)
             if workload is not None:
                 await self._run(self._shelf.hold, name, workload)
-        if progress is not None:
-            progress(StageProgress(_bytes(request), _bytes(request)))
         return self._shelf.path(name)
 
     async def hold(self, path: Path, workload: str) -> None:
@@ -84,7 +108,7 @@ class LocalStaging:
 
     async def evict(self, keep_bytes: int) -> int:
         """Drop what nothing holds, longest unused first, until at most `keep_bytes` remain; gives the bytes freed."""
-        return await self._run(self._evict, keep_bytes)
+        return await self._run(evict, self._shelf, keep_bytes)
 
     async def close(self) -> None:
         """Wait for what the threads are at and end them."""
@@ -107,13 +131,12 @@ class LocalStaging:
         finally:
             os.close(descriptor)
 
-    async def _ensure(self, name: str, request: StageRequest, progress: Report | None) -> None:
+    async def _ensure(self, name: str, build: Build) -> None:
         """Build the folder unless it is there. Its lock is held."""
         if not await self._run(self._shelf.is_ready, name):
-            build = self._build_view if request.sides else self._build_plain
             try:
                 with telling_when_full("the files to be staged"):
-                    await build(name, request, progress)
+                    await build()
             except OSError as error:
                 raise _failed(str(error)) from error
             except Problem as problem:
@@ -125,17 +148,26 @@ class LocalStaging:
                 await self._run(remove_folder, self._shelf.building(name))
         self._shelf.touch(name)
 
-    async def _build_plain(self, name: str, request: StageRequest, progress: Report | None) -> None:
-        """Write the files of one manifest."""
+    async def _build(self, name: str, request: StageRequest, progress: Report | None) -> None:
+        """Write the files of one manifest, or a folder of links to such."""
+        if request.sides:
+            await self._build_view(name, request, progress)
+            return
         ref = request.manifest
-        await self._make_room(ref)
+        fetch = partial(fill, self._files, self._threads, ref=ref)
+        meter = self._meter(name, ref.bytes, progress)
+        await self._write(name, _footprint(ref), lambda writer: fetch(writer, done=meter))
+
+    async def _write(self, name: str, need: int, fetch: Callable[[FolderWriter], Awaitable[None]]) -> None:
+        """A folder with what is fetched into it, for which `need` bytes are made free."""
+        await self._run(make_room, self._shelf, need, self._limit)
         writer = await self._new_folder(name)
         try:
-            await fill(self._files, self._threads, writer, ref, self._meter(name, ref.bytes, progress))
+            await fetch(writer)
             await self._run(writer.settle)
         finally:
             writer.close()
-        await self._run(self._shelf.publish, name, {name: _footprint(ref)})
+        await self._run(self._shelf.publish, name, {name: need})
 
     async def _build_view(self, name: str, request: StageRequest, progress: Report | None) -> None:
         """Link the files of plain folders into `train/`, `test/` and `val/`."""
@@ -171,7 +203,7 @@ class LocalStaging:
         plain = StageRequest(ref)
         name = folder_name(plain)
         async with self._locked(name, progress):
-            await self._ensure(name, plain, progress)
+            await self._ensure(name, lambda: self._build(name, plain, progress))
             source = os.open(self._shelf.path(name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 async for entries in batches(self._files, ref):
@@ -194,35 +226,6 @@ class LocalStaging:
                 progress(self._going[name])
 
         return count
-
-    async def _make_room(self, ref: ManifestRef) -> None:
-        """Drop what is unused where that is needed. Raises StorageFull (`storage_full`) before anything is written."""
-        need = _footprint(ref)
-        remaining = eviction.total(await self._run(self._shelf.notes))
-        short = max(remaining + need - self._limit, need - free_bytes(self._shelf.cache), 0)
-        if short:
-            remaining -= await self._run(self._evict, remaining - short)
-        if remaining + need > self._limit:
-            raise storage_full(
-                f"{need} bytes in the staging cache", f"it may hold {self._limit}, of which {remaining} are in use"
-            )
-        if (free := free_bytes(self._shelf.cache)) < need:
-            raise storage_full(f"{need} bytes in the staging cache", f"its disk has {free} left")
-
-    def _evict(self, keep_bytes: int) -> int:
-        before = self._shelf.notes()
-        for group in eviction.plan(before, self._shelf.held(), keep_bytes):
-            self._drop_group(group)
-        return eviction.total(before) - eviction.total(self._shelf.notes())
-
-    def _drop_group(self, group: eviction.Group) -> None:
-        """Drop folders that share bytes, links first. One that is being used at this moment saves the rest."""
-        for name in group.names:
-            with self._shelf.trying(name) as locked:
-                others = any(group.data in n.data for n in self._shelf.notes() if n.name != name)
-                if not locked or name in self._shelf.held() or (name == group.data and others):
-                    return
-                self._shelf.drop(name)
 
     async def _run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         return await to_the_end(self._threads, function, *args, **kwargs)
@@ -253,6 +256,12 @@ def _after(progress: Report | None, before: int, total: int) -> Report | None:
     if progress is None:
         return None
     return lambda part: progress(StageProgress(before + part.done, total))
+
+
+def _told(progress: Report | None, total: int) -> None:
+    """All of it is there."""
+    if progress is not None:
+        progress(StageProgress(total, total))
 
 
 def _bytes(request: StageRequest) -> int:

@@ -9,7 +9,7 @@ import orjson
 
 from common.contracts.shared import ManifestRef
 from common.kernel.errors import Invalid
-from common.ports.staging import StageRequest
+from common.ports.staging import Listing, StageRequest
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})").fullmatch
 
@@ -28,6 +28,14 @@ def folder_name(request: StageRequest) -> str:
     if layout:
         name += f"-{hashlib.sha256(orjson.dumps(layout, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]}"
     return name
+
+
+def copy_name(listing: Listing) -> str:
+    """What the folder of a copy is called: where it is from, and what was listed there."""
+    digest = hashlib.sha256(f"{listing.place}\n".encode())
+    for path, size, tag in sorted(listing.files):
+        digest.update(f"{path}\0{size}\0{tag}\n".encode())
+    return digest.hexdigest()
 
 
 def _hex(ref: ManifestRef) -> str:

@@ -126,7 +126,7 @@ class Wire:
         while True:
             page = await self._ask("list_objects_v2", "", Prefix=prefix, MaxKeys=PAGE, **more)
             for row in page.get("Contents", ()):
-                yield row["Key"], Head(row["Size"], row["LastModified"], None)
+                yield row["Key"], Head(row["Size"], row["LastModified"], None, etag=row.get("ETag", ""))
             if not page.get("IsTruncated"):
                 return
             more = {"ContinuationToken": page["NextContinuationToken"]}

@@ -37,7 +37,9 @@ CONTRACT = {
     "ckpt": "/ckpt",
     "metrics": "/metrics",
 }
-"""Where the mounts of the workload contract appear; others appear beneath `/mnt`."""
+"""Where the mounts of the workload contract appear."""
+ELSEWHERE = "/mnt"
+"""Beneath which the others do (`MOUNT_DIR`)."""
 ALSO = {"results": "/cache/output"}
 """A second name for the same folder."""
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -46,7 +48,7 @@ _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_-]*)\}")
 
 def place(name: str) -> str:
     """Where a mount of that name appears in the container."""
-    return CONTRACT.get(name, f"/mnt/{name}")
+    return CONTRACT.get(name, f"{ELSEWHERE}/{name}")
 
 
 def check(spec: LaunchSpec) -> None:
@@ -118,7 +120,8 @@ def _environment(spec: LaunchSpec, image: Mapping[str, Any], fill: Any, devices:
         base |= {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
     given = {name: fill(value) for name, value in spec.environment.items()}
     fixed = {mount.variable: place(mount.name) for mount in spec.mounts if mount.variable}
-    fixed |= {"PATH": base["PATH"], "YARD_WORKLOAD_DIR": HOME, VARIABLE: str(IN / NAME)} | devices
+    fixed |= {"PATH": base["PATH"], "YARD_WORKLOAD_DIR": HOME, "MOUNT_DIR": ELSEWHERE}
+    fixed |= {VARIABLE: str(IN / NAME)} | devices
     if spec.port:
         fixed |= {"PORT": str(PORT), "HOST": "0.0.0.0"}  # noqa: S104 - in a network of its owner's own
     return base | given | fixed
@@ -158,7 +161,7 @@ class Folders:
     def _folder(self, mount: Mount, uid: int) -> Path:
         if mount.kind == "scratch":
             return _own(self._workload / "mounts" / mount.name, uid)
-        return self._staged(mount) if mount.kind == "staged" else self._volume(PurePosixPath(str(mount.volume)), uid)
+        return self._volume(PurePosixPath(str(mount.volume)), uid) if mount.kind == "volume" else self._staged(mount)
 
     def _staged(self, mount: Mount) -> Path:
         source = Path(str(mount.source))

@@ -101,7 +101,7 @@ class Planner:
         place = self.folder / "mounts" / mount.name
         if mount.kind == "scratch":
             return self._own(place)
-        target = self._staged(mount) if mount.kind == "staged" else self._volume(str(mount.volume))
+        target = self._volume(str(mount.volume)) if mount.kind == "volume" else self._staged(mount)
         if not place.is_symlink():
             place.symlink_to(target)  # for people who look; the workload gets the folder itself
         return target
@@ -155,6 +155,7 @@ class Planner:
         fixed |= {
             "PATH": _PATH,
             "YARD_WORKLOAD_DIR": str(self.folder),
+            "MOUNT_DIR": str(self.folder / "mounts"),
             VARIABLE: str(self.folder / NAME),
         } | device_variables(spec.devices, self.kinds)
         if spec.engine is not None:
@@ -181,8 +182,8 @@ def check_mount(mount: Mount) -> None:
     """Refuse a mount whose name or volume could lead elsewhere. Raises Invalid (`bad_mount`)."""
     if not _MOUNT.match(mount.name):
         raise Invalid("bad_mount", f"{mount.name!r} is no mount's name: lower-case letters, digits, '-' and '_'.")
-    if mount.kind == "staged" and mount.source is None:
-        raise Invalid("bad_mount", f"The staged mount {mount.name} needs a source.")
+    if mount.kind in ("staged", "shared") and mount.source is None:
+        raise Invalid("bad_mount", f"The {mount.kind} mount {mount.name} needs a source.")
     if mount.kind == "volume" and (mount.volume is None or not _KEY.match(mount.volume)):
         raise Invalid("bad_mount", f"The volume mount {mount.name} needs a key such as 'ckpt/job-1'.")
 
