@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import random
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 import uvicorn
 from tusclient.client import TusClient
 
+from dataset_svc import storage
+from dataset_svc.reconcile import Tidy
 from tests.dataset_svc.conftest import SMALL_PARTS, Desk, Open, Place, pictures, zipped
 
 ARCHIVE = zipped(pictures(cats=20, dogs=20))
@@ -183,3 +186,24 @@ async def test_terminated_it_leaves_nothing(place: Place, alice: Desk) -> None:
     await place.tidied("datasets/")
     answer = await alice.client.options(f"/datasets/{dataset['id']}/tus")
     assert (answer.headers["tus-version"], answer.headers["tus-extension"]) == ("1.0.0", "creation,termination")
+
+
+@pytest.mark.row("D2")
+async def test_small_pieces_keep_it_alive_and_their_beginning_goes_when_nothing_more_comes(place: Place) -> None:
+    alice = place.desk("alice")
+    dataset = await alice.create()
+    at = await announced(alice, dataset)
+    id, tidy = at.rpartition("/")[2], Tidy(place.context, lambda: ())
+
+    async def silent() -> None:
+        async with place.context.store.work() as uow:
+            before = uow.clock.now() - timedelta(seconds=place.context.settings.upload_ttl + 1)
+            await storage.note_activity(uow.connection, id, before)
+
+    await silent()
+    assert (await send(alice, at, 0, ARCHIVE[:10])).status_code == 204
+    assert await tidy.expire_uploads() == 0
+    await silent()
+    await tidy.round(None)
+    assert not await place.keys("datasets/")
+    assert (await alice.ok("GET", f"/datasets/{dataset['id']}/uploads/{id}"))["state"] == "aborted"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import cast
 
 from common.kernel.errors import Conflict, NotFound
@@ -13,6 +14,9 @@ from dataset_svc import storage
 from dataset_svc.context import Context
 from dataset_svc.domain.uploads import Arrived, Upload, UploadState
 from dataset_svc.storage import UPLOADS
+
+_NOTED_EVERY = timedelta(seconds=60)
+"""How exactly it is noted when something last came."""
 
 
 def linking(context: Context) -> Linking:
@@ -90,6 +94,14 @@ async def _is_stored(context: Context, upload: Upload) -> bool:
         return (await context.files.stat(upload.archive)).size == upload.size
     except NotFound:
         return False
+
+
+async def note_activity(context: Context, upload_id: str, noted: datetime | None) -> None:
+    """Something came; `noted` is when that was last written down."""
+    now = context.store.clock.now()
+    if noted is None or now - noted > _NOTED_EVERY:
+        async with context.store.work() as uow:
+            await storage.note_activity(uow.connection, upload_id, now)
 
 
 async def forget(context: Context, upload: Upload) -> None:

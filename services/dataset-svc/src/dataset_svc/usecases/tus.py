@@ -15,9 +15,11 @@ import structlog
 from common.kernel.errors import Invalid
 from common.ports.files import Files
 from common.web.identity import Principal
+from dataset_svc import storage
 from dataset_svc.context import Context
 from dataset_svc.domain import tus
 from dataset_svc.domain.uploads import Upload, UploadState
+from dataset_svc.usecases.arriving import note_activity
 from dataset_svc.usecases.uploads import UploadStatus, complete_upload, find_upload, put_part
 
 log = structlog.get_logger("uploads")
@@ -107,6 +109,9 @@ async def _keep(context: Context, upload: Upload, filling: _Filling, before: str
     kept = f"{tus.tails_of(upload.archive)}{filling.number}-{len(filling.data)}" if filling.data else None
     if kept is not None and kept != before:
         await context.files.put(kept, bytes(filling.data))
+        async with context.store.reading() as connection:
+            noted = await storage.last_activity(connection, upload.id)
+        await note_activity(context, upload.id, noted)
     if before is not None and before != kept:
         await context.files.delete(before)
 

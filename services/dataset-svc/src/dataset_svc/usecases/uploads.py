@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,10 +24,7 @@ from dataset_svc.domain.uploads import Arrived, Upload, UploadState, part_size_f
 from dataset_svc.formats import formats_for
 from dataset_svc.storage import IMPORTS, UPLOADS
 from dataset_svc.usecases.access import to_change
-from dataset_svc.usecases.arriving import assemble, begin, parts_of
-
-_NOTED_EVERY = timedelta(seconds=60)
-"""How exactly it is noted when the last part came."""
+from dataset_svc.usecases.arriving import assemble, begin, note_activity, parts_of
 
 
 @dataclass(frozen=True)
@@ -132,10 +129,7 @@ async def put_part(
         _check_length(number, size, length)
     handle = upload.handle or await begin(context, upload)
     stored = await context.files.put_part(handle, number, _exactly(chunks, number, size), sha256=sha256)
-    now = context.store.clock.now()
-    if noted is None or now - noted > _NOTED_EVERY:
-        async with context.store.work() as uow:
-            await storage.note_activity(uow.connection, upload_id, now)
+    await note_activity(context, upload_id, noted)
     return stored
 
 
