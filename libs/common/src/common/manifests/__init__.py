@@ -8,7 +8,18 @@ digest is the same whatever archive, order or packing the files came in.
 from common.manifests.index import FORMAT, Entry, Header
 from common.manifests.pack import Packed, PackWriter
 from common.manifests.paths import check_path
-from common.manifests.read import batches, delete, entries_from, find, header, open_entry, read
+from common.manifests.read import (
+    batches,
+    delete,
+    entries_at,
+    entries_from,
+    find,
+    find_many,
+    header,
+    open_entry,
+    places,
+    read,
+)
 from common.manifests.store import store, store_bytes, store_entries, store_folder, store_stream
 
 __all__ = [
@@ -20,10 +31,13 @@ __all__ = [
     "batches",
     "check_path",
     "delete",
+    "entries_at",
     "entries_from",
     "find",
+    "find_many",
     "header",
     "open_entry",
+    "places",
     "read",
     "store",
     "store_bytes",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from common.contracts.shared import ManifestRef
 from common.kernel.errors import NotFound
+from common.manifests import searching
 from common.manifests.index import ContentDigest, Entry, Header, corrupt
 from common.ports.files import Files
 
 _FIRST = 1 << 16
-_PROBE = 1 << 15
-"""Bytes read at one step of a search: more than two of the longest lines."""
 
 
 async def header(files: Files, ref: ManifestRef) -> Header:
@@ -67,47 +66,44 @@ async def read(files: Files, ref: ManifestRef) -> AsyncIterator[Entry]:
 
 async def find(files: Files, ref: ManifestRef, path: str) -> Entry:
     """The entry of one path, by binary search over the index. Raises NotFound (`file_not_found`)."""
-    low, high = await _around(files, ref, path)
-    for line in (await files.read(ref.address, low, high)).splitlines():
-        entry = Entry.parse(line)
-        if entry.path == path:
-            return entry
-    raise NotFound("file_not_found", f"There is no file {path!r} in {ref.address}.")
+    [entry] = await find_many(files, ref, [path])
+    if entry is None:
+        raise NotFound("file_not_found", f"There is no file {path!r} in {ref.address}.")
+    return entry
+
+
+async def find_many(files: Files, ref: ManifestRef, paths: Sequence[str]) -> list[Entry | None]:
+    """The entries of these paths; None for each that is not there."""
+    low, high = await _extent(files, ref)
+    return await searching.run(files, ref.address, [searching.entry(path, low, high) for path in paths])
+
+
+async def places(files: Files, ref: ManifestRef, paths: Sequence[str]) -> list[int]:
+    """Where in the index, in bytes, the first entry begins that is not before each of these paths."""
+    low, high = await _extent(files, ref)
+    return await searching.run(files, ref.address, [searching.place(path, low, high) for path in paths])
+
+
+async def entries_at(files: Files, ref: ManifestRef, spans: Sequence[searching.Span]) -> list[Entry]:
+    """The entries that take these bytes of the index, one or several lines each."""
+    blocks = await searching.read_spans(files, ref.address, spans)
+    return [Entry.parse(line) for block in blocks for line in block.splitlines()]
 
 
 async def entries_from(files: Files, ref: ManifestRef, path: str) -> AsyncIterator[Entry]:
     """The entries in the order of paths from `path` on (itself included), found by binary search: a page of a list
     of millions. What is before it is not read, so the whole is not held against the digest."""
-    low, _ = await _around(files, ref, path)
+    [low] = await places(files, ref, [path])
     rest = b""
     async for chunk in files.get(ref.address, low):
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
-            entry = Entry.parse(line)
-            if entry.path >= path:
-                yield entry
+            yield Entry.parse(line)
 
 
-async def _around(files: Files, ref: ManifestRef, path: str) -> tuple[int, int]:
-    """A short range of the index that the entry of that path begins in, if there is one; the first later entry begins
-    in it or right behind it."""
-    low = (await _head(files, ref.address))[1]
-    high = (await files.stat(ref.address)).size
-    while high - low > 2 * _PROBE:
-        middle = (low + high) // 2
-        start, line = await _line_after(files, ref.address, middle)
-        if Entry.parse(line).path <= path:
-            low = start
-        else:
-            high = start
-    return low, high
-
-
-async def _line_after(files: Files, address: str, position: int) -> tuple[int, bytes]:
-    """The first line that begins after `position`, and where it begins."""
-    block = await files.read(address, position, position + _PROBE)
-    begin = block.index(b"\n") + 1
-    return position + begin, block[begin : block.index(b"\n", begin)]
+async def _extent(files: Files, ref: ManifestRef) -> searching.Span:
+    """Where in the index its entries begin and end."""
+    return (await _head(files, ref.address))[1], (await files.stat(ref.address)).size
 
 
 async def open_entry(
