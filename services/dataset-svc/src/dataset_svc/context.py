@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,6 +31,7 @@ class Context:
     settings: Settings
     progress: dict[str, Progress] = field(default_factory=dict)
     bells: dict[str, Callable[[], None]] = field(default_factory=dict)
+    comparing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def store(self) -> Store:
@@ -56,6 +58,11 @@ class Context:
     def scratch(self) -> Path:
         """The folder in which archives are unpacked."""
         return self.settings.scratch or self.kit.platform.home / "scratch" / self.kit.service
+
+    @property
+    def comparisons(self) -> Path:
+        """The folder of this machine in which versions are compared."""
+        return self.scratch.with_name(f"{self.scratch.name}-compared")
 
     def ring(self) -> None:
         """There is work for the loop of imports: don't wait for the timer."""

@@ -1,4 +1,4 @@
-"""What is in a dataset: its versions, their samples, and the bytes of a file."""
+"""What is in a version: its samples, and the bytes of a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from common.web.paging import PageOf
 from dataset_svc import usecases
 from dataset_svc.context import Ctx
 from dataset_svc.domain.taxonomy import Part
-from dataset_svc.schemas import SampleOut, VersionOut
+from dataset_svc.schemas import SampleOut
 
 router = APIRouter(prefix="/datasets/{dataset_id}", tags=["contents"])
 
@@ -31,20 +31,6 @@ _SHOWN = {
 """What a browser may be told of a file that a stranger uploaded; everything else is just bytes."""
 
 VersionNumber = Annotated[int | None, Query(ge=1, description="The current one where it is left out")]
-
-
-@router.get("/versions", **permits(Permission.SEE))
-async def list_versions(dataset_id: str, context: Ctx, who: Caller) -> PageOf[VersionOut]:
-    """All versions, the newest first."""
-    found = await usecases.find_versions(context, who, dataset_id)
-    return PageOf(items=[VersionOut.of(version) for version in found])
-
-
-@router.get("/versions/{number}", **permits(Permission.SEE))
-async def get_version(dataset_id: str, number: int, context: Ctx, who: Caller) -> VersionOut:
-    """One version: counts, bytes, class distribution, figures of the content, a preview."""
-    [version] = await usecases.find_versions(context, who, dataset_id, number)
-    return VersionOut.of(version)
 
 
 @router.get("/samples", **permits(Permission.SEE))

@@ -42,7 +42,8 @@ class Content:
 
 @dataclass(frozen=True)
 class Version:
-    """A training set, and a test set where that is independent. Never changes once it is made."""
+    """A training set, and a test set where that is independent. It never changes once it is made, but for what people
+    call it: `name` and `description`."""
 
     id: str
     dataset_id: str
@@ -50,6 +51,8 @@ class Version:
     created_at: datetime
     train: Content
     test: Content | None = None
+    name: str = ""
+    description: str = ""
 
     @property
     def digest(self) -> str:

@@ -13,7 +13,7 @@ from common.kernel.ids import new_id
 from dataset_svc import storage
 from dataset_svc.context import Context
 from dataset_svc.domain.dataset import Dataset
-from dataset_svc.domain.history import Deed
+from dataset_svc.domain.history import Deed, about_import
 from dataset_svc.domain.imports import Import
 from dataset_svc.domain.versions import Content
 from dataset_svc.history import note
@@ -76,8 +76,7 @@ class Outcomes:
                 return
             now = uow.clock.now()
             await IMPORTS.save(uow.connection, item.failed(now, code, reason, report), now=now)
-            about = {"import_id": item.id, "part": str(item.part), "filename": item.name}
-            note(uow, dataset.id, Deed.IMPORT_FAILED, code=code, reason=reason, **about)
+            note(uow, dataset.id, Deed.IMPORT_FAILED, {**about_import(item), "code": code, "reason": reason})
             told = DatasetImportFailed(dataset_id=dataset.id, import_id=item.id, code=code, reason=reason)
             await uow.emit(told, subject=dataset.id, owner=dataset.owner)
 
@@ -93,6 +92,11 @@ class Outcomes:
 
 def _note_import(uow: UnitOfWork, item: Import, content: Content, number: int | None, unchanged: bool) -> None:
     """For the dataset's history. `version` is None where the other part is still missing."""
-    files = {"files": content.manifest.files, "bytes": content.manifest.bytes, "digest": content.digest}
-    about = {"import_id": item.id, "part": str(item.part), "filename": item.name}
-    note(uow, item.dataset_id, Deed.IMPORTED, version=number, unchanged=unchanged, **about, **files)
+    about: dict[str, object] = {
+        **about_import(item),
+        "version": number,
+        "unchanged": unchanged,
+        "digest": content.digest,
+    }
+    size = {"files": content.manifest.files, "bytes": content.manifest.bytes}
+    note(uow, item.dataset_id, Deed.IMPORTED, about | size)

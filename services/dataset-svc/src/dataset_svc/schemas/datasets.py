@@ -107,11 +107,14 @@ class ContentOut(BaseModel):
 
 
 class VersionOut(BaseModel):
-    """An immutable version, named by the digest of its content; `classes` says how many files each has."""
+    """An immutable version, named by the digest of its content; `classes` says how many files each has. `name` and
+    `description` are what people call it."""
 
     id: str
     number: int
     digest: str
+    name: str
+    description: str
     created_at: datetime
     files: int
     bytes: int
@@ -128,6 +131,8 @@ class VersionOut(BaseModel):
             id=version.id,
             number=version.number,
             digest=version.digest,
+            name=version.name,
+            description=version.description,
             created_at=version.created_at,
             files=version.files,
             bytes=version.bytes,

@@ -9,6 +9,7 @@ from dataset_svc.usecases.datasets import (
     set_visibility,
     take_offline,
 )
+from dataset_svc.usecases.differences import Compared, compare_versions
 from dataset_svc.usecases.direct import part_links
 from dataset_svc.usecases.formatted import (
     NewSet,
@@ -53,8 +54,10 @@ from dataset_svc.usecases.uploads import (
     find_upload,
     put_part,
 )
+from dataset_svc.usecases.versions import describe_version, list_history
 
 __all__ = [
+    "Compared",
     "Filters",
     "NewDataset",
     "NewSet",
@@ -69,12 +72,14 @@ __all__ = [
     "begin_upload",
     "cancel_import",
     "change_credentials",
+    "compare_versions",
     "complete_upload",
     "create_dataset",
     "create_source",
     "delete_dataset",
     "delete_set",
     "delete_source",
+    "describe_version",
     "edit_dataset",
     "find_dataset",
     "find_import",
@@ -84,6 +89,7 @@ __all__ = [
     "find_versions",
     "import_from",
     "list_datasets",
+    "list_history",
     "list_imports",
     "list_samples",
     "list_set_files",

@@ -16,8 +16,10 @@ from common.web.identity import Principal
 from dataset_svc import storage
 from dataset_svc.context import Context
 from dataset_svc.domain.dataset import Dataset
+from dataset_svc.domain.history import Deed, about_import
 from dataset_svc.domain.taxonomy import FORMATS, TestMode, taxonomy_faults
 from dataset_svc.formats import purposes
+from dataset_svc.history import note, note_changes
 from dataset_svc.storage import DATASETS, IMPORTS, UPLOADS
 from dataset_svc.usecases.access import check_visibility, to_change
 
@@ -54,6 +56,8 @@ async def create_dataset(uow: UnitOfWork, context: Context, who: Principal, new:
         updated_at=now,
     )
     await DATASETS.add(uow.connection, dataset)
+    told = ("name", "visibility", "purpose", "annotation", "format", "test_mode")
+    note(uow, dataset.id, Deed.CREATED, {field: str(getattr(dataset, field)) for field in told})
     return dataset
 
 
@@ -81,6 +85,7 @@ async def put_online(context: Context, who: Principal, dataset_id: str) -> Datas
     async with context.store.work(actor=who.id) as uow:
         dataset = await to_change(uow.connection, who, dataset_id)
         saved = await DATASETS.save(uow.connection, dataset.put_online(), now=uow.clock.now())
+        note(uow, saved.id, Deed.ONLINE, {"version": saved.current.number if saved.current else None})
         await uow.emit(DatasetOnline(**saved.facts()), subject=saved.id, owner=saved.owner)
         return saved
 
@@ -90,6 +95,7 @@ async def take_offline(context: Context, who: Principal, dataset_id: str) -> Dat
     async with context.store.work(actor=who.id) as uow:
         dataset = await to_change(uow.connection, who, dataset_id)
         saved = await DATASETS.save(uow.connection, dataset.taken_offline(), now=uow.clock.now())
+        note(uow, saved.id, Deed.OFFLINE)
         await uow.emit(DatasetOffline(id=saved.id), subject=saved.id, owner=saved.owner)
         return saved
 
@@ -100,6 +106,7 @@ async def delete_dataset(context: Context, who: Principal, dataset_id: str) -> N
         dataset = await to_change(uow.connection, who, dataset_id)
         await DATASETS.save(uow.connection, dataset.buried(), now=uow.clock.now())
         await _give_up_what_comes(uow, dataset_id)
+        note(uow, dataset_id, Deed.DELETED, {"name": dataset.name})
         await uow.emit(DatasetDeleted(id=dataset.id), subject=dataset.id, owner=dataset.owner)
         uow.after_commit(context.ring)
 
@@ -109,6 +116,7 @@ async def _give_up_what_comes(uow: UnitOfWork, dataset_id: str) -> None:
     now = uow.clock.now()
     for item in await storage.active_imports(uow.connection, dataset_id):
         await IMPORTS.save(uow.connection, item.cancelled(now), now=now)
+        note(uow, dataset_id, Deed.IMPORT_CANCELLED, about_import(item))
     for upload in await storage.open_uploads(uow.connection, dataset_id):
         await UPLOADS.save(uow.connection, upload.aborted(), now=now)
 
@@ -118,6 +126,7 @@ async def _changed(uow: UnitOfWork, before: Dataset, after: Dataset) -> Dataset:
     if after == before:
         return before
     saved = await DATASETS.save(uow.connection, after, now=uow.clock.now())
+    note_changes(uow, before, saved)
     if saved.online:
         await uow.emit(DatasetChanged(**saved.facts()), subject=saved.id, owner=saved.owner)
     return saved
