@@ -34,6 +34,7 @@ BODIES: dict[str, Any] = {
     "POST /datasets/{dataset_id}/uploads/{upload_id}/complete": {},
     "POST /sources": {"name": "x", "connection": {"type": "path", "root": "lab"}},
     "PUT /sources/{source_id}/credentials": {},
+    "POST /sources/{source_id}/opening": {"workload": "att-1"},
     "POST /datasets/{dataset_id}/imports": {"source_id": "src-1"},
     "POST /formatted-sets": {"dataset_id": "ds-1", "format": "raw"},
     "POST /algorithms": {

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from common.contracts.source import SourceOpening
 from common.files.s3 import S3Files
 from common.kernel.ids import new_id
 from tests.dataset_svc.conftest import DEADLINE_SECONDS, Desk, Open, pictures
@@ -102,6 +103,30 @@ async def test_an_s3_source_is_fetched_and_its_secrets_are_told_to_nobody(
     assert CANARY.encode() not in everywhere
     said = capfd.readouterr()
     assert CANARY not in said.out + said.err
+
+
+@pytest.mark.row("D11")
+async def test_only_services_are_told_how_to_read_a_source(open_place: Open, tmp_path: Path) -> None:
+    connection = {"type": "s3", "endpoint_url": "http://s3.example", "bucket": "b", "prefix": "p"}
+    credentials = {"access_key_id": "k", "secret_access_key": CANARY}
+    async with open_place(source_networks=("10.1.0.0/16",)) as place:
+        alice = place.desk("alice")
+        body = {"name": "bucket", "connection": connection, "credentials": credentials}
+        source = await alice.ok("POST", "/sources", 201, json=body)
+        asked = {"workload": "att-1"}
+        for who in ("alice", "admin"):
+            desk = place.desk(who)
+            await desk.refused("POST", f"/sources/{source['id']}/opening", 403, "service_only", json=asked)
+            await desk.refused("GET", f"/sources/{source['id']}/facts", 403, "service_only")
+        train = place.desk("train-svc")
+        facts = await train.ok("GET", f"/sources/{source['id']}/facts")
+        assert (facts["owner"], facts["kind"], facts["root"], facts["prefix"]) == ("alice", "s3", None, "p")
+        assert CANARY not in str(facts)
+        opening = await train.ok("POST", f"/sources/{source['id']}/opening", json=asked)
+        assert opening["secrets"] == credentials
+        assert opening["networks"] == ["10.1.0.0/16"]
+        assert CANARY not in repr(SourceOpening.model_validate(opening))
+        await train.refused("POST", "/sources/src-none/opening", 404, "source_not_found", json=asked)
 
 
 @pytest.mark.row("D11")

@@ -12,10 +12,12 @@ from common.web.idempotency import IdempotencyKey, create_once
 from common.web.identity import Caller
 from common.web.paging import PageOf, Paging
 from dataset_svc import usecases
+from dataset_svc.api import opening
 from dataset_svc.context import Ctx
 from dataset_svc.schemas import CreateSource, Credentials, FoundOut, ImportFromSource, ImportOut, SourceOut
 
 router = APIRouter(tags=["sources"])
+router.include_router(opening.router)
 
 
 @router.post("/sources", status_code=201, response_model=SourceOut, **permits(Permission.USER))

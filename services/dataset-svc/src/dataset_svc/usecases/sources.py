@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from common.contracts.source import SourceFacts, SourceOpening
 from common.db.aggregates import Page, PageRequest
 from common.db.uow import UnitOfWork
 from common.kernel.errors import Conflict, Fault
@@ -99,7 +100,36 @@ async def opened(context: Context, source: Source, prefix: str = "") -> Opened:
         below = f"{connection.prefix.strip('/')}/{prefix.strip('/')}".strip("/")
         connection = connection.model_copy(update={"prefix": below})
     secrets = context.secrets.open(source.sealed) if source.sealed else {}
-    return await open_source(connection, secrets, context.egress, context.settings.shared_roots)
+    roots = {**context.kit.platform.shared.paths, **context.settings.shared_roots}
+    return await open_source(connection, secrets, context.egress, roots)
+
+
+async def source_facts(context: Context, source_id: str) -> SourceFacts:
+    """What the other services may know of a source. Raises NotFound (`source_not_found`)."""
+    async with context.store.reading() as connection:
+        source = await SOURCES.get(connection, source_id)
+    where = source.connection
+    return SourceFacts(
+        id=source.id,
+        name=source.name,
+        owner=source.owner,
+        kind=where["type"],
+        root=where.get("root"),
+        prefix=where.get("prefix", ""),
+    )
+
+
+async def source_opening(context: Context, source_id: str) -> SourceOpening:
+    """How to read a source, with its secrets. Raises NotFound (`source_not_found`)."""
+    async with context.store.reading() as connection:
+        source = await SOURCES.get(connection, source_id)
+    return SourceOpening(
+        connection=source.connection,
+        secrets=context.secrets.open(source.sealed) if source.sealed else {},
+        networks=context.settings.source_networks,
+        files=context.settings.entries,
+        version=source.version,
+    )
 
 
 async def look_into(context: Context, who: Principal, source_id: str, prefix: str, limit: int) -> list[Found]:
