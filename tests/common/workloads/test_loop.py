@@ -92,7 +92,8 @@ async def test_the_whole_way(world):
     await world.ask()
     await world.round()
     assert (await world.find()).phase == Phase.RUNNING
-    assert world.calls.holds == {"dataset-svc/datasets/ds/holds/att-1", "algo-svc/a/b/holds/att-1"}
+    held = {path.rpartition("/")[0] for path in world.calls.holds}
+    assert held == {"dataset-svc/datasets/ds/holds", "algo-svc/a/b/holds"}
     world.runtime.ends("att-1")
     await world.round()
     ended = await world.find()
@@ -148,6 +149,7 @@ async def _killed_anywhere(actions: list[str], kills: list[tuple[int, bool]], ob
             if (await world.find()).phase == Phase.RUNNING:
                 await act(world, "exit")
             await to_its_end(world)
+            await world.round()
             await check_the_end(world)
         finally:
             await world.close()
@@ -176,6 +178,36 @@ async def test_a_waiting_one_that_is_stopped_ends_at_once_and_takes_back_what_it
     async with world.store.work() as uow:
         await world.workloads.grant(uow, "att-1", ())
     assert (await world.find()).phase == Phase.ENDED
+
+
+async def test_what_many_need_is_held_once_and_let_go_when_nobody_has_needed_it_for_a_while(world):
+    for name in ("att-1", "att-2"):
+        await world.ask(name)
+    await world.round()
+    assert len(world.calls.holds) == 2
+    for name in ("att-1", "att-2"):
+        world.runtime.ends(name)
+        await world.round()
+        await world.round()
+        assert len(world.calls.holds) == (2 if name == "att-1" else 0)
+
+
+async def test_holds_are_found_again_by_whoever_steps_next(world):
+    await world.ask()
+    await world.round()
+    held = set(world.calls.holds)
+    world.restart()
+    world.calls.down = True
+    await world.round()
+    world.runtime.ends("att-1")
+    await to_its_end(world)
+    await world.round()
+    assert world.calls.holds == held, "their owner is away"
+    world.restart()
+    world.calls.down = False
+    for _ in range(2):
+        await world.round()
+    assert not world.calls.holds
 
 
 async def test_stopping_interrupts_staging(world):

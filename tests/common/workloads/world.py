@@ -14,7 +14,7 @@ from typing import Any
 
 from common.contracts.shared import ManifestRef
 from common.db.database import Database
-from common.db.leases import Leases
+from common.db.leases import Lease, Leases
 from common.db.migrate import upgrade
 from common.db.uow import Store, UnitOfWork
 from common.kernel.clock import ManualClock
@@ -188,6 +188,7 @@ class World:
     def restart(self) -> None:
         """A fresh process: nothing in memory but what it reads."""
         self.runtime.forget_listeners()
+        self.lease: Lease | None = None
         platform: Any = SimpleNamespace(runtime=self.runtime, staging=self.staging, engines=None, clock=self.clock)
         kit: Any = Kit("test-svc", platform, self.store, Leases(self.store.database, "one"), None, self.calls)  # type: ignore[arg-type]
         self.workloads = Workloads(kit, self.hooks)
@@ -213,8 +214,10 @@ class World:
         """
         self.clock.advance(60)
         loop = self.workloads.loop
-        lease = await Leases(self.store.database, "one").acquire(loop.name, 60)
-        await loop.body(lease)
+        leases = Leases(self.store.database, "one")
+        if self.lease is None or not await leases.renew(self.lease, 60):
+            self.lease = await leases.acquire(loop.name, 60)
+        await loop.body(self.lease)
         dead = False
         while tasks := self.workloads.under_way():
             done = await asyncio.gather(*tasks, return_exceptions=True)

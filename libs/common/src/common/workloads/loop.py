@@ -7,18 +7,21 @@ again. What was asked (`request`, `ask_stop`, `granted`) is recorded by reaction
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
 
 import structlog
 
 from common.contracts.allocation import AllocationConfirmed
 from common.db.database import may_lock
 from common.db.leases import Lease, LeaseLost
+from common.db.uow import UnitOfWork
 from common.kernel.errors import Conflict, Unavailable
 from common.service import Kit, Loop
 from common.workloads import storage
 from common.workloads.asked import Asked, Hooks
 from common.workloads.gangs import workload_of
+from common.workloads.holding import Holding
 from common.workloads.progress import Progress, Stand
 from common.workloads.steps import Steps
 from common.workloads.workload import Phase, Workload
@@ -38,12 +41,14 @@ class Workloads(Asked):
     def __init__(self, kit: Kit, hooks: Hooks) -> None:
         super().__init__(kit, hooks)
         self._progress = Progress(kit.store)
-        self._steps = Steps(kit, hooks.collect, self._may_launch, self._progress.here)
+        self._holding = Holding(kit, self._guarded)
+        self._steps = Steps(kit, hooks.collect, self._may_launch, self._progress.here, self._holding)
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._pauses: dict[str, tuple[float, float]] = {}
         self._interrupted: set[str] = set()
         self._lease: Lease | None = None
+        self._tidier: asyncio.Task[None] | None = None
         self._beat = kit.store.clock.monotonic() + HEARTBEAT_SECONDS
         self.loop = Loop("workloads", self._round, every=TICK_SECONDS, lost=self._lost)
         kit.platform.runtime.on_change(lambda member: self.wake(workload_of(member)))
@@ -67,7 +72,8 @@ class Workloads(Asked):
 
     def under_way(self) -> list[asyncio.Task[None]]:
         """The steps that are being taken at this moment."""
-        return list(self._busy.values())
+        tidier = [self._tidier] if self._tidier is not None and not self._tidier.done() else []
+        return [*self._busy.values(), *tidier]
 
     async def close(self) -> None:
         """Stop stepping; workloads go on by themselves."""
@@ -85,19 +91,33 @@ class Workloads(Asked):
             for task in self.under_way():
                 task.cancel()
 
-    async def _may_launch(self, workload: Workload) -> None:
-        """Raise LeaseLost unless it is still ours to launch: preparing may have taken so long that another instance has
-        run it to its end meanwhile."""
+    @asynccontextmanager
+    async def _guarded(self) -> AsyncIterator[UnitOfWork]:
+        """A unit of work under the loop's lease. Raises LeaseLost where it is another's."""
         async with self._kit.store.work() as uow:
             if self._lease is None:
                 raise LeaseLost("workloads")
             await self._kit.leases.guard(uow.connection, self._lease)
+            yield uow
+
+    async def _take_over(self, lease: Lease | None) -> None:
+        """Step from now on, from where whoever stepped before came to."""
+        async with self._kit.store.reading() as connection:
+            going_on = await storage.going_on(connection)
+        await self._holding.begin([(one.id, one.plan.holds) for one in going_on])
+        self._lease = lease
+
+    async def _may_launch(self, workload: Workload) -> None:
+        """Raise LeaseLost unless it is still ours to launch: preparing may have taken so long that another instance has
+        run it to its end meanwhile."""
+        async with self._guarded() as uow:
             now = await storage.find(uow.connection, workload.id)
         if now is None or now.version != workload.version:
             raise LeaseLost(f"{workload.id} was changed while it was prepared")
 
     async def _round(self, lease: Lease | None) -> None:
-        self._lease = lease
+        if lease != self._lease:
+            await self._take_over(lease)
         async with self._kit.store.reading() as connection:
             ids = await storage.unfinished(connection)
             stopped = await storage.to_be_stopped(connection, self._busy.keys())
@@ -110,10 +130,20 @@ class Workloads(Asked):
             if due <= now and workload_id not in self._busy:
                 self.wake(workload_id)
         self._pauses = {known: pause for known, pause in self._pauses.items() if known in ids}
+        if self._tidier is None or self._tidier.done():  # an owner that hangs delays nobody
+            self._tidier = asyncio.create_task(self._tidy(), name="holds")
         await self._progress.tell()
         if now >= self._beat:
             self._beat = now + HEARTBEAT_SECONDS
             await self._confirm()
+
+    async def _tidy(self) -> None:
+        try:
+            await self._holding.tidy()
+        except (LeaseLost, Unavailable) as problem:
+            log.info("holds wait", reason=str(problem))
+        except Exception:
+            log.exception("holds could not be released, will be tried again")
 
     async def _confirm(self) -> None:
         """Tell the ledger which allocations are still known here, waiting ones too."""
@@ -179,10 +209,7 @@ class Workloads(Asked):
         return self.progress if self._lease is not None else await self._progress.elsewhere(workloads)
 
     async def _apply(self, before: Workload, after: Workload) -> None:
-        async with self._kit.store.work() as uow:
-            if self._lease is None:
-                raise LeaseLost("workloads")
-            await self._kit.leases.guard(uow.connection, self._lease)
+        async with self._guarded() as uow:
             if may_lock(uow.connection):
                 await self._hooks.begin(uow, before.subject)
             await self._change(uow, before, after)

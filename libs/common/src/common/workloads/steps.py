@@ -10,12 +10,13 @@ from typing import Any
 import structlog
 
 from common.contracts.job import EndReason
-from common.kernel.errors import NotFound, Problem, StorageFull, Unavailable
+from common.kernel.errors import Problem, StorageFull, Unavailable
 from common.ports.images import EngineSpec, EngineStatus
 from common.ports.runtime import Handle, LaunchSpec, Limits, Mount, WorkloadState
 from common.ports.staging import StageProgress, StageRequest
 from common.service import Kit
 from common.workloads import gangs
+from common.workloads.holding import Holding
 from common.workloads.plan import StagePlan
 from common.workloads.progress import Stand
 from common.workloads.workload import Outcome, Phase, Workload, outcome_of
@@ -34,8 +35,10 @@ class Steps:
         collect: Callable[[Workload], Awaitable[dict[str, Any]]],
         may_launch: Callable[[Workload], Awaitable[None]],
         progress: dict[str, Stand],
+        holding: Holding,
     ) -> None:
         self._kit = kit
+        self._holding = holding
         self._may_launch = may_launch
         self._collect = collect
         self.progress = progress
@@ -58,7 +61,7 @@ class Steps:
         try:
             if workload.plan.resources.nodes > 1 and not workload.meeting:
                 return replace(workload, meeting=await self._kit.platform.runtime.meeting(workload.id))
-            await self._hold(workload)
+            await self._holding.take(workload.id, workload.plan.holds)
             engine = await self._engine(workload, report)
             mounts = await self._mounts(workload, report)
             await self._may_launch(workload)
@@ -81,14 +84,6 @@ class Steps:
         """It will not run. Whatever a killed predecessor of this step may have started is stopped when releasing."""
         self.progress.pop(workload.id, None)
         return workload.moved("abandon", outcome=outcome, ended_at=self._kit.store.clock.now())
-
-    async def _hold(self, workload: Workload) -> None:
-        """Hold everything at once. Waits for all also where one fails: none may be taken after they were released."""
-        calls = self._kit.calls
-        taking = (calls.put(hold.service, f"{hold.path}/{workload.id}") for hold in workload.plan.holds)
-        for failure in await asyncio.gather(*taking, return_exceptions=True):
-            if isinstance(failure, BaseException):
-                raise failure
 
     async def _engine(self, workload: Workload, report: Report) -> EngineStatus | None:
         engine = workload.plan.engine
@@ -173,20 +168,8 @@ class Steps:
         for handle in handles:
             await runtime.remove(handle)
         await self._kit.platform.staging.release(workload.id)
-        for hold in workload.plan.holds:
-            await self._drop_hold(f"{hold.path}/{workload.id}", hold.service)
+        self._holding.drop(workload.id, workload.plan.holds)
         return workload.moved("release")
-
-    async def _drop_hold(self, path: str, service: str) -> None:
-        try:
-            await self._kit.calls.delete(service, path)
-        except NotFound:
-            return
-        except Unavailable:
-            raise
-        except Problem as problem:
-            if problem.status != NotFound.status:
-                raise Unavailable("hold_not_released", problem.detail) from problem
 
 
 def _exit_code(workload: Workload) -> int | None:

@@ -90,6 +90,13 @@ async def unfinished(connection: AsyncConnection) -> list[str]:
     return list((await connection.execute(found)).scalars())
 
 
+async def going_on(connection: AsyncConnection) -> list[Workload]:
+    """The same ones whole."""
+    idle = (Phase.WAITING, Phase.ENDED)
+    found = select(workloads.c.doc).where(workloads.c.phase.not_in(idle)).order_by(workloads.c.id)
+    return [_ADAPTER.validate_python(doc) for doc in (await connection.execute(found)).scalars()]
+
+
 async def not_ended(connection: AsyncConnection) -> list[str]:
     """The ids of all that wait for capacity or hold it."""
     found = select(workloads.c.id).where(workloads.c.phase != Phase.ENDED).order_by(workloads.c.id)
