@@ -36,13 +36,13 @@ async def one_gpu(yard: Yard) -> None:
     await yard.context.ledger.look()
 
 
-async def displaced(yard: Yard, *, obeys: bool = False, **body: Any) -> tuple[str, str, str]:
+async def displaced(yard: Yard, *, obeys: bool = False, asker: str = "alice", **body: Any) -> tuple[str, str, str]:
     """A job that runs and is told to give way to a more urgent one: its id, its attempt's, the other's."""
     yard.runtime.obeys_stop = obeys
     things = await yard.things(training={"devices": ("cpu", "gpu")})
     job = (await yard.job(**things, **ONE_GPU, **body))["id"]
     attempt = await yard.running(job)
-    urgent = (await yard.job(**things, **ONE_GPU, priority=500))["id"]
+    urgent = (await yard.job(asker, **things, **ONE_GPU, priority=500))["id"]
 
     async def told() -> bool:
         return bool(yard.runtime.workloads[attempt].stops) if attempt in yard.runtime.workloads else True
@@ -80,6 +80,26 @@ async def test_it_is_told_gives_way_and_resumes_in_its_place_with_its_checkpoint
     yard.runtime.says(second, model=b"weights")
     yard.runtime.ends(second)
     assert (await yard.until(job, "succeeded"))["attempt"] == 2
+
+
+async def test_its_owner_reads_since_when_until_when_and_for_whom_it_gives_way(yard: Yard) -> None:
+    job, first, urgent = await displaced(yard)
+    told = (await yard.get(f"/jobs/{job}"))["giving_way"]
+    grace = datetime.fromisoformat(told["until"]) - datetime.fromisoformat(told["since"])
+    assert (grace.total_seconds(), told["begins"], told["overdue"]) == (30, urgent, False)
+    said = " ".join(told["sentences"])
+    assert f"It ends so that {urgent} can begin." in said
+    assert "its place in the queue default" in said
+    assert (await yard.get(f"/allocations/alloc-{first}"))["giving_way"] == told
+    assert (await yard.get(f"/jobs/{urgent}"))["giving_way"] is None
+    await yard.alice.post(f"/jobs/{job}/stop")
+    assert (await yard.get(f"/jobs/{job}"))["giving_way"] is None, "it ends for good"
+
+
+async def test_what_begins_of_somebody_else_is_not_told(yard: Yard) -> None:
+    job, _, _ = await displaced(yard, asker="admin")
+    told = (await yard.get(f"/jobs/{job}"))["giving_way"]
+    assert (told["begins"], "more urgent work of others" in told["sentences"][1]) == (None, True)
 
 
 async def test_who_saves_a_checkpoint_and_ends_with_0_has_not_done_its_work(yard: Yard) -> None:

@@ -411,6 +411,15 @@ def test_a_job_names_the_versions_that_it_saw(yard: Any, stub: Stub, things: dic
     assert body["time_limit_seconds"] == 120
 
 
+@pytest.mark.row("T19")
+def test_who_gives_way_is_told_until_when(yard: Any, stub: Stub, things: dict[str, str]) -> None:
+    job = stub.things["jobs"][things["job"]]
+    job |= {"state": "queued", "giving_way": {"sentences": ["It gives way.", "Then it waits in its place."]}}
+    assert yard("job", "why", "training").out == "It gives way.\nThen it waits in its place.\n"
+    job["state"] = "queued"
+    assert "It gives way. Then it waits in its place." in yard("job", "show", "training").out
+
+
 @pytest.mark.row("T11")
 def test_curves_are_drawn(yard: Any, things: dict[str, str]) -> None:
     shown = yard("job", "metrics", "training", "--plot").out

@@ -34,9 +34,24 @@ def size(value: Any) -> str:
     return f"{number:.0f} B" if unit == 0 else f"{number:.1f} {_UNITS[unit]}"
 
 
+def changes(value: Any) -> str:
+    """`{field: [before, after]}`, a field a line."""
+    return "\n".join(f"{name}: {before} → {after}" for name, (before, after) in (value or {}).items())
+
+
+def totals(value: Mapping[str, Mapping[str, int]]) -> str:
+    """How many files there are of each kind, and their bytes."""
+    return ", ".join(f"{one['files']} {kind} ({size(one['bytes'])})" for kind, one in value.items() if one["files"])
+
+
 def percent(value: Any) -> str:
     """A share from 0 to 1."""
     return "" if value is None else f"{float(value) * 100:.0f} %"
+
+
+def said(value: Any) -> str:
+    """What is told in sentences."""
+    return " ".join(value["sentences"]) if value else ""
 
 
 def moment(value: Any) -> str:

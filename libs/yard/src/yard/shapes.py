@@ -148,6 +148,7 @@ class Job(Resource, total=False):
     progress: float
     note: str
     waiting: dict[str, Any] | None
+    giving_way: dict[str, Any] | None
     metrics: dict[str, float]
     evaluation: dict[str, Any] | None
     model_id: str | None

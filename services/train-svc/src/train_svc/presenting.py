@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.web.access import may_see
 from common.web.identity import Principal
+from common.workloads import storage as workloads
 from common.workloads.progress import Stand
 from train_svc.context import Context
+from train_svc.domain.allocation import Allocation
+from train_svc.domain.giving_way import giving_way
 from train_svc.domain.job import Job, JobState
 from train_svc.domain.reasons import reasons
 from train_svc.domain.scheduling.explaining import position
-from train_svc.schemas.capacity import ReasonsOut
+from train_svc.schemas.capacity import GivingWayOut, ReasonsOut
 from train_svc.schemas.jobs import JobOut
+from train_svc.storage import allocations
 
 _PREPARING = (JobState.PREPARING, JobState.STOPPING)
+_MAY_GIVE_WAY = (JobState.PREPARING, JobState.RUNNING)
 
 
 async def shown(context: Context, jobs: Sequence[Job]) -> list[JobOut]:
@@ -37,11 +43,14 @@ async def shown(context: Context, jobs: Sequence[Job]) -> list[JobOut]:
 
 
 async def shown_with_reasons(context: Context, who: Principal, job: Job) -> JobOut:
-    """One job as it is told, with why it waits where it does."""
+    """One job as it is told, with why it waits where it does, and how it gives way to others."""
     (told,) = await shown(context, [job])
-    if job.state != JobState.QUEUED:
-        return told
     async with context.kit.store.reading() as connection:
+        if job.state in _MAY_GIVE_WAY:
+            held = await allocations.find(connection, _allocation(job))
+            return told.model_copy(update={"giving_way": held and await giving_way_of(connection, who, held)})
+        if job.state != JobState.QUEUED:
+            return told
         return told.model_copy(update={"waiting": await reasons_for(context, connection, who, _allocation(job))})
 
 
@@ -77,3 +86,13 @@ async def reasons_for(
     state, now = await context.ledger.seen(connection), context.kit.store.clock.now().timestamp()
     found = reasons(state, allocation_id, now, lambda owner: may_see(who, owner, shared=False))
     return ReasonsOut.of(found) if found is not None else None
+
+
+async def giving_way_of(connection: AsyncConnection, who: Principal, held: Allocation) -> GivingWayOut | None:
+    """How it gives way to others, as far as the caller may know; None where it does not."""
+    asker = await allocations.find(connection, held.ends_for) if held.ends_for else None
+    begins = None
+    if asker is not None and may_see(who, asker.owner, shared=False):
+        begins = await workloads.subject_of(connection, asker.workload) or asker.workload
+    found = giving_way(held, begins)
+    return GivingWayOut.model_validate(asdict(found)) if found is not None else None

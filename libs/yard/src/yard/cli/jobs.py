@@ -48,6 +48,7 @@ ONE = (
     Column("resources", "resources", forms.resources),
     Column("time limit", "time_limit_seconds", lambda value: forms.duration(value)),
     Column("prepared", "progress", forms.percent),
+    Column("gives way", "giving_way", forms.said),
     Column("metrics", "metrics", forms.pairs),
     Column("evaluation", "evaluation", headline),
     Column("model", "model_id"),

@@ -110,13 +110,14 @@ def amounts_of(told: list[str] | None) -> dict[str, float]:
 
 
 def why(job: Ref, output: Out = Output.TABLE) -> None:
-    """Why it waits: its place, what is missing where, what holds it, and when it begins at the latest."""
+    """Why it waits: its place, what is missing where, what holds it, and when it begins at the latest; of one that
+    runs, whether it is to give way, for whom and until when."""
     with connected() as yard:
         seen = yard.jobs.show(yard.jobs.id_of(job))
-    waiting = seen.get("waiting")
+    waiting, giving_way = seen.get("waiting"), seen.get("giving_way")
     if output is Output.JSON:
-        put_json({"id": seen["id"], "state": seen["state"], "waiting": waiting})
-    elif waiting is None:
+        put_json({"id": seen["id"], "state": seen["state"], "waiting": waiting, "giving_way": giving_way})
+    elif (told := waiting or giving_way) is None:
         print(f"It does not wait for capacity: it is {seen['state']}.")
     else:
-        print("\n".join(waiting["sentences"]))
+        print("\n".join(told["sentences"]))

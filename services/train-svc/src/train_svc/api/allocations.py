@@ -13,7 +13,7 @@ from common.web.paging import PageOf, Paging
 from train_svc.context import Context, Ctx
 from train_svc.domain.allocation import Allocation, AllocationState
 from train_svc.ledger.reading import confirmations
-from train_svc.presenting import positions, reasons_for
+from train_svc.presenting import giving_way_of, positions, reasons_for
 from train_svc.schemas.capacity import AllocationOut
 from train_svc.storage import allocations, allocations_table
 
@@ -51,8 +51,9 @@ async def get_allocation(context: Ctx, who: Caller, allocation_id: str) -> Alloc
         require_see(who, "allocation", allocation_id, allocation.owner, shared=False)
         confirmed = await confirmations(connection, [allocation_id])
         why = await reasons_for(context, connection, who, allocation_id)
+        gives = await giving_way_of(connection, who, allocation)
     told = _told(context, allocation, confirmed.get(allocation_id), why.position if why else None)
-    return told.model_copy(update={"waiting": why})
+    return told.model_copy(update={"waiting": why, "giving_way": gives})
 
 
 def _told(context: Context, allocation: Allocation, confirmed: datetime | None, position: int | None) -> AllocationOut:

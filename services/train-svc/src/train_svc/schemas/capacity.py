@@ -58,11 +58,27 @@ class ReasonsOut(BaseModel):
         return cls.model_validate({**asdict(found), "sentences": sentences(found)})
 
 
+class GivingWayOut(BaseModel):
+    """It was told to end, at `since`, and has until `until` to save what it needs; `reason` says why in words.
+
+    `begins` is the job (or other workload) that begins then, where the caller may see it; null where not, or where a
+    node is drained. One that is `overdue` is ended at once. `sentences` say the same in words.
+    """
+
+    since: datetime
+    until: datetime
+    reason: str
+    begins: str | None
+    overdue: bool
+    sentences: list[str]
+
+
 class AllocationOut(BaseModel):
     """An allocation: waiting, or granted with one placement a node. `position` counts from 1 while it waits.
 
     `confirmed_at` is when its owner last told that it knows of it; a `silent` one was not confirmed for long, and is
-    being looked after. `waiting` says why it waits; in a list it is left out.
+    being looked after. `waiting` says why it waits, `giving_way` until when it may end for others; in a list both are
+    left out.
     """
 
     id: str
@@ -79,6 +95,7 @@ class AllocationOut(BaseModel):
     placements: list[Placement]
     position: int | None = None
     waiting: ReasonsOut | None = None
+    giving_way: GivingWayOut | None = None
     detail: str
     created_at: datetime
     updated_at: datetime

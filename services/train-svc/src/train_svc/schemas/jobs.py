@@ -11,7 +11,7 @@ from common.contracts.job import EndReason
 from common.contracts.shared import Visibility
 from common.kernel.quantities import parse_bytes
 from train_svc.domain.job import Job, JobRequest, JobState, ResourceRequest, SplitRequest
-from train_svc.schemas.capacity import ReasonsOut
+from train_svc.schemas.capacity import GivingWayOut, ReasonsOut
 from train_svc.schemas.shared import Asked, ResourcesOut
 
 Memory = Annotated[int, BeforeValidator(parse_bytes), Field(ge=0, description="Bytes, or such as 512Mi, 2Gi")]
@@ -148,7 +148,7 @@ class SplitOut(BaseModel):
 
 class JobOut(BaseModel):
     """A job, with everything that it was started with. `progress` (0 to 1) is that of being prepared; `waiting` says
-    why it waits, where one job is asked for."""
+    why it waits, and `giving_way` until when it may end for others, where one job is asked for."""
 
     id: str
     name: str
@@ -176,6 +176,7 @@ class JobOut(BaseModel):
     progress: float | None
     note: str
     waiting: ReasonsOut | None = None
+    giving_way: GivingWayOut | None = None
     metrics: dict[str, float]
     evaluation: dict[str, Any] | None
     model_id: str | None
