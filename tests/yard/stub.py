@@ -122,6 +122,10 @@ class Stub:
         self.forgets_keys = 0
         self.import_fails = False
         self.stands_still = False
+        self.store_at = ""
+        """Where links lead; empty: there are none."""
+        self.store_refuses: dict[str, int] = {}
+        """Statuses with which the store refuses what is put, by a part of its path, once each."""
         self.minds_states = False
         self.silent: list[str] = []
         self.result_content = b"json"
@@ -172,6 +176,8 @@ class Stub:
 
     def answer(self, asked: Asked) -> Answer:
         secret = asked.headers.get("authorization", "").removeprefix("Bearer ")
+        if asked.path.startswith("/store/"):
+            return self.put_by_link(asked)
         if asked.path != "/api/v1/login" and secret not in (TOKEN, KEY):
             return problem(401, "no_token", "This needs a login.")
         if self.is_away(asked):
@@ -254,10 +260,33 @@ class Stub:
 
     @on("POST", "/api/v1/datasets/{id}/uploads")
     def add_upload(self, asked: Asked, dataset: str) -> Answer:
-        fields = {"part_size": PART, "size": asked.json["size"], "state": "open", "import_id": None}
+        direct = bool(asked.json.get("direct") and self.store_at)
+        fields = {"part_size": PART, "size": asked.json["size"], "state": "open", "import_id": None, "direct": direct}
         made = self.add("uploads", "up", dataset_id=dataset, arrived=[], **fields)
         self.parts[made["id"]] = {}
         return Answer(201, dict(made))
+
+    @on("POST", "/api/v1/datasets/{id}/uploads/{up}/links")
+    def ask_links(self, asked: Asked, dataset: str, upload: str) -> Answer:
+        items = [
+            {"number": n, "size": PART, "url": f"{self.store_at}/store/{upload}/{n}"} for n in asked.json["numbers"]
+        ]
+        return Answer(body={"items": items, "expires_at": NOW})
+
+    def put_by_link(self, asked: Asked) -> Answer:
+        assert "authorization" not in asked.headers, "the store is never shown who we are"
+        for path, status in list(self.store_refuses.items()):
+            if path in asked.path:
+                del self.store_refuses[path]
+                return Answer(status, raw=b"<Error/>")
+        _, _, upload, number = asked.path.split("/")
+        self.parts[upload][int(number)] = asked.body
+        return Answer(200, raw=b"")
+
+    @on("DELETE", "/api/v1/datasets/{id}/uploads/{up}")
+    def abort_upload(self, asked: Asked, dataset: str, upload: str) -> Answer:
+        self.things["uploads"][upload]["state"] = "aborted"
+        return Answer(204)
 
     @on("GET", "/api/v1/datasets/{id}/uploads/{up}")
     def show_upload(self, asked: Asked, dataset: str, upload: str) -> Answer:
@@ -277,7 +306,10 @@ class Stub:
 
     @on("POST", "/api/v1/datasets/{id}/uploads/{up}/complete")
     def complete(self, asked: Asked, dataset: str, upload: str) -> Answer:
-        whole = b"".join(content for _, content in sorted(self.parts[upload].items()))
+        size, parts = self.things["uploads"][upload]["size"], self.parts[upload]
+        if len(parts) * PART < size:
+            return problem(409, "upload_incomplete", "Parts are missing.")
+        whole = b"".join(content for _, content in sorted(parts.items()))
         if asked.json["sha256"] != hashlib.sha256(whole).hexdigest():
             return problem(422, "checksum_mismatch", "The archive is damaged.")
         seen = self.things["uploads"][upload]
@@ -317,6 +349,21 @@ class Stub:
     def versions(self, asked: Asked, dataset: str) -> Answer:
         version = self.things["datasets"][dataset]["current_version"]
         return page([version] if version else [])
+
+    @on("PATCH", "/api/v1/datasets/{id}/versions/{n}")
+    def edit_version(self, asked: Asked, dataset: str, number: str) -> Answer:
+        return Answer(body={"number": int(number), "name": "", "description": "", **asked.json})
+
+    @on("GET", "/api/v1/datasets/{id}/versions/{a}/diff/{b}")
+    def diff(self, asked: Asked, dataset: str, before: str, after: str) -> Answer:
+        moved = {"kind": "renamed", "path": "a/1.png", "earlier_path": "b/1.png", "size": 9, "earlier_size": 9}
+        totals = {"added": {"files": 0, "bytes": 0}, "renamed": {"files": 1, "bytes": 9}}
+        return Answer(body={"same": False, "totals": totals, "items": [moved], "next_cursor": None})
+
+    @on("GET", "/api/v1/datasets/{id}/history")
+    def history(self, asked: Asked, dataset: str) -> Answer:
+        edited = {"deed": "renamed", "at": NOW, "actor": "alice", "changes": {"name": ["a", "b"]}, "detail": {}}
+        return page([edited, {"deed": "created", "at": NOW, "actor": "alice", "changes": {}, "detail": {}}])
 
     @on("GET", "/api/v1/datasets/{id}/samples")
     def samples(self, asked: Asked, dataset: str) -> Answer:

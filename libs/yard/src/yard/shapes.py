@@ -89,9 +89,11 @@ class Part(TypedDict):
 
 
 class Upload(TypedDict, total=False):
-    """An upload in parts of `part_size` bytes: open, completed or aborted. `arrived` are the parts that came."""
+    """An upload in parts of `part_size` bytes: open, completed or aborted. `arrived` are the parts that came.
+    `direct`: they go straight to the file store, by links."""
 
     id: str
+    direct: bool
     part_size: int
     arrived: list[Part]
     size: int

@@ -50,11 +50,20 @@ class Datasets(Group[Dataset]):
         return self._edit(id, changes)
 
     def upload(
-        self, id: str, file: str | Path, *, part: Part = "train", progress: uploads.Sent | None = None
+        self,
+        id: str,
+        file: str | Path,
+        *,
+        part: Part = "train",
+        progress: uploads.Sent | None = None,
+        direct: bool | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> Import:
         """Upload an archive and begin its import. An upload that broke off goes on where it stopped, even after this
-        program was started anew. `progress` is told bytes arrived and bytes in all."""
-        return uploads.upload(self._http, self._at(id), Path(file), part, progress)
+        program was started anew. `progress` is told bytes arrived and bytes in all. `direct`: straight to the file
+        store where it gives links and can be reached from here (None: files from 16 MiB on); `say` is told a line
+        where it can't."""
+        return uploads.upload(self._http, self._at(id), Path(file), part, uploads.How(progress, direct, say))
 
     def import_(
         self,

@@ -9,7 +9,7 @@ import typer
 
 from yard import forms
 from yard.cli.options import Description, Limit, Name, Out, Query, Ref, State, Yes, noun
-from yard.cli.output import Column, Output, put_done, put_list, put_one
+from yard.cli.output import Column, Output, put_done, put_list, put_note, put_one
 from yard.cli.session import connected, sure
 from yard.progress import progress
 
@@ -109,13 +109,18 @@ def upload(
     file: Archive,
     part: PartOption = "train",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is imported.")] = True,
+    direct: Annotated[
+        bool | None, typer.Option("--direct/--no-direct", help="Straight to the file store; large files, if left out.")
+    ] = None,
     output: Out = Output.TABLE,
 ) -> None:
     """Upload an archive and import it; an upload that broke off goes on where it stopped."""
     with connected() as yard:
         id = yard.datasets.id_of(dataset)
         with progress(f"Uploading {file.name}", bytes=True) as advance:
-            begun = yard.datasets.upload(id, file, part=part, progress=lambda done, total: advance(done, total, ""))
+            begun = yard.datasets.upload(
+                id, file, part=part, progress=lambda done, total: advance(done, total, ""), direct=direct, say=put_note
+            )
         put_one(_awaited(yard, id, begun) if wait else begun, _IMPORT, output)
 
 

@@ -92,6 +92,11 @@ def put_done(sentence: str, output: Output, value: Any = None) -> None:
         print(sentence)
 
 
+def put_note(sentence: str) -> None:
+    """Something worth knowing besides the answer, on standard error."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
 def field_of(item: Mapping[str, Any], path: str) -> Any:
     """The field at `a.b`; None where any step is missing."""
     value: Any = item
