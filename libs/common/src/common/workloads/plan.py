@@ -34,6 +34,17 @@ class FolderPlan(Shape):
     volume: str | None = None
 
 
+class MountPlan(Shape):
+    """An external source as it is, at `MOUNT_DIR/<name>` (row D11): the folder `path` of the shared file system `root`,
+    or without a root a copy of what lies below `path` in the source when the workload is prepared."""
+
+    name: str
+    source_id: str
+    path: str = ""
+    root: str | None = None
+    read_only: bool = True
+
+
 class Plan(Shape):
     """Everything needed to run a workload once capacity is granted. `memory_limit` in bytes, `seconds` running time."""
 
@@ -41,6 +52,7 @@ class Plan(Shape):
     holds: tuple[HoldPlan, ...] = ()
     stages: tuple[StagePlan, ...] = ()
     folders: tuple[FolderPlan, ...] = ()
+    mounts: tuple[MountPlan, ...] = ()
     engine: EngineRef | None = None
     image: str | None = None
     command: tuple[str, ...]

@@ -17,7 +17,8 @@ from common.ports.staging import StageProgress, StageRequest
 from common.service import Kit
 from common.workloads import gangs
 from common.workloads.holding import Holding
-from common.workloads.plan import StagePlan
+from common.workloads.mounting import mounted
+from common.workloads.plan import MountPlan, StagePlan
 from common.workloads.progress import Stand
 from common.workloads.workload import Outcome, Phase, Workload, outcome_of
 
@@ -101,7 +102,14 @@ class Steps:
             Mount(f.name, "volume" if f.volume else "scratch", f.variable, volume=f.volume)
             for f in workload.plan.folders
         ]
-        return [*staged, *folders]
+        sources = await asyncio.gather(*(self._mount(workload.id, mount, report) for mount in workload.plan.mounts))
+        return [*staged, *folders, *sources]
+
+    async def _mount(self, workload: str, plan: MountPlan, report: Report) -> Mount:
+        def told(progress: StageProgress) -> None:
+            report(progress.done / max(progress.total, 1), f"copying {plan.name}")
+
+        return await mounted(self._kit, workload, plan, told)
 
     async def _stage(self, workload: str, stage: StagePlan, report: Report) -> Mount:
         def told(progress: StageProgress) -> None:
