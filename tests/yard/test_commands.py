@@ -125,7 +125,10 @@ dataset edit digits --description better
 dataset offline digits
 dataset online digits
 dataset visibility digits public
+dataset edit digits --version 1 --name v1
 dataset versions digits
+dataset diff digits 1 2 --kind added
+dataset history digits -n 3
 dataset imports digits
 dataset samples digits --class 3
 dataset delete digits --yes
@@ -438,3 +441,15 @@ def test_the_command_starts_fast_and_without_what_it_does_not_need() -> None:
 
 def test_the_version_is_told(yard: Any) -> None:
     assert yard("--version").out.strip()
+
+
+def test_versions_are_compared_and_the_history_is_told(yard: Any, stub: Stub) -> None:
+    stub.add("datasets", "ds", name="pets", state="ready", online=False)
+    shown = yard("dataset", "diff", "pets", "1", "2").out
+    assert "renamed  a/1.png" in shown
+    assert "b/1.png" in shown
+    assert shown.endswith("1 renamed (9 B)\n")
+    told = yard("dataset", "history", "pets").out
+    assert "name: a → b" in told
+    assert yard("dataset", "history", "pets", "-n", "1", "-o", "json").json[0]["deed"] == "renamed"
+    assert "v1" in yard("dataset", "edit", "pets", "--version", "1", "--name", "v1").out

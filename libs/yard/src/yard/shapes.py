@@ -48,9 +48,32 @@ class DatasetVersion(TypedDict, total=False):
 
     number: int
     digest: str
+    name: str
+    description: str
     files: int
     bytes: int
     classes: dict[str, int]
+
+
+class Comparison(TypedDict, total=False):
+    """What is another in one version than in another; `items` are files that were added, removed, changed, renamed."""
+
+    before: dict[str, Any]
+    after: dict[str, Any]
+    same: bool
+    totals: dict[str, dict[str, int]]
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+class Deed(TypedDict, total=False):
+    """One thing that happened to a dataset."""
+
+    deed: str
+    at: str
+    actor: str | None
+    changes: dict[str, list[Any]]
+    detail: dict[str, Any]
 
 
 class Dataset(Resource, total=False):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from yard import uploads
 from yard.api.group import Group
 from yard.errors import Fault, YardError
-from yard.shapes import Dataset, DatasetVersion, Import, Sample
+from yard.shapes import Comparison, Dataset, DatasetVersion, Deed, Import, Sample
 from yard.waiting import until
 
 Part = Literal["train", "test"]
 _FAULTS_TOLD = 20
+_MOST_DEEDS = 200
 
 
 class Datasets(Group[Dataset]):
@@ -134,6 +136,33 @@ class Datasets(Group[Dataset]):
     def version(self, id: str, number: int) -> DatasetVersion:
         """What one version holds: files, bytes, classes."""
         return cast(DatasetVersion, self._http.get(self._at(id, "versions", str(number))))
+
+    def edit_version(self, id: str, number: int, **changes: Any) -> DatasetVersion:
+        """Say what a version is called: `name`, `description`; None leaves it, an empty text takes it back."""
+        given = {field: value for field, value in changes.items() if value is not None}
+        return cast(DatasetVersion, self._http.change(self._at(id, "versions", str(number)), given))
+
+    def diff(
+        self,
+        id: str,
+        before: int,
+        after: int,
+        *,
+        kind: str | None = None,
+        part: Part | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Comparison:
+        """What is another in version `after` than in `before`, with the first `limit` files (of one kind: `added`,
+        `removed`, `changed`, `renamed`)."""
+        query = {"kind": kind, "part": part, "limit": limit, "cursor": cursor}
+        where = self._at(id, "versions", str(before), "diff", str(after))
+        return cast(Comparison, self._http.get(where, query))
+
+    def history(self, id: str, limit: int = 50) -> list[Deed]:
+        """What happened to it, newest first; also where it was deleted."""
+        found = self._http.pages(self._at(id, "history"), {"limit": max(1, min(limit, _MOST_DEEDS))})
+        return cast("list[Deed]", list(islice(found, limit)))
 
     def samples(
         self,
