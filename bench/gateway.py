@@ -61,7 +61,7 @@ def run() -> list[dict[str, Any]]:
         proxy = stack.enter_context(child("bench.gateway", "proxy", str(service["port"])))["port"]
         ports = (str(service["port"]), str(source))
         gateway = stack.enter_context(child("bench.gateway", "gateway", folder, *ports))
-        nginx = stack.enter_context(nginx_before(source))
+        nginx = stack.enter_context(nginx_with(NGINX, upstream=source))
         path, token = service["path"], service["token"]
         length = len(_got(service["port"], path, token))
         targets = {
@@ -126,11 +126,11 @@ def _drain(port: int, key: str) -> None:
 
 
 @contextmanager
-def nginx_before(upstream: int) -> Iterator[int]:
-    """An nginx of our own before that port; gives its port."""
+def nginx_with(configuration: str, **values: object) -> Iterator[int]:
+    """An nginx of our own with this configuration, in which `folder`, `port` and `values` are put; gives its port."""
     program = ensure("nginx-light", lambda: Path(found) if (found := shutil.which("nginx")) else None)
     folder, port = Path(tempfile.mkdtemp(prefix="yard-bench-nginx-")), quiet_port()
-    (folder / "conf").write_text(NGINX.format(folder=folder, port=port, upstream=upstream))
+    (folder / "conf").write_text(configuration.format(folder=folder, port=port, **values))
     running = subprocess.Popen([program, "-e", "stderr", "-p", str(folder), "-c", str(folder / "conf")])
     try:
         deadline = time.monotonic() + 10
