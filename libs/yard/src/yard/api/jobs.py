@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,6 +39,7 @@ class Jobs(Group[Job]):
         priority_class: str | None = None,
         queue: str | None = None,
         preemptible: bool | None = None,
+        mounts: Sequence[Mapping[str, Any]] | None = None,
         start: bool = True,
         dataset_after: int | None = None,
         algorithm_after: int | None = None,
@@ -50,7 +51,8 @@ class Jobs(Group[Job]):
         `{"spec": "small"}` or `{"cpu": cores, "memory": bytes, "accelerator": "gpu", "count": n}`. `dataset_after` and
         `algorithm_after` are versions that a write answered, which the job must know of. A
         `preemptible` job, as all are unless told otherwise, may have to end for a more urgent one, and goes on later
-        from its checkpoints.
+        from its checkpoints. `mounts` are external sources to mount as they are: `{"source_id": id, "at": "lab"}`, with
+        `path` from below the source's own place on.
         """
         body = {
             "name": name,
@@ -68,6 +70,7 @@ class Jobs(Group[Job]):
             "priority_class": priority_class,
             "queue": queue,
             "preemptible": preemptible,
+            "mounts": [dict(mount) for mount in mounts] if mounts else None,
             "start": start,
         }
         sent = {name: value for name, value in body.items() if value is not None or name == "split"}
