@@ -119,6 +119,8 @@ class Loop:
     """Called at every turn at which another instance holds the lease, or may by now: what was begun under it ends."""
     lease: Lease | None = None
     """What it holds at present."""
+    held_until: float = 0.0
+    """Until then, by this process's monotonic clock, nobody else can have it: the database gave it for longer."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
@@ -139,6 +141,7 @@ class Loop:
                     if self.lease is None:
                         self.lease = await leases.acquire(self.name, LEASE_SECONDS)
                         renewed = asked
+                    self.held_until = renewed + LEASE_SECONDS if self.lease is not None else 0.0
                 if self.lease is not None or not self.leased:
                     await self.body(self.lease)
             except LeaseLost as lost:
@@ -158,7 +161,7 @@ class Loop:
 
     async def give_up(self, leases: Leases) -> None:
         """Let another instance have its turn at once; where the database is away, it waits until the lease runs out."""
-        held, self.lease = self.lease, None
+        held, self.lease, self.held_until = self.lease, None, 0.0
         if held is None:
             return
         try:

@@ -20,7 +20,7 @@ from common.contracts.model import ModelCreated
 from common.contracts.shared import ManifestRef
 from common.db.uow import UnitOfWork
 from common.service import Kit
-from common.workloads.workload import Outcome, Phase, Workload
+from common.workloads.workload import Outcome, Phase, Workload, gives_back
 from train_svc import collecting, following
 from train_svc.domain.job import ENDED, Job, JobState, ending_verb
 from train_svc.domain.model import Model, model_of
@@ -55,7 +55,7 @@ class Attempts:
         job = await job_in(uow, after.subject)
         if job.attempts[-1] == after.id:
             await self._follow(uow, job, before, after)
-        if after.phase == Phase.ENDED:
+        if before is not None and gives_back(before, after):
             await self._ledger.free(uow, after.allocation, after.id, "job", after.owner)
 
     async def _follow(self, uow: UnitOfWork, job: Job, before: Workload | None, after: Workload) -> None:

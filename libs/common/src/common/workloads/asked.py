@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, Protocol
 
 from common.contracts.allocation import (
@@ -23,7 +24,7 @@ from common.db.uow import UnitOfWork
 from common.service import Kit
 from common.workloads import storage
 from common.workloads.plan import Plan
-from common.workloads.workload import Asking, Outcome, Phase, StopRequest, Workload, ask
+from common.workloads.workload import Asking, Outcome, Phase, StopRequest, Workload, ask, gives_back
 
 OVER = (Phase.COLLECTING, Phase.RELEASING, Phase.ENDED)
 """The phases in which nothing runs of a workload any more."""
@@ -90,7 +91,7 @@ class Asked:
         workload = known or await self._find(uow, workload_id)
         if workload is None or workload.phase != Phase.WAITING:
             return
-        await self._change(uow, workload, workload.moved("grant", placements=placements))
+        await self._move(uow, workload, workload.moved("grant", placements=placements))
 
     async def refuse(self, uow: UnitOfWork, workload_id: str, detail: str) -> None:
         """It can never fit."""
@@ -99,7 +100,7 @@ class Asked:
             ended = workload.moved(
                 "abandon", outcome=Outcome(EndReason.LAUNCH_FAILED, detail), ended_at=uow.clock.now()
             )
-            await self._change(uow, workload, ended)
+            await self._move(uow, workload, ended)
 
     async def ask_stop(
         self,
@@ -123,7 +124,7 @@ class Asked:
         asked = replace(workload, stop=stop)
         if workload.phase == Phase.WAITING:
             asked = asked.moved("abandon", outcome=Outcome(reason, detail), ended_at=uow.clock.now())
-        await self._change(uow, workload, asked)
+        await self._move(uow, workload, asked)
         if workload.phase == Phase.WAITING:
             cancelled = AllocationCancelled(id=workload.allocation, workload=workload.id)
             await uow.emit(cancelled, subject=workload.allocation, owner=workload.owner)
@@ -165,14 +166,21 @@ class Asked:
             reason = EndReason.PREEMPTED if heard.data.preempted else EndReason.DEVICE_LOST
             await self.ask_stop(uow, workload.id, reason, 0, heard.data.reason)
 
-    async def _change(self, uow: UnitOfWork, before: Workload, after: Workload) -> None:
-        saved = await storage.save(uow.connection, after, uow.clock.now())
+    async def _move(self, uow: UnitOfWork, before: Workload, after: Workload) -> None:
+        """A change that somebody else makes than the loop, which has to look."""
+        await self._change(uow, before, after)
+        uow.after_commit(lambda: self.wake(after.id))
+
+    async def _change(self, uow: UnitOfWork, *way: Workload) -> Workload:
+        """Write down the last of these, each of which followed from the one before; gives it as it is stored."""
+        saved = await storage.save(uow.connection, way[-1], uow.clock.now())
         uow.memo["workload", saved.id] = saved
-        await self._hooks.changed(uow, before, saved)
-        if saved.phase == Phase.ENDED and before.phase == Phase.RELEASING:
-            released = AllocationReleased(id=saved.allocation, workload=saved.id)
-            await uow.emit(released, subject=saved.allocation, owner=saved.owner)
-        uow.after_commit(lambda: self.wake(saved.id))
+        for before, after in pairwise([*way[:-1], saved]):
+            await self._hooks.changed(uow, before, after)
+            if before.phase != Phase.WAITING and gives_back(before, after):
+                released = AllocationReleased(id=saved.allocation, workload=saved.id)
+                await uow.emit(released, subject=saved.allocation, owner=saved.owner)
+        return saved
 
 
 def _outranks(stop: StopRequest, asked: StopRequest) -> bool:

@@ -7,7 +7,7 @@ again. What was asked (`request`, `ask_stop`, `granted`) is recorded by reaction
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -31,6 +31,10 @@ log = structlog.get_logger("workloads")
 TICK_SECONDS = 1.0
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
+LAUNCH_SECONDS = 3.0
+"""How long a lease must last at least for what is done without asking whose it is."""
+FIRST_LOOK_SECONDS = 0.1
+"""How long is waited after a launch for the word that it began, before the launch alone is written down."""
 HEARTBEAT_SECONDS = 60.0
 """How often the ledger is told which allocations still have their workloads."""
 
@@ -45,6 +49,7 @@ class Workloads(Asked):
         self._steps = Steps(kit, hooks.collect, self._may_launch, self._progress.here, self._holding)
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
+        self._heard: dict[str, asyncio.Event] = {}
         self._pauses: dict[str, tuple[float, float]] = {}
         self._interrupted: set[str] = set()
         self._lease: Lease | None = None
@@ -61,6 +66,8 @@ class Workloads(Asked):
             return
         if (task := self._busy.get(workload_id)) is not None and not task.done():
             self._again.add(workload_id)
+            if (heard := self._heard.get(workload_id)) is not None:
+                heard.set()
             return
         self._busy[workload_id] = asyncio.create_task(self._advance(workload_id), name=f"workload {workload_id}")
 
@@ -97,8 +104,14 @@ class Workloads(Asked):
         async with self._kit.store.work() as uow:
             if self._lease is None:
                 raise LeaseLost("workloads")
-            await self._kit.leases.guard(uow.connection, self._lease)
+            if not (self._surely() and self._kit.store.database.is_sqlite):  # whose file one process at a time has
+                await self._kit.leases.guard(uow.connection, self._lease)
             yield uow
+
+    def _surely(self) -> bool:
+        """Whether the lease can't be another's yet, so that nobody need be asked."""
+        now = self._kit.store.clock.monotonic()
+        return self._lease is not None and now < self.loop.held_until - LAUNCH_SECONDS
 
     async def _take_over(self, lease: Lease | None) -> None:
         """Step from now on, from where whoever stepped before came to."""
@@ -109,7 +122,9 @@ class Workloads(Asked):
 
     async def _may_launch(self, workload: Workload) -> None:
         """Raise LeaseLost unless it is still ours to launch: preparing may have taken so long that another instance has
-        run it to its end meanwhile."""
+        run it to its end meanwhile. What else may change it is asking for its end, and that comes in time later too."""
+        if self._surely():
+            return
         async with self._guarded() as uow:
             now = await storage.find(uow.connection, workload.id)
         if now is None or now.version != workload.version:
@@ -155,8 +170,12 @@ class Workloads(Asked):
 
     async def _advance(self, workload_id: str) -> None:
         try:
-            while await self._step(workload_id) or workload_id in self._again:
-                self._again.discard(workload_id)
+            known = await self._read(workload_id)
+            while known is not None:
+                known = await self._step(known)
+                if workload_id in self._again:  # something happened meanwhile, perhaps to its row
+                    self._again.discard(workload_id)
+                    known = await self._read(workload_id)
             self._pauses.pop(workload_id, None)
         except (Conflict, LeaseLost):
             self.loop.wake()  # it changed meanwhile, or another instance has it: look afresh
@@ -168,19 +187,42 @@ class Workloads(Asked):
         finally:
             self._busy.pop(workload_id, None)
 
-    async def _step(self, workload_id: str) -> bool:
-        """One step; True where the next can follow at once."""
+    async def _read(self, workload_id: str) -> Workload | None:
         async with self._kit.store.reading() as connection:
-            workload = await storage.find(connection, workload_id)
-        if workload is None or workload.phase in (Phase.WAITING, Phase.ENDED):
-            return False
+            return await storage.find(connection, workload_id)
+
+    async def _step(self, workload: Workload) -> Workload | None:
+        """One step; gives what came of it where the next can follow at once."""
+        if workload.phase in (Phase.WAITING, Phase.ENDED):
+            return None
         if workload.phase == Phase.RUNNING:
             await self._look_at(workload)
         after = await self._steps.take(workload, self._report(workload))
         if after is None:
-            return False
-        await self._apply(workload, after)
-        return after.phase not in (workload.phase, Phase.ENDED)
+            return None
+        way = [workload, after]
+        if after.phase == Phase.RUNNING and workload.phase == Phase.PREPARING:
+            way += await self._first_look(after)
+        saved = await self._apply(way)
+        return saved if saved.phase not in (workload.phase, Phase.ENDED) else None
+
+    async def _first_look(self, launched: Workload) -> list[Workload]:
+        """What became of it in the moment after its launch, to be written down with that: most begin at once. Killed
+        before, it is launched again, which gives the same."""
+        self._heard[launched.id] = heard = asyncio.Event()
+        try:
+            async with asyncio.timeout(FIRST_LOOK_SECONDS):
+                await (heard.wait() if launched.id not in self._again else asyncio.sleep(0))
+        except TimeoutError:
+            return []
+        finally:
+            self._heard.pop(launched.id, None)
+        self._again.discard(launched.id)
+        try:
+            begun = await self._steps.take(launched, self._report(launched))
+        except Unavailable:
+            return []
+        return [begun] if begun is not None else []
 
     async def _look_at(self, workload: Workload) -> None:
         """The service's own look. Whatever it stumbles over, the workload's end must be seen all the same."""
@@ -208,13 +250,15 @@ class Workloads(Asked):
         """How preparing these stands, whichever instance does it; there it is noted at every turn."""
         return self.progress if self._lease is not None else await self._progress.elsewhere(workloads)
 
-    async def _apply(self, before: Workload, after: Workload) -> None:
+    async def _apply(self, way: Sequence[Workload]) -> Workload:
+        """Write down how it went on, in one transaction; gives it as it is stored."""
         async with self._guarded() as uow:
             if may_lock(uow.connection):
-                await self._hooks.begin(uow, before.subject)
-            await self._change(uow, before, after)
-        if after.phase != before.phase:
-            self.progress.pop(after.id, None)
+                await self._hooks.begin(uow, way[0].subject)
+            saved = await self._change(uow, *way)
+        if saved.phase != way[0].phase:
+            self.progress.pop(saved.id, None)
+        return saved
 
     async def _wait(self, workload_id: str, reason: str) -> None:
         """Something it needs is not there now: say so, and try again after a growing pause."""

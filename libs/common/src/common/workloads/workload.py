@@ -119,6 +119,14 @@ class Workload:
         return f"alloc-{self.id}"
 
 
+def gives_back(before: Workload, after: Workload) -> bool:
+    """Whether what it was promised is free from this turn on: the runtime has said that nothing of it runs any more, or
+    nothing of it ever ran. Its results may still be on their way to the file store, which takes no device."""
+    if after.phase == Phase.COLLECTING:
+        return before.phase == Phase.RUNNING
+    return after.phase == Phase.ENDED and after.handle is None
+
+
 _OF_THE_NODE = (EndReason.LAUNCH_FAILED, EndReason.LOST, EndReason.DEVICE_LOST)
 """Ends that may have been the fault of the machine."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from common.contracts.allocation import AllocationRefused, AllocationRequested
 from common.contracts.allocation import Workload as Kind
 from common.contracts.shared import Resources
+from common.db.database import may_lock
 from common.db.uow import UnitOfWork
 from common.kernel.ids import new_id
 from common.ports.inventory import Inventory, Node
@@ -22,6 +24,7 @@ from train_svc.domain.errors import NeverFits
 from train_svc.domain.node import KnownNode
 from train_svc.domain.scheduling.planner import State
 from train_svc.domain.scheduling.values import Admit, Decision, Delta, Policy, Queue, Refuse
+from train_svc.ledger.heard import Gone, pending_of, take_pending
 from train_svc.ledger.machines import Machines
 from train_svc.ledger.memory import Memory, snapshot_of
 from train_svc.ledger.reading import by_id, open_ones, queues_of
@@ -92,11 +95,7 @@ class Ledger:
 
     async def take(self, uow: UnitOfWork, ask: AllocationRequested) -> Allocation:
         """Take a new request, and grant or refuse it now where that is decided."""
-        number = await self._begin(uow)
-        known = self.memory.state.books.quotas.queues
-        queue = ask.queue or queue_of(known.values(), ask.groups)
-        priority = self.classes.get(ask.priority_class or "", ask.priority)
-        asked = asked_for(ask, queue, priority, number, uow.clock.now())
+        asked = self._asked(ask, await self._begin(uow), uow.clock.now())
         decisions = self._plan(uow, Delta(submitted=(asked.as_request(),)))
         refusal = next((one for one in decisions if isinstance(one, Refuse) and one.id == asked.id), None)
         if refusal is not None:
@@ -106,6 +105,13 @@ class Ledger:
         if asked.state == AllocationState.GRANTED and asked.kind == "job" and self.on_grant is not None:
             await self.on_grant(uow, asked)
         return asked
+
+    def _asked(self, ask: AllocationRequested, number: int, now: datetime) -> Allocation:
+        """A request as the ledger takes it: with its queue, and the priority that its class has."""
+        known = self.memory.state.books.quotas.queues
+        queue = ask.queue or queue_of(known.values(), ask.groups)
+        priority = self.classes.get(ask.priority_class or "", ask.priority)
+        return asked_for(ask, queue, priority, number, now)
 
     async def _refuse(self, uow: UnitOfWork, asked: Allocation, refusal: Refuse) -> Allocation:
         why = NeverFits(asked.resources, offered(asked.resources, refusal.largest), refusal.reason)
@@ -117,6 +123,29 @@ class Ledger:
         await uow.emit(told, subject=asked.id, owner=asked.owner)
         return refused
 
+    async def hear(self, uow: UnitOfWork, told: AllocationRequested | Gone) -> None:
+        """Take a request, or that an allocation is wanted no more or its workload gone, with whatever else is heard in
+        this transaction: planned for at once before it commits, or before anything else is asked of the ledger."""
+        pending = pending_of(uow, self._settle)
+        if told.id in pending:
+            await self._settle(uow)
+            pending = pending_of(uow, self._settle)
+        pending[told.id] = told
+
+    async def _settle(self, uow: UnitOfWork) -> None:
+        """One plan for all that was heard."""
+        told = take_pending(uow)
+        if not told:
+            return
+        number, now = await self._begin(uow), uow.clock.now()
+        known = await by_id(uow.connection, told)
+        new = [one for one in told.values() if one.id not in known]
+        strangers = [one.noted(now) for one in new if isinstance(one, Gone)]
+        await allocations.add_all(uow.connection, strangers)
+        asked = [self._asked(one, number, now) for one in new if isinstance(one, AllocationRequested)]
+        gone = [known[one.id] for one in told.values() if isinstance(one, Gone) and one.id in known]
+        await self._leave(uow, [one for one in gone if not one.ended], asked)
+
     async def free(self, uow: UnitOfWork, allocation_id: str, workload: str, kind: Kind, owner: str) -> None:
         """It is wanted no more, or its workload is gone: grant what it held to those who wait. Twice is once.
 
@@ -126,10 +155,8 @@ class Ledger:
         known = await allocations.find(uow.connection, allocation_id)
         if known is not None and known.ended:
             return
-        now = uow.clock.now()
         if known is None:
-            gone = Allocation(allocation_id, workload, kind, owner, Resources(), now, now)
-            await allocations.add(uow.connection, gone.moved("free", ended_at=now))
+            await allocations.add(uow.connection, Gone(allocation_id, workload, kind, owner).noted(uow.clock.now()))
             return
         await self._leave(uow, [known])
 
@@ -139,15 +166,21 @@ class Ledger:
         known = await by_id(uow.connection, allocation_ids)
         return await self._leave(uow, [one for one in known.values() if not one.ended])
 
-    async def _leave(self, uow: UnitOfWork, leaving: Sequence[Allocation]) -> int:
-        """They are over: plan with what they leave."""
+    async def _leave(self, uow: UnitOfWork, leaving: Sequence[Allocation], asked: Sequence[Allocation] = ()) -> int:
+        """They are over: plan with what they leave, and with what is `asked` beside."""
         now = uow.clock.now()
         over = [one.moved("free", ended_at=now, claim=None) for one in leaving]
         await allocations.save_all(uow.connection, over, now=now)
         await take_back(uow.connection, [one for one in leaving if one.holds])
         ended = tuple(one.id for one in leaving if one.holds)
         cancelled = tuple(one.id for one in leaving if not one.holds)
-        decisions = self._plan(uow, Delta(ended=ended, cancelled=cancelled))
+        submitted = tuple(one.as_request() for one in asked)
+        decisions = self._plan(uow, Delta(ended=ended, cancelled=cancelled, submitted=submitted))
+        refusals = {decision.id: decision for decision in decisions if isinstance(decision, Refuse)}
+        await allocations.add_all(uow.connection, [one for one in asked if one.id not in refusals])
+        for one in asked:
+            if one.id in refusals:
+                await self._refuse(uow, one, refusals[one.id])
         await self._write(uow, decisions)
         return sum(isinstance(decision, Admit) for decision in decisions)
 
@@ -226,14 +259,25 @@ class Ledger:
             await allocations.add(connection, mine)
         await promise(connection, [one for one in changed if one.state == AllocationState.GRANTED], self.memory.planned)
         await tell(uow, changed, self.policy.grace, known)
+        await self._grant(uow, [one for one in changed if one is not mine])
         return mine
+
+    async def _grant(self, uow: UnitOfWork, changed: Sequence[Allocation]) -> None:
+        """Jobs begin in this very transaction where that can lock nothing in a wrong order: with one writer at a time.
+        Elsewhere they hear of it by the event."""
+        if self.on_grant is None or may_lock(uow.connection):
+            return
+        for one in changed:
+            if one.state == AllocationState.GRANTED and one.kind == "job":
+                await self.on_grant(uow, one)
 
     async def _begin(self, uow: UnitOfWork) -> int:
         """Count up the ledger's row, which makes every other planner wait until this transaction ends; and remember.
 
         Whoever planned before, and stood still meanwhile, finds another mark there than its own: it plans from what
-        the database says then, and not from what it remembers.
+        the database says then, and not from what it remembers. What was heard before is planned for first.
         """
+        await self._settle(uow)
         mark = new_id("plan")
         row = (
             await uow.connection.execute(_NEXT, {"mark": mark, "holder": self.holder, "name": DEFAULT_QUEUE})
