@@ -369,6 +369,25 @@ class Stub:
     def samples(self, asked: Asked, dataset: str) -> Answer:
         return page([{"path": "3/0001.png", "class": "3", "size": 99, "sha256": "ab", "url": "/x"}])
 
+    # sources
+    @on("POST", "/api/v1/sources")
+    def add_source(self, asked: Asked) -> Answer:
+        told = {**asked.json, "credentials": sorted(asked.json["credentials"])}
+        return Answer(201, self.add("sources", "src", **told))
+
+    @on("GET", "/api/v1/sources/{id}/files")
+    def look_into(self, asked: Asked, source: str) -> Answer:
+        return page([{"path": "cat/1.png", "size": 99}])
+
+    @on("PUT", "/api/v1/sources/{id}/credentials")
+    def put_credentials(self, asked: Asked, source: str) -> Answer:
+        return Answer(body=self.things["sources"][source] | {"credentials": sorted(asked.json["credentials"])})
+
+    @on("POST", "/api/v1/datasets/{id}/imports")
+    def import_from(self, asked: Asked, dataset: str) -> Answer:
+        fields = {"state": "queued", "phase": "queued", "progress": 0.0, "dataset_id": dataset, "part": "train"}
+        return Answer(202, self.add("imports", "imp", report=None, version_number=None, files_done=0, **fields))
+
     # formatted sets
     @on("POST", "/api/v1/formatted-sets")
     def create_set(self, asked: Asked) -> Answer:

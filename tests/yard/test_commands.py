@@ -104,6 +104,8 @@ def furnish(stub: Stub, here: Path) -> dict[str, str]:
     interface = {"method": "POST", "path": "/classify_image", "style": "file", "inputs": [{"name": "image"}]}
     fields = {"state": "running", "ready": 1, "replicas": 1, "interface": interface, "address": "/serve/x/"}
     service = stub.add("services", "svc", name="classify", **fields)
+    stub.add("sources", "src", name="bucket", connection={"type": "s3", "bucket": "b"}, credentials=["access_key_id"])
+    (here / "secrets").write_text("access_key_id=k\nsecret_access_key=s=s\n")
     stub.add("users", "usr", name="bob", role="user", state="active")
     stub.add("api-keys", "key", name="laptop", state="active", prefix="yk_1")
     allocation = stub.add("allocations", "alloc", name="a", state="granted", kind="job", workload=job["id"])
@@ -132,6 +134,16 @@ dataset history digits -n 3
 dataset imports digits
 dataset samples digits --class 3
 dataset delete digits --yes
+dataset cancel-import digits
+source create lab --type path --root lab
+source create cloud --type s3 --endpoint-url https://s3.example --bucket b --prefix p --secrets-file secrets
+source list
+source show bucket
+source check bucket --prefix cat
+source credentials bucket --secrets-file secrets
+source import bucket digits --prefix cat
+source import bucket digits --no-wait
+source delete bucket --yes
 set create digits --format lmdb --ratio 0.8 --complement
 set create digits -f raw --ratio 0.8 --held-out --no-wait
 set list

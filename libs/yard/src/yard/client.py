@@ -18,6 +18,7 @@ from yard.api.people import ApiKeys, Users, login
 from yard.api.queues import Queues
 from yard.api.services import Services
 from yard.api.sets import FormattedSets
+from yard.api.sources import Sources
 from yard.http import Http
 from yard.pace import Time
 from yard.shapes import Import, Job, Login, Service
@@ -50,6 +51,7 @@ class Client:
         self.models = Models(self.http)
         self.services = Services(self.http)
         self.sets = FormattedSets(self.http)
+        self.sources = Sources(self.http)
         self.users = Users(self.http)
         self.api_keys = ApiKeys(self.http)
         self.nodes = Nodes(self.http)

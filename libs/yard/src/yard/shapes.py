@@ -43,6 +43,14 @@ class Import(TypedDict, total=False):
     version_number: int | None
 
 
+class Source(Resource, total=False):
+    """A place where data lies; of its credentials only the names are told."""
+
+    description: str
+    connection: dict[str, Any]
+    credentials: list[str]
+
+
 class DatasetVersion(TypedDict, total=False):
     """An immutable import of a dataset, named by its content digest."""
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from yard import forms
+from yard.cli.imports import ONE as ONE_IMPORT
+from yard.cli.imports import awaited
 from yard.cli.options import Description, Limit, Name, Out, Query, Ref, State, Yes, noun
 from yard.cli.output import Column, Output, put_done, put_json, put_list, put_note, put_one
 from yard.cli.session import connected, sure
 from yard.progress import progress
-
-if TYPE_CHECKING:
-    from yard.client import Client
-    from yard.shapes import Import
 
 app = noun("Datasets: upload, put online, look inside.")
 
@@ -144,25 +142,7 @@ def upload(
             begun = yard.datasets.upload(
                 id, file, part=part, progress=lambda done, total: advance(done, total, ""), direct=direct, say=put_note
             )
-        put_one(_awaited(yard, id, begun) if wait else begun, _IMPORT, output)
-
-
-_IMPORT = (
-    Column("import", "id"),
-    Column("state", "state"),
-    Column("files", "files_done"),
-    Column("version", "version_number"),
-    Column("warnings", "report.totals.warnings", lambda count: str(count or "")),
-)
-
-
-def _awaited(yard: Client, id: str, begun: Import) -> Import:
-    with progress("Importing") as advance:
-        return yard.datasets.wait_import(
-            id,
-            begun["id"],
-            progress=lambda seen: advance(seen.get("progress") or 0.0, 1.0, seen.get("phase") or ""),
-        )
+        put_one(awaited(yard, id, begun) if wait else begun, ONE_IMPORT, output)
 
 
 @app.command("list")
@@ -284,6 +264,21 @@ def imports(dataset: Ref, output: Out = Output.TABLE) -> None:
     """Every import with its progress, newest first."""
     with connected() as yard:
         put_list(yard.datasets.imports(yard.datasets.id_of(dataset)), IMPORTS, output, noun="import")
+
+
+@app.command("cancel-import")
+def cancel_import(
+    dataset: Ref,
+    import_: Annotated[str | None, typer.Argument(metavar="[IMPORT]", help="Its id; the one that goes on.")] = None,
+    output: Out = Output.TABLE,
+) -> None:
+    """Give an import up, whatever it is at; the dataset stays as it was."""
+    with connected() as yard:
+        id = yard.datasets.id_of(dataset)
+        going = [one["id"] for one in yard.datasets.imports(id) if one["state"] in ("queued", "running")]
+        for one in [import_] if import_ else going:
+            yard.datasets.cancel_import(id, one)
+    put_done("The import is cancelled." if import_ or going else "Nothing was being imported.", output)
 
 
 @app.command()

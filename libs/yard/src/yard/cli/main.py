@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from yard.cli import algorithms, cluster, datasets, events, jobs, models, nodes, people, queues, services, sets
+from yard.cli import algorithms, cluster, datasets, events, jobs, models, nodes, people, queues, services, sets, sources
 from yard.errors import YardError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 for name, group in {
     "dataset": datasets.app,
     "set": sets.app,
+    "source": sources.app,
     "algorithm": algorithms.app,
     "engine": algorithms.engines,
     "job": jobs.app,
