@@ -41,6 +41,14 @@ async def test_pages_of_one_class(alice):
     second = await alice.ok("GET", path, params={"class": "猫", "limit": 1, "cursor": first["next_cursor"]})
     assert [item["path"] for item in second["items"]] == ["images/2.png"]
     assert second["next_cursor"] is None
+    for query, names in (
+        ({"class": "猫", "q": "2.PNG"}, ["2"]),
+        ({"q": "1."}, ["1"]),
+        ({"class": "dog", "q": "1"}, []),
+    ):
+        items = (await alice.ok("GET", path, params=query))["items"]
+        assert [item["path"] for item in items] == [f"images/{name}.png" for name in names]
+        assert all(item["annotations"]["objects"] for item in items)
 
 
 @pytest.mark.row("D2", "D5")

@@ -89,3 +89,24 @@ async def test_what_is_not_there(alice):
     await alice.refused("GET", f"{path}/file", 422, "invalid_request")
     for name in ("cat/99.png", "", "../index", "/etc/passwd", "cat", "cat/0.png/"):
         await alice.refused("GET", f"{path}/file", 404, "file_not_found", params={"path": name})
+
+
+@pytest.mark.row("D5")
+async def test_samples_are_found_by_a_part_of_their_name(alice):
+    content = pictures(cats=12, dogs=3) | {f"cat/子/猫 Nr{number}.PNG": png(50 + number) for number in range(3)}
+    made = await alice.filled(content)
+    path = f"/datasets/{made['id']}/samples"
+    everything = [f"cat/子/猫 Nr{number}.PNG" for number in range(3)]
+    assert await all_pages(alice, f"{path}?q=猫&", 2) == everything
+    assert await all_pages(alice, f"{path}?q=nR&", 2) == everything
+    assert await all_pages(alice, f"{path}?q=.png&", 500) == sorted(content)
+    assert await all_pages(alice, f"{path}?q=1&class=cat&", 2) == [
+        "cat/1.png",
+        "cat/10.png",
+        "cat/11.png",
+        everything[1],
+    ]
+    assert await all_pages(alice, f"{path}?q=1&class=dog&", 2) == ["dog/1.png"]
+    assert await all_pages(alice, f"{path}?q=cat&", 2) == [], "a folder is no file's name"
+    assert await all_pages(alice, f"{path}?q=%20&", 500) == sorted(content)
+    await alice.refused("GET", path, 422, "invalid_request", params={"q": "x" * 201})

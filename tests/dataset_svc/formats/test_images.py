@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from dataset_svc.formats.images import content
 from tests.dataset_svc.formats.sinks import Heard, animation, picture
 
 
-def check(data: bytes, limits: ContentLimits | None = None) -> tuple[list[str], dict[str, object]]:
+def check(data: bytes, limits: ContentLimits | None = None) -> tuple[list[str], dict[str, Any]]:
     heard = Heard()
     images = content(heard, limits or ContentLimits())
     images.whole("cat/1", data)

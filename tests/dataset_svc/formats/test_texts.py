@@ -1,5 +1,7 @@
 """Texts are UTF-8 or GB18030, whole or streamed, and nothing else."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from dataset_svc.formats.texts import content
 from tests.dataset_svc.formats.sinks import Heard
 
 
-def check(data: bytes, step: int | None = None) -> tuple[list[str], list[str], dict[str, object]]:
+def check(data: bytes, step: int | None = None) -> tuple[list[str], list[str], dict[str, Any]]:
     heard = Heard()
     texts = content(heard, ContentLimits())
     if step is None:

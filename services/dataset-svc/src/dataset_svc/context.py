@@ -16,6 +16,7 @@ from common.ports.files import Files
 from common.service import Kit
 from common.sources import Egress, SecretBox
 from dataset_svc.importing import Progress
+from dataset_svc.looking.cache import NodeCache
 from dataset_svc.settings import Settings
 
 
@@ -63,6 +64,12 @@ class Context:
     def comparisons(self) -> Path:
         """The folder of this machine in which versions are compared."""
         return self.scratch.with_name(f"{self.scratch.name}-compared")
+
+    @cached_property
+    def cache(self) -> NodeCache:
+        """What is kept on this machine of what can be made again."""
+        folder = self.kit.platform.home / "cache" / self.kit.service
+        return NodeCache(folder, self.settings.cache_bytes)
 
     def ring(self) -> None:
         """There is work for the loop of imports: don't wait for the timer."""

@@ -65,6 +65,14 @@ class Settings(BaseSettings):
     """How many formatted sets may be built at the same time."""
     shard_bytes: int = Field(default=256 * _MIB, ge=1)
     """Bytes after which a formatted set of many files begins its next."""
+    cache_bytes: int = Field(default=_GIB, ge=_MIB)
+    """Bytes of thumbnails, and of indexes by which names are found, that are kept on this machine."""
+    thumbnail_bytes: int = Field(default=64 * _MIB, ge=1)
+    """Bytes of an image file up to which a thumbnail is made of it."""
+    thumbnail_memory: int = Field(default=_GIB, ge=64 * _MIB)
+    """Bytes of address space of the process that makes thumbnails."""
+    thumbnail_seconds: float = Field(default=10.0, gt=0)
+    """Seconds that making one may take."""
     tidy_seconds: float = Field(default=30.0, gt=0)
     """How often uploads that are too old, and files that nobody needs, are looked for."""
     more_purposes: tuple[str, ...] = ()

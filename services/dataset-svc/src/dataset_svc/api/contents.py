@@ -39,6 +39,7 @@ async def list_samples(
     context: Ctx,
     who: Caller,
     label: Annotated[str | None, Query(alias="class", description="One class alone")] = None,
+    q: Annotated[str, Query(max_length=200, description="A part of the file's name, whatever its case")] = "",
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: str | None = None,
     version: VersionNumber = None,
@@ -46,7 +47,15 @@ async def list_samples(
 ) -> PageOf[SampleOut]:
     """The files of a version in the order of their paths, with what is annotated in them."""
     page = await usecases.list_samples(
-        context, who, dataset_id, label=label, limit=limit, cursor=cursor, number=version, part=part
+        context,
+        who,
+        dataset_id,
+        label=label,
+        part_of_name=q,
+        limit=limit,
+        cursor=cursor,
+        number=version,
+        part=part,
     )
     drawn = page.annotations
     items = [SampleOut.of(s, dataset_id, page.version, page.part, drawn.get(s.path)) for s in page.items]

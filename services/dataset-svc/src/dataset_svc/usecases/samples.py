@@ -12,15 +12,15 @@ from common import manifests
 from common.contracts.shared import ManifestRef
 from common.kernel.errors import BadRequest, NotFound
 from common.manifests import Entry
-from common.ports.files import Files
 from common.web.identity import Principal
 from dataset_svc import storage
 from dataset_svc.context import Context
 from dataset_svc.domain.errors import DatasetEmpty
 from dataset_svc.domain.taxonomy import Part
 from dataset_svc.domain.versions import Content, Sample, Version
-from dataset_svc.usecases import annotated
+from dataset_svc.usecases import annotated, finding
 from dataset_svc.usecases.access import to_see
+from dataset_svc.usecases.finding import Wanted
 
 
 @dataclass(frozen=True)
@@ -41,37 +41,29 @@ async def list_samples(
     dataset_id: str,
     *,
     label: str | None,
+    part_of_name: str,
     limit: int,
     cursor: str | None,
     number: int | None,
     part: Part,
 ) -> SamplePage:
-    """Samples in the order of their paths, of one class or of all. Raises NotFound, Conflict (`dataset_empty`)."""
+    """Samples in the order of their paths, of one class or of all, whose names have that part where one is given,
+    whatever its case. Raises NotFound, Conflict (`dataset_empty`)."""
     version = await _version(context, who, dataset_id, number)
     content = content_of(version, part)
+    wanted = Wanted(part_of_name.strip(), path_of(cursor), limit + 1)
+    drawn: dict[str, Any] = {}
     if content.annotations is None:
-        found = await _beginning(context.files, content.manifest, f"{label}/" if label else "", path_of(cursor), limit)
-        drawn: dict[str, Any] = {}
+        found = await finding.entries(context, content.manifest, f"{label}/" if label else "", wanted)
     elif label is None:
-        found = await _beginning(context.files, content.manifest, "", path_of(cursor), limit)
-        drawn = await annotated.between(context.files, content.annotations, [entry.path for entry in found[:limit]])
+        found = await finding.entries(context, content.manifest, "", wanted)
+        drawn = await annotated.of(context.files, content.annotations, [entry.path for entry in found[:limit]])
     else:
-        paths = await annotated.with_class(context.files, content.annotations, label, path_of(cursor), limit)
-        found = [await manifests.find(context.files, content.manifest, path) for path in paths]
-        drawn = await annotated.of(context.files, content.annotations, paths[:limit])
+        found = await finding.with_class(context, content, label, wanted)
+        drawn = await annotated.of(context.files, content.annotations, [entry.path for entry in found[:limit]])
     more = cursor_of(found[limit].path) if len(found) > limit else None
     samples = [sample_of(entry, content) for entry in found[:limit]]
     return SamplePage(version.number, part, samples, more, drawn)
-
-
-async def _beginning(files: Files, manifest: ManifestRef, prefix: str, path: str, limit: int) -> list[Entry]:
-    """The entries with that prefix from `path` on; one more than `limit` where there are more."""
-    found: list[Entry] = []
-    async for entry in manifests.entries_from(files, manifest, max(prefix, path)):
-        if not entry.path.startswith(prefix) or len(found) > limit:
-            break
-        found.append(entry)
-    return found
 
 
 async def open_sample(
