@@ -91,6 +91,12 @@ def name_of(value: Any) -> str:
     return plain(value)
 
 
+def mounts(value: Any) -> str:
+    """What a job mounts: `photos (lab, read-only)`."""
+    modes = {True: "read-only", False: "writable"}
+    return ", ".join(f"{one['at']} ({one['name']}, {modes[one['read_only']]})" for one in value or ())
+
+
 def lines(value: Any) -> str:
     """A mapping, one pair a line."""
     if not isinstance(value, Mapping):

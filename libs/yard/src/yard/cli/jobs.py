@@ -11,6 +11,7 @@ import typer
 
 from yard import forms
 from yard.cli.follow import follow_job
+from yard.cli.mounts import FORM, mounts_of
 from yard.cli.options import Attempt, Description, Limit, Name, Out, Query, Ref, State, Yes, noun
 from yard.cli.output import Column, Output, put_done, put_json, put_list, put_one
 from yard.cli.parameters import resources_of, seconds, typed
@@ -46,6 +47,7 @@ ONE = (
     Column("split", "split", forms.pairs),
     Column("parameters", "parameters", forms.pairs),
     Column("resources", "resources", forms.resources),
+    Column("mounts", "mounts", forms.mounts),
     Column("time limit", "time_limit_seconds", lambda value: forms.duration(value)),
     Column("prepared", "progress", forms.percent),
     Column("gives way", "giving_way", forms.said),
@@ -118,6 +120,10 @@ def run(
     preemptible: Annotated[
         bool, typer.Option("--preemptible/--not-preemptible", help="May give way to more urgent work, and comes back.")
     ] = True,
+    mount: Annotated[
+        list[str] | None,
+        typer.Option("--mount", help=f"A source as it is: {FORM}; may be repeated.", show_default=False),
+    ] = None,
     draft: Annotated[bool, typer.Option("--draft", help="Only make it; start it later.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show its log until it ends.")] = False,
     output: Out = Output.TABLE,
@@ -144,6 +150,7 @@ def run(
             priority_class=priority_class,
             queue=queue,
             preemptible=preemptible,
+            mounts=mounts_of(mount, yard.sources.id_of),
             start=not draft,
             dataset_after=data.get("version"),
             algorithm_after=trained.get("version"),
