@@ -17,14 +17,14 @@ from common.contracts.allocation import AllocationCancelled, AllocationReleased,
 from common.contracts.shared import Resources
 from common.db.database import Database
 from common.db.migrate import downgrade, upgrade
-from common.db.uow import Store
+from common.db.uow import Store, UnitOfWork
 from common.kernel.clock import ManualClock
 from common.ports.inventory import Node
 from tests.train_svc.conftest import Nodes, Yard, eventually, gpus
 from train_svc.domain.allocation import Allocation, AllocationState
-from train_svc.ledger import Ledger, granted_now, promised, waiting_in_order
+from train_svc.ledger import Gone, Ledger, granted_now, promised, waiting_in_order
 from train_svc.service import MIGRATIONS
-from train_svc.storage import allocations, granted_devices, node_usage
+from train_svc.storage import allocations, granted_devices, ledgers, node_usage
 
 
 class Books:
@@ -52,6 +52,20 @@ class Books:
     async def free(self, name: str) -> None:
         async with self.store.work() as uow:
             await self.ledger.free(uow, name, f"w-{name}", "replica", "alice")
+
+    async def hear(self, uow: UnitOfWork, name: str, resources: Resources | None) -> None:
+        told: AllocationRequested | Gone = Gone(name, f"w-{name}", "replica", "alice")
+        if resources is not None:
+            told = AllocationRequested(
+                id=name, workload=f"w-{name}", kind="replica", owner="alice", resources=resources
+            )
+        await self.ledger.hear(uow, told)
+
+    async def plans(self) -> int:
+        """How many there were in all."""
+        async with self.store.reading() as connection:
+            counted = (await connection.execute(select(ledgers.c.number))).scalar_one_or_none()
+            return 0 if counted is None else int(counted) + 1
 
     async def check(self) -> None:
         """What holds at all times: the rows of devices are what is granted, and nothing fits that is first in line."""
@@ -104,6 +118,57 @@ async def _any_order(steps: list[tuple[str, int, Resources]]) -> None:
         async with books.store.reading() as connection:
             assert await granted_now(connection) == []
         await books.store.database.close()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9), ASKS), max_size=25))
+def test_what_is_heard_together_is_planned_for_once_and_holds_as_well(steps) -> None:
+    asyncio.run(_together(steps))
+
+
+async def _together(steps: list[tuple[bool, int, Resources]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        books = await Books(Path(folder), gpus(2, "a", cpu=4), gpus(3, "b", cpu=4)).open()
+        over: set[str] = set()
+        for start in range(0, len(steps), 8):
+            heard, before = steps[start : start + 8], await books.plans()
+            async with books.store.work() as uow:
+                for asks, number, resources in heard:
+                    await books.hear(uow, f"alloc-{number}", resources if asks else None)
+            assert await books.plans() - before == _plans_for([number for _, number, _ in heard])
+            await books.check()
+            over |= {f"alloc-{number}" for asks, number, _ in heard if not asks}
+            async with books.store.reading() as connection:
+                open_ones = [*await granted_now(connection), *await waiting_in_order(connection)]
+            assert not over & {one.id for one in open_ones}
+        await books.store.database.close()
+
+
+def _plans_for(numbers: list[int]) -> int:
+    """One plan for all, and one more each time when one is heard of again that the next plan is for already."""
+    plans, seen = 1, set[int]()
+    for number in numbers:
+        if number in seen:
+            plans, seen = plans + 1, set()
+        seen.add(number)
+    return plans
+
+
+async def test_many_that_leave_in_one_batch_are_one_plan(tmp_path: Path) -> None:
+    books = await Books(tmp_path, gpus(40, cpu=100)).open()
+    one_gpu = Resources(accelerator="gpu", count=1)
+    for leaving, coming in ((range(0), range(40)), (range(40), range(40, 80))):
+        before = await books.plans()
+        async with books.store.work() as uow:
+            for number in leaving:
+                await books.hear(uow, f"alloc-{number:02}", None)
+            for number in coming:
+                await books.hear(uow, f"alloc-{number:02}", one_gpu)
+        assert await books.plans() == before + 1
+        async with books.store.reading() as connection:
+            assert sorted(one.id for one in await granted_now(connection)) == [f"alloc-{n:02}" for n in coming]
+    await books.check()
+    await books.store.database.close()
 
 
 async def test_the_database_itself_refuses_a_device_given_twice(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from common.db.uow import UnitOfWork
 from train_svc.catalogue import ALGORITHM, DATASET
 from train_svc.context import Context
 from train_svc.domain.specs import normalised
+from train_svc.ledger import Gone
 
 Capacity = AllocationRequested | AllocationCancelled | AllocationReleased
 
@@ -48,9 +49,9 @@ def reactions(context: Context) -> Reactions:
         if isinstance(asked, AllocationRequested):
             if asked.kind != "job":  # a job's request was taken in the transaction that made it
                 resources = normalised(asked.resources, context.house.grounds)
-                await ledger.submit(uow, asked.model_copy(update={"resources": resources}))
+                await ledger.hear(uow, asked.model_copy(update={"resources": resources}))
             return
-        await ledger.free(uow, asked.id, asked.workload, "replica", heard.envelope.owner or "")
+        await ledger.hear(uow, Gone(asked.id, asked.workload, "replica", heard.envelope.owner or ""))
 
     async def on_allocation_confirmed(uow: UnitOfWork, heard: Heard[AllocationConfirmed]) -> None:
         await ledger.confirm(uow, heard.data.ids)

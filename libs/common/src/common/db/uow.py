@@ -88,6 +88,7 @@ class UnitOfWork:
     _events: list[CloudEvent] = field(default_factory=list)
     _rows: list[dict[str, Any]] = field(default_factory=list)
     _later: dict[Executable, list[Mapping[str, Any]]] = field(default_factory=dict)
+    _before: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     _after: list[Callable[[], None]] = field(default_factory=list)
 
     async def emit(self, data: EventData, *, subject: str, owner: str | None = None) -> CloudEvent:
@@ -135,9 +136,15 @@ class UnitOfWork:
         the database for each."""
         self._later.setdefault(statement, []).append(values)
 
+    def before_commit(self, call: Callable[[], Awaitable[None]]) -> None:
+        """Call this in the transaction, once all else in it is done. It may raise, which undoes the transaction."""
+        self._before.append(call)
+
     async def flush(self) -> None:
-        """Write what was left for later, and the events that were emitted, a crossing a statement; `Store.work` does
-        it before the commit."""
+        """Do and write what was left for later, and the events that were emitted, a crossing a statement; `Store.work`
+        does it before the commit."""
+        while self._before:
+            await self._before.pop(0)()
         for statement, values in self._later.items():
             await self.connection.execute(statement, values)
         self._later.clear()

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from train_svc.domain.asking import DEFAULT_QUEUE
 from train_svc.ledger.book import Ledger, OnGrant
+from train_svc.ledger.heard import Gone
 from train_svc.ledger.reading import granted_now, waiting_in_order
 from train_svc.ledger.writing import promised
 
 QUEUE = DEFAULT_QUEUE
 
-__all__ = ["QUEUE", "Ledger", "OnGrant", "granted_now", "promised", "waiting_in_order"]
+__all__ = ["QUEUE", "Gone", "Ledger", "OnGrant", "granted_now", "promised", "waiting_in_order"]

@@ -130,20 +130,20 @@ class Ledger:
         if told.id in pending:
             await self._settle(uow)
             pending = pending_of(uow, self._settle)
-        pending[told.id] = told
+        pending[told.id] = (told, uow.clock.now())
 
     async def _settle(self, uow: UnitOfWork) -> None:
         """One plan for all that was heard."""
         told = take_pending(uow)
         if not told:
             return
-        number, now = await self._begin(uow), uow.clock.now()
+        number = await self._begin(uow)
         known = await by_id(uow.connection, told)
-        new = [one for one in told.values() if one.id not in known]
-        strangers = [one.noted(now) for one in new if isinstance(one, Gone)]
+        new = [(one, when) for one, when in told.values() if one.id not in known]
+        strangers = [one.noted(when) for one, when in new if isinstance(one, Gone)]
         await allocations.add_all(uow.connection, strangers)
-        asked = [self._asked(one, number, now) for one in new if isinstance(one, AllocationRequested)]
-        gone = [known[one.id] for one in told.values() if isinstance(one, Gone) and one.id in known]
+        asked = [self._asked(one, number, when) for one, when in new if isinstance(one, AllocationRequested)]
+        gone = [known[one.id] for one, _ in told.values() if isinstance(one, Gone) and one.id in known]
         await self._leave(uow, [one for one in gone if not one.ended], asked)
 
     async def free(self, uow: UnitOfWork, allocation_id: str, workload: str, kind: Kind, owner: str) -> None:

@@ -24,6 +24,7 @@ from train_svc.domain.scheduling.values import (
     demand,
 )
 
+Order = tuple[int, float, float, str]
 Wanted = Sequence[tuple[Model, int]]
 
 
@@ -54,7 +55,7 @@ class Books:
         self.running: dict[str, Running] = {}
         self.amounts: dict[str, dict[str, int]] = {}
         self.affinity: dict[str, Counter[int]] = {}
-        self.preemptible: dict[str, list[tuple[int, float, str]]] = {}
+        self.preemptible: dict[str, list[Order]] = {}
         self.fits_ever: dict[tuple[object, ...], bool] = {}
 
     def rebuild(self, nodes: Iterable[Node], queues: Iterable[Queue]) -> None:
@@ -78,7 +79,7 @@ class Books:
         if running.ending:
             self.quotas.leaves(request.queue, amounts)
         elif request.preemptible:
-            insort(self.preemptible.setdefault(request.queue, []), _order(running))
+            insort(self.preemptible.setdefault(request.queue, []), order(running))
         for place, placement in self._places(running.placements):
             place.put(_part(place, running, placement), placement.devices)
             self._affine(request, place, 1)
@@ -114,7 +115,7 @@ class Books:
     def _unlist(self, running: Running) -> None:
         if running.request.preemptible and not running.ending:
             listed = self.preemptible[running.request.queue]
-            del listed[bisect_left(listed, _order(running))]
+            del listed[bisect_left(listed, order(running))]
 
     def _places(self, placements: Iterable[Placement]) -> Iterable[tuple[Place, Placement]]:
         return ((self.pool.by_name[p.node], p) for p in placements if p.node in self.pool.by_name)
@@ -167,9 +168,10 @@ class Books:
         )
 
 
-def _order(running: Running) -> tuple[int, float, str]:
-    """Whom to end first: the lowest priority, the newest."""
-    return running.request.priority, -running.started, running.request.id
+def order(running: Running) -> Order:
+    """Whom to end first: the lowest priority, the newest; of those that began at once, who asked last."""
+    request = running.request
+    return request.priority, -running.started, -request.submitted, request.id
 
 
 def _part(place: Place, running: Running, placement: Placement) -> Part:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from train_svc.domain.scheduling.books import Books
+from train_svc.domain.scheduling.books import Books, order
 from train_svc.domain.scheduling.room import Model, Place, Room
 from train_svc.domain.scheduling.values import Request, Running
 
@@ -48,7 +48,7 @@ def victims(books: Books, request: Request, wanted: dict[str, int], now: float) 
 def _candidates(books: Books, request: Request, wanted: dict[str, int], now: float) -> list[Running]:
     """Who may be ended for it, first whom to end first."""
     found: list[str] = []
-    for priority, _, workload in books.preemptible.get(request.queue, ()):
+    for priority, *_, workload in books.preemptible.get(request.queue, ()):
         if priority >= request.priority or len(found) >= _CANDIDATES:
             break
         found.append(workload)
@@ -58,10 +58,10 @@ def _candidates(books: Books, request: Request, wanted: dict[str, int], now: flo
         for name, queue in quotas.queues.items():
             if queue.cohort == cohort and name != request.queue and quotas.over(name, wanted, {}):
                 listed = books.preemptible.get(name, ())[:_CANDIDATES]
-                found += [w for p, _, w in listed if policy.reclaim == "any" or p < request.priority]
+                found += [w for p, *_, w in listed if policy.reclaim == "any" or p < request.priority]
     able = [books.running[workload] for workload in found]
     able = [running for running in able if running.started + running.request.min_run <= now]
-    return sorted(able, key=lambda r: (r.request.priority, -r.started, r.request.id))[:_CANDIDATES]
+    return sorted(able, key=order)[:_CANDIDATES]
 
 
 @dataclass
