@@ -9,9 +9,15 @@ from fastapi import APIRouter, Response
 
 from common import manifests
 from common.contracts.algorithm import AlgorithmOffline, AlgorithmOnline, AlgorithmSnapshot
-from common.contracts.dataset import DatasetOffline, DatasetOnline, DatasetSnapshot, DatasetVersion
+from common.contracts.dataset import (
+    DatasetOffline,
+    DatasetOnline,
+    DatasetSnapshot,
+    DatasetVersion,
+    FormattedSetFacts,
+)
 from common.contracts.shared import InferencePart, Interface, Parameter, TrainingPart, Visibility
-from common.kernel.errors import NotFound, Unavailable
+from common.kernel.errors import Conflict, NotFound, Unavailable
 from common.kernel.ids import new_id
 from common.service import Platform, Service
 from common.web.access import Permission, permits
@@ -30,8 +36,8 @@ class Owner:
     """One of the two services: what it owns, who holds it, and whether it is down."""
 
     name: str
-    collection: str
     snapshots: dict[str, Any] = field(default_factory=dict)
+    unfinished: dict[str, str] = field(default_factory=dict)
     holds: set[tuple[str, str]] = field(default_factory=set)
     asked: int = 0
     down: bool = False
@@ -40,19 +46,21 @@ class Owner:
     def build(self, platform: Platform) -> Service:
         router = APIRouter()
 
-        @router.get(f"/{self.collection}/{{item}}/snapshot", **permits(Permission.SERVICE))
-        async def snapshot(item: str) -> Any:
+        @router.get("/{collection}/{item}/snapshot", **permits(Permission.SERVICE))
+        async def snapshot(item: str, version: int | None = None) -> Any:
             self.asked += 1
             self._check(item)
-            return self.snapshots[item].model_dump(mode="json")
+            if item in self.unfinished:
+                raise Conflict("set_not_ready", f"{item} is building: wait.", owner=self.unfinished[item])
+            return self.snapshots[item if version is None else f"{item}@{version}"].model_dump(mode="json")
 
-        @router.put(f"/{self.collection}/{{item}}/holds/{{holder}}", status_code=204, **permits(Permission.SERVICE))
+        @router.put("/{collection}/{item}/holds/{holder}", status_code=204, **permits(Permission.SERVICE))
         async def hold(item: str, holder: str) -> Response:
             self._check(item)
             self.holds.add((item, holder))
             return Response(status_code=204)
 
-        @router.delete(f"/{self.collection}/{{item}}/holds/{{holder}}", status_code=204, **permits(Permission.SERVICE))
+        @router.delete("/{collection}/{item}/holds/{holder}", status_code=204, **permits(Permission.SERVICE))
         async def release(item: str, holder: str) -> Response:
             if self.down:
                 raise Unavailable("away", "It is away for a while.")
@@ -80,8 +88,8 @@ class Owner:
 class Owners:
     """Both, with ways to make things."""
 
-    datasets: Owner = field(default_factory=lambda: Owner("dataset-svc", "datasets"))
-    algorithms: Owner = field(default_factory=lambda: Owner("algo-svc", "algorithms"))
+    datasets: Owner = field(default_factory=lambda: Owner("dataset-svc"))
+    algorithms: Owner = field(default_factory=lambda: Owner("algo-svc"))
 
     async def dataset(self, platform: Platform, *, tell: bool = True, test: bool = False, **fields: Any) -> str:
         """A dataset of eight tiny files in two classes, online; with `test`, an independent test set."""
@@ -109,6 +117,30 @@ class Owners:
         if tell:
             await self.datasets.tell(DatasetOnline(**facts))
         return ds_id
+
+    async def formatted(self, platform: Platform, ds_id: str, **fields: Any) -> str:
+        """A set of 80 % of a dataset, its files as they are unless another format is said."""
+        set_id = new_id("set")
+        dataset = self.datasets.snapshots[ds_id]
+        files = {f"{label}/{n}.txt": f"{label} {n}".encode() for label in ("cat", "dog") for n in range(3)}
+        facts = {
+            "id": set_id,
+            "name": "猫狗 80%",
+            "owner": "alice",
+            "format": "raw",
+            "dataset_id": ds_id,
+            "dataset_version": dataset.version.number,
+            "dataset_digest": dataset.version.digest,
+            "share": 0.8,
+            "manifest": await manifests.store_bytes(platform.files, files, f"sets/{set_id}"),
+            "classes": ("cat", "dog"),
+            "dataset": dataset,
+            "side": "train",
+            "ratio": 0.8,
+            **fields,
+        }
+        self.datasets.snapshots[set_id] = FormattedSetFacts(**facts)
+        return set_id
 
     async def algorithm(
         self,

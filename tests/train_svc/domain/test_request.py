@@ -17,9 +17,10 @@ from common.kernel.errors import Invalid
 from common.ports.inventory import Device, Node
 from train_svc.domain.asking import empty_state, never_fits
 from train_svc.domain.errors import NeverFits
-from train_svc.domain.job import JobRequest, ResourceRequest, SplitRequest
+from train_svc.domain.job import JobRequest, ResourceRequest
+from train_svc.domain.materials import Material, SplitRequest
 from train_svc.domain.parameters import as_text, parameter_faults, settled, value_fault
-from train_svc.domain.request import House, request_faults, split_faults, terms_of
+from train_svc.domain.request import House, Used, request_faults, split_faults, terms_of
 from train_svc.domain.specs import DEFAULT_SPECS
 
 REF = ManifestRef(address="x/index", digest="0" * 64, files=8, bytes=80)
@@ -45,6 +46,10 @@ def dataset(**fields: Any) -> DatasetSnapshot:
         "version": DatasetVersion(id="dsv-1", number=1, digest="d", train=REF),
     }
     return DatasetSnapshot(**{**facts, **fields})
+
+
+def used(algorithm: AlgorithmSnapshot, dataset: DatasetSnapshot, **fields: Any) -> Used:
+    return Used(algorithm, Material(dataset), **fields)
 
 
 def algorithm(**training: Any) -> AlgorithmSnapshot:
@@ -74,14 +79,14 @@ def request(**fields: Any) -> JobRequest:
 @pytest.mark.row("T1", "T2", "D8")
 @given(st.floats(allow_nan=True, allow_infinity=True))
 def test_a_ratio_is_a_number_between_nothing_and_everything(ratio: float) -> None:
-    faults = list(split_faults(SplitRequest(ratio), "ratio"))
+    faults = list(split_faults(SplitRequest(ratio), brings_test=False))
     assert bool(faults) == (not (math.isfinite(ratio) and 0 < ratio < 1))
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1.0, 1.5, -0.1, math.nan, math.inf])
 def test_the_ratios_that_are_none(ratio: float) -> None:
     with pytest.raises(Invalid) as refused:
-        terms_of(request(split=SplitRequest(ratio)), algorithm(), dataset(), house())
+        terms_of(request(split=SplitRequest(ratio)), used(algorithm(), dataset()), house())
     assert [fault.where for fault in refused.value.faults] == ["split.ratio"]
 
 
@@ -89,9 +94,9 @@ def test_the_ratios_that_are_none(ratio: float) -> None:
 def test_an_independent_test_set_takes_no_ratio() -> None:
     version = DatasetVersion(id="dsv-1", number=1, digest="d", train=REF, test=REF)
     independent = dataset(test_mode="independent", version=version)
-    assert terms_of(request(), algorithm(), independent, house()).split is None
+    assert terms_of(request(), used(algorithm(), independent), house()).split is None
     with pytest.raises(Invalid, match="test set"):
-        terms_of(request(split=SplitRequest()), algorithm(), independent, house())
+        terms_of(request(split=SplitRequest()), used(algorithm(), independent), house())
 
 
 def test_all_faults_are_told_at_once() -> None:
@@ -105,7 +110,7 @@ def test_all_faults_are_told_at_once() -> None:
         resources=ResourceRequest(spec="huge"),
         time_limit_seconds=math.nan,
     )
-    faults = request_faults(wrong, algorithm(), dataset(format="json", purpose="text/entity"), house())
+    faults = request_faults(wrong, used(algorithm(), dataset(format="json", purpose="text/entity")), house())
     assert [fault.where for fault in faults] == [
         "name",
         "description",
@@ -124,7 +129,7 @@ def test_all_faults_are_told_at_once() -> None:
 
 def test_a_dataset_without_a_version_is_refused() -> None:
     with pytest.raises(Invalid, match="import"):
-        terms_of(request(), algorithm(), dataset(version=None), house())
+        terms_of(request(), used(algorithm(), dataset(version=None)), house())
 
 
 VALUES = st.one_of(st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.none())
@@ -155,12 +160,12 @@ def test_defaults_fill_what_is_not_given_and_booleans_are_words() -> None:
 @pytest.mark.row("T1")
 def test_a_spec_means_gpus_where_there_are_some_and_cpus_elsewhere_and_says_so() -> None:
     both = algorithm(devices=("cpu", "gpu"))
-    on_gpus = terms_of(request(resources=ResourceRequest(spec="medium")), both, dataset(), house(gpus=4))
+    on_gpus = terms_of(request(resources=ResourceRequest(spec="medium")), used(both, dataset()), house(gpus=4))
     assert (on_gpus.resources.accelerator, on_gpus.resources.count, on_gpus.notes) == ("gpu", 2, ())
-    on_cpus = terms_of(request(resources=ResourceRequest(spec="large")), both, dataset(), house())
+    on_cpus = terms_of(request(resources=ResourceRequest(spec="large")), used(both, dataset()), house())
     assert (on_cpus.resources.cpu, on_cpus.resources.accelerator) == (4.0, None)
     assert "4 CPUs here" in on_cpus.notes[0]
-    cpu_only = terms_of(request(), algorithm(), dataset(), house(gpus=4))
+    cpu_only = terms_of(request(), used(algorithm(), dataset()), house(gpus=4))
     assert cpu_only.resources.accelerator is None
     assert "algorithm" in cpu_only.notes[0]
 
@@ -168,13 +173,13 @@ def test_a_spec_means_gpus_where_there_are_some_and_cpus_elsewhere_and_says_so()
 def test_what_can_never_fit_is_refused_with_the_largest_that_would() -> None:
     asked = ResourceRequest(cpu=2, accelerator="gpu", count=9)
     with pytest.raises(NeverFits) as refused:
-        terms_of(request(resources=asked), algorithm(devices=("gpu",)), dataset(), house(gpus=4))
+        terms_of(request(resources=asked), used(algorithm(devices=("gpu",)), dataset()), house(gpus=4))
     assert refused.value.code == "never_fits"
     assert refused.value.status == 422
     assert refused.value.extra["largest"]["count"] == 4
     asked = ResourceRequest(cpu=1, accelerator="npu", count=1)
     with pytest.raises(NeverFits, match="nothing of that kind"):
-        terms_of(request(resources=asked), algorithm(devices=("npu",)), dataset(), house(gpus=4))
+        terms_of(request(resources=asked), used(algorithm(devices=("npu",)), dataset()), house(gpus=4))
 
 
 @pytest.mark.parametrize(
@@ -191,14 +196,14 @@ def test_what_can_never_fit_is_refused_with_the_largest_that_would() -> None:
     ],
 )
 def test_resources_that_are_none(asked: ResourceRequest, where: str) -> None:
-    faults = request_faults(request(resources=asked), algorithm(), dataset(), house())
+    faults = request_faults(request(resources=asked), used(algorithm(), dataset()), house())
     assert [fault.where for fault in faults] == [where]
 
 
 @pytest.mark.row("T15")
 def test_the_time_limit_is_the_platforms_unless_a_shorter_one_is_asked() -> None:
-    assert terms_of(request(), algorithm(), dataset(), house()).time_limit_seconds == 3600
-    assert terms_of(request(time_limit_seconds=60.0), algorithm(), dataset(), house()).time_limit_seconds == 60
+    assert terms_of(request(), used(algorithm(), dataset()), house()).time_limit_seconds == 3600
+    assert terms_of(request(time_limit_seconds=60.0), used(algorithm(), dataset()), house()).time_limit_seconds == 60
     for wrong in (0.0, -1.0, 7201.0, math.inf):
         with pytest.raises(Invalid):
-            terms_of(request(time_limit_seconds=wrong), algorithm(), dataset(), house())
+            terms_of(request(time_limit_seconds=wrong), used(algorithm(), dataset()), house())

@@ -150,13 +150,17 @@ def _started(job: Job, attempt: Workload) -> Job:
 
 
 def _facts(job: Job) -> dict[str, Any]:
+    terms, other = job.terms, job.terms.validation
     return {
         "id": job.id,
         "name": job.name,
         "owner": job.owner,
         "attempt": job.attempt,
-        "algorithm_id": job.terms.algorithm.id,
-        "dataset_id": job.terms.dataset.id,
+        "algorithm_id": terms.algorithm.id,
+        "dataset_id": terms.dataset.id,
+        "formatted_set_id": terms.formatted.id if terms.formatted else None,
+        "validation_dataset_id": other.dataset.id if other else None,
+        "validation_set_id": other.formatted.id if other and other.formatted else None,
     }
 
 

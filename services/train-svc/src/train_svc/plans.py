@@ -10,14 +10,29 @@ from common.runtime.environment import check_environment
 from common.workloads.plan import FolderPlan, HoldPlan, Plan, StagePlan
 from train_svc.domain.job import Job, Terms
 from train_svc.domain.parameters import as_text
+from train_svc.mounting import mount_plans
 from train_svc.settings import Settings
 
+DATASET_MOUNT = "dataset"
 METRICS_MOUNT = "metrics"
 METRICS_FILE = "metrics.jsonl"
 RESULTS_MOUNT = "results"
 EVALUATION = "evaluation.json"
 
-_OWN = frozenset({"DATA_DIR", "RESULT_DIR", "CKPT_DIR", "PRETRAINED_DIR", "PATH", "HOME", "TMPDIR", "VIRTUAL_ENV"})
+_OWN = frozenset(
+    {
+        "DATA_DIR",
+        "VALIDATION_DIR",
+        "RESULT_DIR",
+        "MOUNT_DIR",
+        "CKPT_DIR",
+        "PRETRAINED_DIR",
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "VIRTUAL_ENV",
+    }
+)
 """Variables that the platform sets itself."""
 
 
@@ -42,16 +57,14 @@ def plan_of(job: Job, settings: Settings) -> Plan:
     code = [StagePlan(name="code", variable="YARD_CODE_DIR", manifest=training.code)] if training.code else []
     return Plan(
         resources=terms.resources,
-        holds=(
-            HoldPlan(service="dataset-svc", path=f"/api/v1/datasets/{terms.dataset.id}/holds"),
-            HoldPlan(service="algo-svc", path=f"/api/v1/algorithms/{terms.algorithm.id}/holds"),
-        ),
+        holds=_holds(terms),
         stages=(*code, _dataset(terms)),
         folders=(
             FolderPlan(name=RESULTS_MOUNT, variable="RESULT_DIR"),
             FolderPlan(name="ckpt", variable="CKPT_DIR", volume=f"ckpt/{job.id}"),
             FolderPlan(name=METRICS_MOUNT, variable=""),
         ),
+        mounts=mount_plans(terms.mounts),
         engine=training.engine,
         image=training.image,
         command=(*training.command, *training.arguments, *_words(terms)),
@@ -63,12 +76,35 @@ def plan_of(job: Job, settings: Settings) -> Plan:
     )
 
 
+def _holds(terms: Terms) -> tuple[HoldPlan, ...]:
+    """Everything that must stay while an attempt needs it, once each."""
+    materials = [terms.data, *([terms.validation] if terms.validation is not None else [])]
+    paths = dict.fromkeys(material.hold_path for material in materials)
+    algorithm = HoldPlan(service="algo-svc", path=f"/api/v1/algorithms/{terms.algorithm.id}/holds")
+    return (*(HoldPlan(service="dataset-svc", path=path) for path in paths), algorithm)
+
+
 def _dataset(terms: Terms) -> StagePlan:
-    version = terms.dataset.version
-    assert version is not None
+    data, manifest = terms.data, terms.data.manifest
+    assert manifest is not None
     split = Split(terms.split.ratio, terms.split.seed) if terms.split is not None else None
-    test = version.test if split is None else None
-    return StagePlan(name="dataset", variable="DATA_DIR", manifest=version.train, split=split, test=test)
+    return StagePlan(
+        name=DATASET_MOUNT,
+        variable="DATA_DIR",
+        manifest=manifest,
+        split=split,
+        test=data.test if split is None else None,
+        validation=terms.validation.manifest if terms.validation is not None else None,
+    )
+
+
+def _validation(terms: Terms) -> dict[str, str]:
+    """Where that lies which is not trained on, if anything is: what was named for it, else the test part."""
+    stage = _dataset(terms)
+    if stage.validation is not None:
+        return {"VALIDATION_DIR": f"{{{DATASET_MOUNT}}}/val"}
+    parted = stage.split is not None or stage.test is not None
+    return {"VALIDATION_DIR": f"{{{DATASET_MOUNT}}}/test"} if parted else {}
 
 
 def _words(terms: Terms) -> list[str]:
@@ -88,6 +124,7 @@ def _environment(job: Job) -> dict[str, str]:
         **job.terms.algorithm.training.environment,
         **allowed,
         **job.request.environment,
+        **_validation(job.terms),
         "YARD_JOB_ID": job.id,
         "YARD_METRICS": f"{{{METRICS_MOUNT}}}/{METRICS_FILE}",
     }

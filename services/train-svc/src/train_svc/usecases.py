@@ -21,7 +21,8 @@ from train_svc.domain.allocation import Allocation, AllocationState
 from train_svc.domain.errors import NeverFits, NotADraft
 from train_svc.domain.job import Job, JobRequest, JobState, Terms
 from train_svc.domain.queues import queue_faults, usable_queues
-from train_svc.domain.request import terms_of
+from train_svc.domain.request import naming_faults, terms_of
+from train_svc.mounting import agreed
 from train_svc.plans import environment_faults, plan_of
 from train_svc.settings import Settings
 from train_svc.storage import add_job, job_in, jobs, save_job
@@ -44,14 +45,15 @@ async def agree(
 
     Raises Invalid (`invalid_job`, all faults at once), NeverFits (`never_fits`), and as `catalogue`.
     """
-    wanted = Wanted(request.algorithm_id, request.dataset_id, algorithm_after, dataset_after)
-    algorithm, dataset = await usable(context.kit, who, wanted)
+    raise_faults("job", naming_faults(request))
+    used = await usable(context.kit, who, Wanted.of(request, algorithm_after, dataset_after))
     async with context.kit.store.reading() as connection:
         queues = usable_queues(await context.ledger.queues(connection), who.groups, everyone=who.is_admin)
     choice = queue_faults(request, queues, context.settings.priority_classes)
     raise_faults("job", [*environment_faults(request.environment), *choice])
     queue = request.queue or queues[0]
-    terms = terms_of(request, algorithm, dataset, context.house, queue)
+    mounts = await agreed(context.kit, who, request.mounts)
+    terms = replace(terms_of(request, used, context.house, queue), mounts=mounts)
     if terms.resources.nodes > 1 and not context.kit.platform.runtime.capabilities.gangs:
         raise_faults("job", [Fault("resources.nodes", "What runs workloads here can't run one on several nodes.")])
     return terms
@@ -119,7 +121,7 @@ async def agree_again(context: Context, who: Principal, job: Job) -> Terms:
     """
     if job.state == JobState.DRAFT:
         return await agree(context, who, job.request)
-    await usable(context.kit, who, Wanted(job.request.algorithm_id, job.request.dataset_id))
+    await usable(context.kit, who, Wanted.of(job.request))
     if (refused := context.ledger.never_fits(job.terms.resources, job.terms.queue)) is not None:
         raise refused
     return job.terms

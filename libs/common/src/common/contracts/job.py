@@ -34,6 +34,9 @@ class JobEvent(EventData):
     attempt: int = 0
     algorithm_id: str | None = None
     dataset_id: str | None = None
+    formatted_set_id: str | None = None
+    validation_dataset_id: str | None = None
+    validation_set_id: str | None = None
 
 
 class JobQueued(JobEvent):

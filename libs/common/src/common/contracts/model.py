@@ -10,19 +10,32 @@ from common.contracts.shared import InferencePart, ManifestRef, Shape, Visibilit
 from common.kernel.events import EventData
 
 
-class Lineage(Shape):
-    """Where a model comes from: ids and digests that stay readable when the things themselves are gone."""
+class DataSource(Shape):
+    """What files come from: a version of a dataset, and the formatted set of it where they are one."""
+
+    dataset_id: str | None = None
+    dataset_name: str = ""
+    dataset_version: int | None = None
+    dataset_digest: str | None = None
+    formatted_set_id: str | None = None
+    formatted_set_name: str = ""
+    formatted_set_format: str | None = None
+    formatted_set_digest: str | None = None
+
+
+class Lineage(DataSource):
+    """Where a model comes from: ids and digests that stay readable when the things themselves are gone.
+
+    `validation` is what it was validated on, where that was named.
+    """
 
     job_id: str
     attempt: int
     algorithm_id: str | None = None
     algorithm_name: str = ""
     algorithm_revision: int | None = None
-    dataset_id: str | None = None
-    dataset_name: str = ""
-    dataset_version: int | None = None
-    dataset_digest: str | None = None
     parameters: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    validation: DataSource | None = None
 
 
 class ModelEvent(EventData):

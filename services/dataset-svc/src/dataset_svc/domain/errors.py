@@ -59,11 +59,11 @@ class NotImportable(Conflict):
 
 
 class SetNotReady(Conflict):
-    """409 `set_not_ready`: a formatted set that has no files (yet)."""
+    """409 `set_not_ready`: a formatted set that has no files (yet). `owner` tells a service who may know of it."""
 
-    def __init__(self, item: str, state: str, reason: str) -> None:
+    def __init__(self, item: str, state: str, reason: str, owner: str) -> None:
         why = f"building it failed: {reason} Order it again." if reason else "wait until its state is ready."
-        super().__init__("set_not_ready", f"{item} is {state}: {why}")
+        super().__init__("set_not_ready", f"{item} is {state}: {why}", owner=owner)
 
 
 class BadPart(Invalid):

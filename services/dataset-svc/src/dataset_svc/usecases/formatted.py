@@ -226,7 +226,7 @@ async def open_set_file(context: Context, who: Principal, set_id: str, path: str
 async def _manifest(context: Context, who: Principal, set_id: str) -> ManifestRef:
     item, _ = await find_set(context, who, set_id)
     if item.manifest is None:
-        raise SetNotReady(item.id, item.state, item.reason)
+        raise SetNotReady(item.id, item.state, item.reason, item.owner)
     return item.manifest
 
 
@@ -238,7 +238,7 @@ async def set_facts(context: Context, set_id: str) -> FormattedSetFacts:
         dataset = await DATASETS.get(connection, origin.dataset_id)
         version = await storage.version_numbered(connection, dataset.id, origin.number)
     if item.manifest is None:
-        raise SetNotReady(item.id, item.state, item.reason)
+        raise SetNotReady(item.id, item.state, item.reason, item.owner)
     return FormattedSetFacts(
         id=item.id,
         name=item.name,

@@ -9,12 +9,14 @@ from enum import StrEnum
 from typing import Any
 
 from common.contracts.algorithm import AlgorithmSnapshot
-from common.contracts.dataset import DatasetSnapshot
+from common.contracts.dataset import DatasetSnapshot, FormattedSetFacts
 from common.contracts.job import EndReason
 from common.contracts.shared import Resources
 from common.kernel.errors import Conflict
 from common.kernel.states import Transitions
 from train_svc.domain.errors import no_attempt
+from train_svc.domain.materials import Material, SplitRequest, ValidationRequest
+from train_svc.domain.mounts import Mounted, MountRequest
 
 
 class JobState(StrEnum):
@@ -94,25 +96,18 @@ class ResourceRequest:
 
 
 @dataclass(frozen=True)
-class SplitRequest:
-    """The part that trains (0 to 1, exclusive), and the seed that picks it (row D8)."""
-
-    ratio: float = 0.8
-    seed: int = 0
-
-
-@dataclass(frozen=True)
 class JobRequest:
-    """Everything that a person says of a job. `time_limit_seconds` None takes the platform's (seed 001: 72 h).
+    """Everything that a person says of a job, which trains on `dataset_id` or else on `formatted_set_id`.
 
-    `split` None takes the usual one where the dataset has no test set of its own; with `whole`, nothing is held out.
-    `queue` None takes that of a group of the asker, or the default one; a `preemptible` job may be told to end for a
-    more urgent one, and begins again with its checkpoints.
+    `time_limit_seconds` None takes the platform's (seed 001: 72 h). `split` None takes the usual one where a dataset
+    has no test set of its own and nothing else is named to validate on; with `whole`, nothing is held out. `queue` None
+    takes that of a group of the asker, or the default one; a `preemptible` job may be told to end for a more urgent
+    one, and begins again with its checkpoints.
     """
 
     name: str
     algorithm_id: str
-    dataset_id: str
+    dataset_id: str = ""
     description: str = ""
     split: SplitRequest | None = None
     whole: bool = False
@@ -124,13 +119,17 @@ class JobRequest:
     queue: str | None = None
     priority_class: str | None = None
     preemptible: bool = True
+    formatted_set_id: str | None = None
+    validation: ValidationRequest | None = None
+    mounts: tuple[MountRequest, ...] = ()
 
 
 @dataclass(frozen=True)
 class Terms:
     """What a request came to once it was checked: exactly what an attempt is started with.
 
-    `parameters` has every declared one with its value; `notes` tell what the asker should know.
+    `parameters` has every declared one with its value; `notes` tell what the asker should know. `dataset` has the
+    version that is trained on, of which `formatted` may be a set.
     """
 
     algorithm: AlgorithmSnapshot
@@ -141,6 +140,14 @@ class Terms:
     time_limit_seconds: float
     notes: tuple[str, ...] = ()
     queue: str = "default"
+    formatted: FormattedSetFacts | None = None
+    validation: Material | None = None
+    mounts: tuple[Mounted, ...] = ()
+
+    @property
+    def data(self) -> Material:
+        """What it trains on."""
+        return Material(self.dataset, self.formatted)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from common.contracts.model import Lineage
+from common.contracts.model import DataSource, Lineage
 from common.contracts.shared import InferencePart, ManifestRef, Visibility
 from common.kernel.errors import Conflict
 from common.kernel.states import Transitions
 from train_svc.domain.errors import NoInferencePart
 from train_svc.domain.job import Job, Terms
+from train_svc.domain.materials import Material
 
 
 class ModelState(StrEnum):
@@ -67,18 +68,30 @@ class Model:
 def lineage_of(job: Job) -> Lineage:
     """Where what the job's present attempt makes comes from."""
     terms = job.terms
-    version = terms.dataset.version
     return Lineage(
         job_id=job.id,
         attempt=job.attempt,
         algorithm_id=terms.algorithm.id,
         algorithm_name=terms.algorithm.name,
         algorithm_revision=terms.algorithm.revision,
-        dataset_id=terms.dataset.id,
-        dataset_name=terms.dataset.name,
+        parameters=terms.parameters,
+        **_source(terms.data).model_dump(),
+        validation=_source(terms.validation) if terms.validation is not None else None,
+    )
+
+
+def _source(data: Material) -> DataSource:
+    """Where the files come from, by ids and digests that stay readable."""
+    dataset, version, one = data.dataset, data.dataset.version, data.formatted
+    return DataSource(
+        dataset_id=dataset.id,
+        dataset_name=dataset.name,
         dataset_version=version.number if version else None,
         dataset_digest=version.digest if version else None,
-        parameters=terms.parameters,
+        formatted_set_id=one.id if one else None,
+        formatted_set_name=one.name if one else "",
+        formatted_set_format=one.format if one else None,
+        formatted_set_digest=one.manifest.digest if one else None,
     )
 
 

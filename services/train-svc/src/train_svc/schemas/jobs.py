@@ -5,27 +5,44 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from common.contracts.job import EndReason
 from common.contracts.shared import Visibility
 from common.kernel.quantities import parse_bytes
-from train_svc.domain.job import Job, JobRequest, JobState, ResourceRequest, SplitRequest
+from train_svc.domain.job import Job, JobRequest, JobState, ResourceRequest
 from train_svc.schemas.capacity import GivingWayOut, ReasonsOut
+from train_svc.schemas.materials import (
+    DatasetNamed,
+    SetNamed,
+    SplitIn,
+    SplitOut,
+    ValidationIn,
+    ValidationOut,
+    dataset_named,
+    set_named,
+    validation_out,
+)
+from train_svc.schemas.mounts import MountIn, MountOut, mounts_out
 from train_svc.schemas.shared import Asked, ResourcesOut
 
 Memory = Annotated[int, BeforeValidator(parse_bytes), Field(ge=0, description="Bytes, or such as 512Mi, 2Gi")]
 
-
-class SplitIn(Asked):
-    """The part that trains, above 0 and below 1, and the seed that picks it."""
-
-    ratio: float = 0.8
-    seed: int = Field(default=0, ge=0, lt=2**31)
-
-    def asked(self) -> SplitRequest:
-        """As the domain has it."""
-        return SplitRequest(self.ratio, self.seed)
+JOBS: list[Any] = [
+    {"name": "digits", "algorithm_id": "algo-…", "dataset_id": "ds-…", "split": {"ratio": 0.9, "seed": 1}},
+    {
+        "name": "digits on 80 %",
+        "algorithm_id": "algo-…",
+        "formatted_set_id": "set-…",
+        "validation": {"formatted_set_id": "set-…"},
+    },
+    {
+        "name": "judged elsewhere",
+        "algorithm_id": "algo-…",
+        "dataset_id": "ds-…",
+        "validation": {"dataset_id": "ds-…", "version": 2, "part": "test"},
+    },
+]
 
 
 class ResourcesIn(Asked):
@@ -51,15 +68,21 @@ Value = bool | int | float | str | None
 
 
 class JobIn(Asked):
-    """A job to make. With `start` false it stays a draft."""
+    """A job to make, from a dataset or from a formatted set. With `start` false it stays a draft."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": JOBS})
 
     name: str
     description: str = ""
     algorithm_id: str = Field(max_length=80)
-    dataset_id: str = Field(max_length=80)
+    dataset_id: str | None = Field(default=None, max_length=80)
+    formatted_set_id: str | None = Field(default=None, max_length=80, description="Instead of a dataset_id")
+    validation: ValidationIn | None = None
     dataset_after: int | None = Field(default=None, description="The dataset's version that was seen last")
     algorithm_after: int | None = Field(default=None, description="The algorithm's version that was seen last")
-    split: SplitIn | None = Field(default=None, description="0.8 unless given; null trains on all of it")
+    split: SplitIn | None = Field(
+        default=None, description="Of a dataset 0.8 unless given, or unless a validation is; null trains on all of it"
+    )
     parameters: dict[str, Value] = Field(default_factory=dict, max_length=200)
     environment: dict[str, str] = Field(default_factory=dict, max_length=200)
     resources: ResourcesIn = Field(default_factory=ResourcesIn)
@@ -68,6 +91,7 @@ class JobIn(Asked):
     queue: str | None = Field(default=None, max_length=63, description="One of `GET /queues`; else your group's")
     priority_class: str | None = Field(default=None, max_length=63, description="A priority that has a name here")
     preemptible: bool = Field(default=True, description="It may be told to end for a more urgent one, and comes back")
+    mounts: list[MountIn] = Field(default_factory=list, max_length=100, description="Sources to mount as they are")
     start: bool = True
 
     def asked(self) -> JobRequest:
@@ -75,7 +99,9 @@ class JobIn(Asked):
         return JobRequest(
             name=self.name,
             algorithm_id=self.algorithm_id,
-            dataset_id=self.dataset_id,
+            dataset_id=self.dataset_id or "",
+            formatted_set_id=self.formatted_set_id,
+            validation=self.validation.asked() if self.validation else None,
             description=self.description,
             split=self.split.asked() if self.split else None,
             whole="split" in self.model_fields_set and self.split is None,
@@ -87,16 +113,20 @@ class JobIn(Asked):
             queue=self.queue,
             priority_class=self.priority_class,
             preemptible=self.preemptible,
+            mounts=tuple(mount.asked() for mount in self.mounts),
         )
 
 
 class JobPatch(Asked):
-    """What to change: anything of a draft, name and description of any job. What is left out stays."""
+    """What to change: anything of a draft, name and description of any job. What is left out stays; a dataset takes the
+    place of a formatted set, and the other way round."""
 
     name: str | None = None
     description: str | None = None
     algorithm_id: str | None = Field(default=None, max_length=80)
     dataset_id: str | None = Field(default=None, max_length=80)
+    formatted_set_id: str | None = Field(default=None, max_length=80)
+    validation: ValidationIn | None = None
     dataset_after: int | None = None
     algorithm_after: int | None = None
     split: SplitIn | None = None
@@ -108,17 +138,23 @@ class JobPatch(Asked):
     queue: str | None = Field(default=None, max_length=63)
     priority_class: str | None = Field(default=None, max_length=63)
     preemptible: bool | None = None
+    mounts: list[MountIn] | None = Field(default=None, max_length=100)
 
     def changes(self) -> dict[str, Any]:
-        """The fields to change, as the domain has them. Null takes away a split (it trains on all) or a time limit."""
+        """The fields to change, as the domain has them. Null takes away a split (it trains on all), a validation or a
+        time limit."""
         given = self.model_fields_set - {"dataset_after", "algorithm_after"}
-        nullable = {"split", "time_limit_seconds", "queue", "priority_class"}
+        nullable = {"split", "validation", "time_limit_seconds", "queue", "priority_class"}
         values = {name: getattr(self, name) for name in given}
         changes = {
-            name: value.asked() if isinstance(value, SplitIn | ResourcesIn) else value
+            name: value.asked() if isinstance(value, SplitIn | ResourcesIn | ValidationIn) else value
             for name, value in values.items()
             if value is not None or name in nullable
         }
+        if self.mounts is not None:
+            changes["mounts"] = tuple(mount.asked() for mount in self.mounts)
+        if "dataset_id" in changes or "formatted_set_id" in changes:
+            changes = {"dataset_id": "", "formatted_set_id": None, **changes}
         return {**changes, "whole": changes["split"] is None} if "split" in changes else changes
 
 
@@ -128,22 +164,6 @@ class AlgorithmNamed(BaseModel):
     id: str
     name: str
     revision: int
-
-
-class DatasetNamed(BaseModel):
-    """The dataset version that a job uses."""
-
-    id: str
-    name: str
-    version: int | None
-    digest: str | None
-
-
-class SplitOut(BaseModel):
-    """How the dataset is split."""
-
-    ratio: float
-    seed: int
 
 
 class JobOut(BaseModel):
@@ -164,6 +184,8 @@ class JobOut(BaseModel):
     attempt: int
     algorithm: AlgorithmNamed
     dataset: DatasetNamed
+    formatted_set: SetNamed | None = None
+    validation: ValidationOut | None = None
     split: SplitOut | None
     parameters: dict[str, Any]
     environment: dict[str, str]
@@ -173,6 +195,7 @@ class JobOut(BaseModel):
     queue: str
     priority_class: str | None
     preemptible: bool
+    mounts: list[MountOut] = []
     progress: float | None
     note: str
     waiting: ReasonsOut | None = None
@@ -191,7 +214,6 @@ class JobOut(BaseModel):
     ) -> Self:
         """As it is told, with what is known of it at this moment."""
         terms, request = job.terms, job.request
-        version = terms.dataset.version
         return cls(
             id=job.id,
             name=job.name,
@@ -207,12 +229,9 @@ class JobOut(BaseModel):
             algorithm=AlgorithmNamed(
                 id=terms.algorithm.id, name=terms.algorithm.name, revision=terms.algorithm.revision
             ),
-            dataset=DatasetNamed(
-                id=terms.dataset.id,
-                name=terms.dataset.name,
-                version=version.number if version else None,
-                digest=version.digest if version else None,
-            ),
+            dataset=dataset_named(terms.data),
+            formatted_set=set_named(terms.data),
+            validation=validation_out(terms.validation),
             split=SplitOut(ratio=terms.split.ratio, seed=terms.split.seed) if terms.split else None,
             parameters=terms.parameters,
             environment=request.environment,
@@ -222,6 +241,7 @@ class JobOut(BaseModel):
             queue=terms.queue,
             priority_class=request.priority_class,
             preemptible=request.preemptible,
+            mounts=mounts_out(terms.mounts),
             progress=progress,
             note=" ".join((*terms.notes, *job.notes, *([note] if note else []))),
             metrics=metrics or {},
