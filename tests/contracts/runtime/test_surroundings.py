@@ -54,6 +54,26 @@ async def test_staged_mounts_are_read_only_where_that_is_declared(bench):
     assert log == ("refused\n" if bench.runtime.capabilities.read_only_mounts else "written\n")
 
 
+@pytest.mark.row("D11")
+async def test_what_is_not_the_platform_s_is_written_to_only_where_that_is_meant(bench):
+    lab, notes = bench.folder("lab", **{"a.txt": "lab"}), bench.folder("notes", **{"a.txt": "notes"})
+    notes.chmod(0o777)
+    code = (
+        "import os, pathlib\n"
+        "for name in ('lab', 'notes'):\n"
+        "    folder = pathlib.Path(os.environ['MOUNT_DIR'], name)\n"
+        "    print((folder / 'a.txt').read_text())\n"
+        "    try: (folder / 'new').write_text('x')\n"
+        "    except OSError: print('refused')\n"
+        "    else: print('written')\n"
+    )
+    mounts = (Mount("lab", "staged", "", source=lab), Mount("notes", "shared", "", source=notes))
+    _, log = await bench.run(bench.code(code, mounts=mounts))
+    kept = "refused" if bench.runtime.capabilities.read_only_mounts else "written"
+    assert log.split() == ["lab", kept, "notes", "written"]
+    assert (notes / "new").read_text() == "x"
+
+
 @pytest.mark.row("T17")
 async def test_outputs_are_listed_and_read(bench):
     code = (
