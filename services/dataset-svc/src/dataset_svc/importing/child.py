@@ -19,8 +19,9 @@ from typing import Any
 from common.kernel.errors import Problem
 from dataset_svc.archives import prepare
 from dataset_svc.formats import get_format
+from dataset_svc.importing.confinement import confine
 from dataset_svc.importing.report import Report
-from dataset_svc.importing.request import PACKS, ChildLimits, ImportRequest, Progress
+from dataset_svc.importing.request import PACKS, ImportRequest, Progress
 from dataset_svc.importing.run import run_import
 
 _ORPHANED = 3
@@ -38,7 +39,7 @@ def main() -> int:
         archive = os.open(request.archive, os.O_RDONLY)
         prepare(archive)
         os.chdir(request.out)
-        _confine(request.child, request.limits.seconds)
+        confine(request.child, int(request.limits.seconds) + _CPU_GRACE, ".")
         report = _import(archive, request)
     except Problem as problem:
         report.error(problem.code, "", problem.detail)
@@ -81,27 +82,6 @@ def _preload(request: ImportRequest) -> None:
     get_format(request.format).checker(request.purpose, Report(), request.content)
     for encoding in ("ascii", "utf-8", "gb18030"):
         codecs.getincrementaldecoder(encoding)
-
-
-def _confine(limits: ChildLimits, seconds: float) -> None:
-    """Take the limits on (setrlimit(2)) and become the user asked for. Nothing but the archive and the present folder
-    is needed from here on."""
-    for kind, value in (
-        (resource.RLIMIT_AS, limits.memory),
-        (resource.RLIMIT_NOFILE, limits.files),
-        (resource.RLIMIT_CPU, int(seconds) + _CPU_GRACE),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        _, hard = resource.getrlimit(kind)
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (value, value))
-    if limits.uid is not None and os.geteuid() == 0:
-        gid = limits.uid if limits.gid is None else limits.gid
-        os.chown(".", limits.uid, gid)
-        os.setgroups([])
-        os.setresgid(gid, gid, gid)
-        os.setresuid(limits.uid, limits.uid, limits.uid)
-    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 
 def _say_progress(progress: Progress) -> None:

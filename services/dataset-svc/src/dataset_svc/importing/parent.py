@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import sys
@@ -15,11 +14,11 @@ from typing import Any
 
 from common.manifests.pack import Packed
 from dataset_svc.importing import annotated
+from dataset_svc.importing.confinement import environment
 from dataset_svc.importing.report import Report
 from dataset_svc.importing.request import PACKS, ImportRequest, ImportResult, Progress
 
 _COMMAND = (sys.executable, "-P", "-m", "dataset_svc.importing.child")
-_ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 _LONGEST_LINE = 64 << 20
 _LOG = 8 << 10
 _GRACE = 30.0
@@ -35,7 +34,7 @@ async def import_archive(request: ImportRequest, on_progress: Listener | None = 
     """
     await asyncio.to_thread(_prepare, request.out)
     process = await asyncio.create_subprocess_exec(
-        *_COMMAND, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=_LONGEST_LINE, env=_environment()
+        *_COMMAND, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=_LONGEST_LINE, env=environment()
     )
     result = None
     try:
@@ -136,8 +135,3 @@ def _prepare(out: Path) -> None:
     """An empty folder for the results."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-
-
-def _environment() -> dict[str, str]:
-    """What the child needs to find its code, and none of the platform's secrets."""
-    return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
