@@ -16,18 +16,23 @@ from common.manifests.read import (
     find,
     find_many,
     header,
+    local_index,
     open_entry,
     places,
     read,
 )
-from common.manifests.store import store, store_bytes, store_entries, store_folder, store_stream
+from common.manifests.sharing import MOST_SHARED, Shared, share
+from common.manifests.store import PACK_BYTES, store, store_bytes, store_entries, store_folder, store_stream
 
 __all__ = [
     "FORMAT",
+    "MOST_SHARED",
+    "PACK_BYTES",
     "Entry",
     "Header",
     "PackWriter",
     "Packed",
+    "Shared",
     "batches",
     "check_path",
     "delete",
@@ -36,9 +41,11 @@ __all__ = [
     "find",
     "find_many",
     "header",
+    "local_index",
     "open_entry",
     "places",
     "read",
+    "share",
     "store",
     "store_bytes",
     "store_entries",

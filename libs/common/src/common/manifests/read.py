@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 from common.contracts.shared import ManifestRef
 from common.kernel.errors import NotFound
@@ -104,6 +106,16 @@ async def entries_from(files: Files, ref: ManifestRef, path: str) -> AsyncIterat
 async def _extent(files: Files, ref: ManifestRef) -> searching.Span:
     """Where in the index its entries begin and end."""
     return (await _head(files, ref.address))[1], (await files.stat(ref.address)).size
+
+
+async def local_index(files: Files, ref: ManifestRef, copy: Path) -> Path:
+    """The index as a file of this machine: that of the store itself, or `copy`, which is written. Raises NotFound."""
+    if (here := files.local_path(ref.address)) is not None:
+        return here
+    with copy.open("wb") as file:
+        async for chunk in files.get(ref.address):
+            await asyncio.to_thread(file.write, chunk)
+    return copy
 
 
 async def open_entry(

@@ -27,8 +27,10 @@ _CHUNK = 1 << 20
 PACK_BYTES = 256 << 20
 
 
-async def store(files: Files, packed: Packed, prefix: str, *, move: bool = True) -> ManifestRef:
-    """Put packs under `prefix` and the index last.
+async def store(
+    files: Files, packed: Packed, prefix: str, *, before: tuple[str, ...] = (), move: bool = True
+) -> ManifestRef:
+    """Put packs under `prefix` and the index last. `before`: keys of objects that come first in the index (`Shared`).
 
     May be repeated after a kill, also with packs that were moved into the store already. With `move` the packs
     are taken out of their folder. Raises Conflict (`manifest_exists`) where other content is stored there,
@@ -43,7 +45,7 @@ async def store(files: Files, packed: Packed, prefix: str, *, move: bool = True)
             await files.put_file(key, path, move=move)
         elif not await _is_there(files, key, size):
             raise NotFound("packed_not_found", f"{path} is gone and not stored as {key}; pack the files again.")
-    return await _put_index(files, address, packed.header(keys), packed.body)
+    return await _put_index(files, address, packed.header((*before, *keys)), packed.body)
 
 
 async def store_stream(

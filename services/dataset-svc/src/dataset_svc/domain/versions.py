@@ -9,6 +9,7 @@ from typing import Any
 
 from common.contracts.dataset import DatasetVersion
 from common.contracts.shared import ManifestRef
+from dataset_svc.domain.taxonomy import Part
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,10 @@ class Version:
     def contents(self) -> tuple[Content, ...]:
         """Its parts."""
         return (self.train,) if self.test is None else (self.train, self.test)
+
+    def part(self, part: Part) -> Content | None:
+        """The training set, or the independent test set where there is one."""
+        return self.train if part == Part.TRAIN else self.test
 
     def classes(self) -> dict[str, int]:
         """Files of each class, in all parts together, by name."""

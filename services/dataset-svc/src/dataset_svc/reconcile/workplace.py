@@ -96,7 +96,16 @@ class Workplace:
         """The files of an import that went well, in the file store. The same content is stored once a dataset."""
         async with self._context.store.reading() as connection:
             earlier = await storage.contents_of(connection, self._dataset)
-        return await keep(self._context.files, result, earlier, self._item.id, prefix_of(self._item))
+        current = self._dataset.current
+        return await keep(
+            self._context.files,
+            result,
+            earlier,
+            self._item.id,
+            prefix_of(self._item),
+            current=current.part(self._item.part) if current is not None else None,
+            pack_bytes=self._context.settings.pack_bytes,
+        )
 
     async def clear(self) -> None:
         """Throw everything here away."""

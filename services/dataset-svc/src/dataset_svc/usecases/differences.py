@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from common.contracts.shared import ManifestRef
 from common.disk import telling_when_full
-from common.manifests import difference
+from common.manifests import difference, local_index
 from common.manifests.difference import Change, Difference, Total
 from common.web.identity import Principal
 from dataset_svc import storage
@@ -76,23 +76,13 @@ async def _result(context: Context, before: ManifestRef, after: ManifestRef) -> 
     with telling_when_full("the comparison of two versions"):
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix="indexes-", dir=folder) as scratch:
-            old = await _index(context, before, Path(scratch) / "old")
-            new = await _index(context, after, Path(scratch) / "new")
+            old = await local_index(context.files, before, Path(scratch) / "old")
+            new = await local_index(context.files, after, Path(scratch) / "new")
             draft = Path(scratch) / result.name
             await asyncio.to_thread(difference.compare, old, new, draft)
             draft.replace(result)
     await asyncio.to_thread(_forget, folder)
     return result
-
-
-async def _index(context: Context, ref: ManifestRef, copy: Path) -> Path:
-    """The index as a file of this machine."""
-    if (here := context.files.local_path(ref.address)) is not None:
-        return here
-    with copy.open("wb") as file:
-        async for chunk in context.files.get(ref.address):
-            await asyncio.to_thread(file.write, chunk)
-    return copy
 
 
 def _forget(folder: Path) -> None:
