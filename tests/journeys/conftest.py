@@ -6,8 +6,10 @@ in one of its own on a real broker, database server and S3 server. Those share o
 """
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,8 +38,22 @@ def engine() -> Path:
 
 
 @pytest.fixture(scope="session")
-def processes(engine: Path, rabbitmq: RabbitMQ, postgres: Postgres, swift: Swift) -> Iterator[Cluster]:
-    with cluster(rabbitmq, postgres, swift) as running:
+def outside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What an administrator allows of what lies outside: a shared folder, and this machine's own S3 servers. Uploads
+    are cut into small parts."""
+    lab = tmp_path_factory.mktemp("lab")
+    return {
+        "YARD_SHARED_ROOTS": json.dumps({"lab": str(lab)}),
+        "DATASET_SOURCE_NETWORKS": '["127.0.0.0/8"]',
+        "DATASET_PART_BYTES": str(12 << 20),
+    }
+
+
+@pytest.fixture(scope="session")
+def processes(
+    engine: Path, rabbitmq: RabbitMQ, postgres: Postgres, swift: Swift, outside: dict[str, Any]
+) -> Iterator[Cluster]:
+    with cluster(rabbitmq, postgres, swift, **outside) as running:
         yield running
 
 
@@ -66,7 +82,7 @@ def platform(request: pytest.FixtureRequest) -> Iterator[Gate]:
     elif request.param == DOCKER:
         yield request.getfixturevalue("on_docker")
     else:
-        with process.platform() as running:
+        with process.platform(**request.getfixturevalue("outside")) as running:
             yield running
 
 
