@@ -22,6 +22,7 @@ from common.runtime.notice import leave_notice
 from common.runtime.process import cgroups, ending, outputs, processes
 from common.runtime.process.cgroups import ControlGroups
 from common.runtime.process.folder import Folder
+from common.runtime.process.forking import Born, Forker
 from common.runtime.process.observing import Observer, ended
 from common.runtime.process.owners import Owners, why_no_own_uid
 from common.runtime.process.plan import LaunchFailed, Planner, Settled, launch_words
@@ -61,6 +62,7 @@ class ProcessRuntime:
         self._observer = Observer(self._watcher, clock or SystemClock())
         self._ports: dict[str, int] = {}
         self._program: Path | None = None
+        self._forker = Forker(None)
 
     async def start(self) -> None:
         """Find out what can be enforced here, then find again what is running and watch it.
@@ -82,6 +84,7 @@ class ProcessRuntime:
         why = why_no_own_uid(self.home, self._interpreter)
         self._groups = cgroups.probe(self.home)
         self._program = install(self.home)
+        self._forker = Forker(self._program)
         self.capabilities = RuntimeCapabilities(
             memory_limit=self._groups.has("memory"),
             pids_limit=self._groups.has("pids") or not why,
@@ -153,7 +156,7 @@ class ProcessRuntime:
         try:
             if not self._is_launched(folder):
                 self.prepare(spec)
-                self._spawn(folder)
+                await self._spawn(folder)
         except OSError as error:
             _undo(folder)
             full = {"cause": "storage_full"} if error.errno in (errno.ENOSPC, errno.EDQUOT) else {}
@@ -202,10 +205,15 @@ class ProcessRuntime:
             raise RuntimeError("ProcessRuntime.start() comes before spawn_supervisor()")
         return spawn_supervisor(self._program, folder)
 
-    def _spawn(self, folder: Folder) -> None:
-        pid, pipe = self.spawn_supervisor(folder.path)
-        self._watcher.watch_end(folder.workload, pid)
-        self._watcher.watch_start(folder.workload, pipe)
+    async def _spawn(self, folder: Folder) -> None:
+        """By the forker, or without it where there is none yet: two supervisors of one folder are one too many for its
+        lock, so nothing is lost where it is unknown whether the forker forked."""
+        born = await self._forker.fork(folder.path)
+        if born is None:
+            pid, pipe = self.spawn_supervisor(folder.path)
+            born = Born(pid, None, pipe)
+        self._watcher.watch_end(folder.workload, born.pid, born.own)
+        self._watcher.watch_start(folder.workload, born.pipe)
 
     def _handle(self, folder: Folder) -> Handle:
         return {"runtime": "process", "workload": folder.workload, "dir": str(folder.path)}
@@ -288,6 +296,7 @@ class ProcessRuntime:
     async def close(self) -> None:
         """Stop watching; workloads go on."""
         self._watcher.close()
+        await self._forker.close()
 
 
 def _request_stop(folder: Folder, grace: float) -> None:

@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-_FILES = ("supervisor.py", "ending.py")
+_FILES = ("supervisor.py", "ending.py", "forker.py")
 _BLOCKED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 

@@ -33,10 +33,11 @@ class Watcher:
         self._starts[pipe] = workload
         asyncio.get_running_loop().add_reader(pipe, self._started, pipe)
 
-    def watch_end(self, workload: str, pid: int) -> None:
-        """Wake when the process ends, and take leave of it if it is ours."""
+    def watch_end(self, workload: str, pid: int, own: int | None = None) -> None:
+        """Wake when the process ends, and take leave of it if it is ours. Its pidfd, where there is one, is taken
+        over."""
         try:
-            fd = os.pidfd_open(pid)
+            fd = os.pidfd_open(pid) if own is None else own
         except ProcessLookupError:
             self._tell(workload)
             return
