@@ -395,7 +395,7 @@ class Stub:
 
     @on("POST", "/api/v1/formatted-sets/{id}/complement")
     def complement(self, asked: Asked, id: str) -> Answer:
-        return Answer(202, self.add("formatted-sets", "set", name="the rest", state="queued"))
+        return Answer(202, self.add("formatted-sets", "set", name="the rest", state="ready"))
 
     @on("GET", "/api/v1/formatted-sets/{id}/files")
     def set_files(self, asked: Asked, id: str) -> Answer:

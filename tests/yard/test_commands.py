@@ -426,6 +426,48 @@ def test_a_job_names_the_versions_that_it_saw(yard: Any, stub: Stub, things: dic
     assert body["time_limit_seconds"] == 120
 
 
+@pytest.mark.row("D9")
+def test_a_job_trains_on_a_set_and_validates_on_another(yard: Any, stub: Stub, things: dict[str, str]) -> None:
+    def asked(*words: str) -> dict[str, Any]:
+        ended = yard("job", "run", "image-classifier", *words)
+        assert ended.code == 0, ended.err
+        body: dict[str, Any] = stub.calls("POST", "/jobs$")[-1].json
+        return {name: body[name] for name in ("dataset_id", "formatted_set_id", "validation", "split") if name in body}
+
+    most = stub.add("formatted-sets", "set", name="most", state="ready", complement={"id": None})["id"]
+    rest = stub.add("formatted-sets", "set", name="rest", state="ready", complement={"id": most})["id"]
+    stub.things["formatted-sets"][most]["complement"]["id"] = rest
+    of_sets = {"formatted_set_id": most, "validation": {"formatted_set_id": rest}, "split": None}
+    assert asked("--set", "most", "--validation-set", "rest") == of_sets
+    assert asked("--set", "most", "--validation-set", "complement") == of_sets
+    digits = things["dataset"]
+    part = {"dataset_id": digits, "part": "test", "version": 2}
+    words = ("--validation", "digits", "--validation-part", "test", "--validation-version", "2")
+    assert asked("digits", *words) == {"dataset_id": digits, "validation": part, "split": None}
+    half = {"ratio": 0.5, "seed": 0}
+    assert asked("digits", "--ratio", "0.5", "--validation-set", "rest")["split"] == half
+    stub.things["formatted-sets"][most]["complement"]["id"] = None
+    made = asked("--set", "most", "--validation-set", "complement")["validation"]
+    assert made["formatted_set_id"] not in (most, rest)
+
+
+@pytest.mark.row("D9")
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("digits", "--set", "most"),
+        ("digits", "--validation", "digits", "--validation-set", "rest"),
+        ("digits", "--validation-version", "2"),
+        ("digits", "--validation-set", "complement"),
+    ],
+)
+def test_what_to_train_on_is_named_once(yard: Any, things: dict[str, str], words: tuple[str, ...]) -> None:
+    ended = yard("job", "run", "image-classifier", *words)
+    assert ended.code == 1
+    assert "Name" in ended.err or "go with" in ended.err or "goes with" in ended.err
+
+
 @pytest.mark.row("T19")
 def test_who_gives_way_is_told_until_when(yard: Any, stub: Stub, things: dict[str, str]) -> None:
     job = stub.things["jobs"][things["job"]]

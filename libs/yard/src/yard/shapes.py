@@ -174,6 +174,8 @@ class Job(Resource, total=False):
     attempt: int
     algorithm: dict[str, Any]
     dataset: dict[str, Any]
+    formatted_set: dict[str, Any] | None
+    validation: dict[str, Any] | None
     split: dict[str, Any] | None
     parameters: dict[str, Any]
     resources: dict[str, Any]

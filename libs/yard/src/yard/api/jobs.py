@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from yard.api.group import Group
 from yard.downloads import Got, download
@@ -14,6 +14,7 @@ from yard.shapes import Attempt, File, Job, LogPart, Metrics
 from yard.sse import follow
 from yard.waiting import until
 
+USUAL_RATIO = 0.8
 ENDED = frozenset({"succeeded", "failed", "stopped", "timed_out"})
 
 
@@ -27,9 +28,11 @@ class Jobs(Group[Job]):
         name: str,
         *,
         algorithm_id: str,
-        dataset_id: str,
+        dataset_id: str | None = None,
+        formatted_set_id: str | None = None,
+        validation: Mapping[str, Any] | None = None,
         description: str = "",
-        ratio: float | None = 0.8,
+        ratio: float | Literal["usual"] | None = "usual",
         seed: int = 0,
         parameters: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
@@ -47,13 +50,18 @@ class Jobs(Group[Job]):
     ) -> Job:
         """Make a job and, with `start`, queue it at once.
 
-        `ratio` is the share to train on (None: the dataset's own test set, or all of it); `resources` is
-        `{"spec": "small"}` or `{"cpu": cores, "memory": bytes, "accelerator": "gpu", "count": n}`. `dataset_after` and
-        `algorithm_after` are versions that a write answered, which the job must know of. A
-        `preemptible` job, as all are unless told otherwise, may have to end for a more urgent one, and goes on later
-        from its checkpoints. `mounts` are external sources to mount as they are: `{"source_id": id, "at": "lab"}`, with
-        `path` from below the source's own place on.
+        It trains on `dataset_id` or else on `formatted_set_id`. `validation` is `{"dataset_id": id}`, also with
+        `version` and `part` (`train` or `test`), or `{"formatted_set_id": id}`. `ratio` is the share to train on
+        (None: the dataset's own test set, or all of it; `usual`: 0.8 of a dataset for which there is nothing else to
+        validate on); `resources` is `{"spec": "small"}` or `{"cpu": cores, "memory": bytes, "accelerator": "gpu",
+        "count": n}`. `dataset_after` and `algorithm_after` are versions that a write answered, which the job must know
+        of. A `preemptible` job, as all are unless told otherwise, may have to end for a more urgent one, and goes on
+        later from its checkpoints. `mounts` are external sources as they are: `{"source_id": id, "at": "lab"}`,
+        with `path` from below the source's own place on.
         """
+        usual = formatted_set_id is not None or validation is not None
+        share = (None if usual else USUAL_RATIO) if ratio == "usual" else ratio
+        split = None if share is None else {"ratio": share, "seed": seed}
         body = {
             "name": name,
             "description": description,
@@ -61,7 +69,9 @@ class Jobs(Group[Job]):
             "dataset_id": dataset_id,
             "dataset_after": dataset_after,
             "algorithm_after": algorithm_after,
-            "split": None if ratio is None else {"ratio": ratio, "seed": seed},
+            "formatted_set_id": formatted_set_id,
+            "validation": dict(validation) if validation else None,
+            "split": split,
             "parameters": dict(parameters or {}),
             "environment": dict(environment) if environment else None,
             "resources": dict(resources or {"spec": "small"}),

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from yard import forms
+from yard.cli.curves import POINTS, plotted, summary
 from yard.cli.follow import follow_job
+from yard.cli.materials import (
+    RATIO,
+    Dataset,
+    Materials,
+    Set,
+    Validation,
+    ValidationPart,
+    ValidationSet,
+    ValidationVersion,
+    materials_of,
+)
 from yard.cli.mounts import FORM, mounts_of
 from yard.cli.options import Attempt, Description, Limit, Name, Out, Query, Ref, State, Yes, noun
 from yard.cli.output import Column, Output, put_done, put_json, put_list, put_one
@@ -20,12 +32,9 @@ from yard.evaluations import evaluation_text, headline
 from yard.progress import progress
 
 if TYPE_CHECKING:
-    from yard.charts import Points
     from yard.shapes import Algorithm
 
 app = noun("Jobs: train, watch, fetch the results.")
-
-RATIO = 0.8
 
 LIST = (
     Column("ID", "id"),
@@ -44,7 +53,10 @@ ONE = (
     Column("algorithm", "algorithm", forms.name_of),
     Column("dataset", "dataset", forms.name_of),
     Column("version", "dataset.version"),
+    Column("formatted set", "formatted_set", forms.name_of),
     Column("split", "split", forms.pairs),
+    Column("validation", "validation.dataset", forms.name_of),
+    Column("validation set", "validation.formatted_set", forms.name_of),
     Column("parameters", "parameters", forms.pairs),
     Column("resources", "resources", forms.resources),
     Column("mounts", "mounts", forms.mounts),
@@ -70,21 +82,17 @@ ATTEMPTS = (
     Column("DETAIL", "detail"),
 )
 FILES = (Column("PATH", "path"), Column("SIZE", "size", forms.size), Column("SHA-256", "sha256"))
-POINTS = (
-    Column("METRIC", "name"),
-    Column("POINTS", "points"),
-    Column("FIRST", "first"),
-    Column("LAST", "last"),
-    Column("LOWEST", "lowest"),
-    Column("HIGHEST", "highest"),
-    Column("STEP", "step"),
-)
 
 
 @app.command()
 def run(
     algorithm: Annotated[str, typer.Argument(help="The algorithm's name or id.", show_default=False)],
-    dataset: Annotated[str, typer.Argument(help="The dataset's name or id.", show_default=False)],
+    dataset: Dataset = None,
+    set: Set = None,
+    validation: Validation = None,
+    validation_version: ValidationVersion = None,
+    validation_part: ValidationPart = "train",
+    validation_set: ValidationSet = None,
     name: Annotated[str | None, typer.Option("--name", help="How to call the job.", show_default=False)] = None,
     description: Description = None,
     parameter: Annotated[
@@ -128,20 +136,20 @@ def run(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show its log until it ends.")] = False,
     output: Out = Output.TABLE,
 ) -> None:
-    """Train an algorithm on a dataset."""
+    """Train an algorithm on a dataset, or on a formatted set of one."""
     resources = resources_of(
         spec, cpu, memory, gpu, npu, accelerator=accelerator, nodes=nodes, cluster=cluster, label=label
     )
     limit = seconds(time_limit) if time_limit else None
+    typed_materials = Materials(dataset, set, validation, validation_version, validation_part, validation_set)
     with connected() as yard:
         trained = yard.algorithms.show(yard.algorithms.id_of(algorithm))
-        data = yard.datasets.show(yard.datasets.id_of(dataset))
+        data, materials = materials_of(yard, typed_materials, ratio, no_split)
         job = yard.jobs.create(
-            name or f"{trained['name']} on {data['name']}"[:100],
+            name or f"{trained['name']} on {data}"[:100],
             algorithm_id=trained["id"],
-            dataset_id=data["id"],
+            **materials,
             description=description or "",
-            ratio=_ratio(ratio, no_split, data.get("test_mode")),
             seed=seed,
             parameters=typed(parameter, declared(trained)),
             resources=resources,
@@ -152,19 +160,11 @@ def run(
             preemptible=preemptible,
             mounts=mounts_of(mount, yard.sources.id_of),
             start=not draft,
-            dataset_after=data.get("version"),
             algorithm_after=trained.get("version"),
         )
         if follow and not draft:
             raise typer.Exit(follow_job(yard, job, output))
     put_one(job, ONE, output)
-
-
-def _ratio(given: float | None, no_split: bool, test_mode: str | None) -> float | None:
-    """The share to train on: none where the dataset brings its own test set, unless told."""
-    if no_split or (test_mode == "independent" and given is None):
-        return None
-    return RATIO if given is None else given
 
 
 def declared(algorithm: Algorithm) -> list[Mapping[str, Any]]:
@@ -271,23 +271,9 @@ def metrics(
     if output is Output.JSON:
         put_json(seen)
     elif plot:
-        print(_plotted(curves))
+        print(plotted(curves))
     else:
-        put_list([_summary(name, curve) for name, curve in curves.items() if curve], POINTS, output, noun="metric")
-
-
-def _plotted(curves: Mapping[str, Points]) -> str:
-    from yard.charts import Frame, beside, can_braille, chart
-
-    frame = Frame(braille=can_braille())
-    drawn = [chart(name, curve, frame) for name, curve in curves.items()]
-    return "\n\n".join(beside(drawn[at : at + 2]) for at in range(0, len(drawn), 2)) or "There are no points."
-
-
-def _summary(name: str, curve: Points) -> dict[str, Any]:
-    values = [value for _, value in curve]
-    about = {"first": values[0], "last": values[-1], "lowest": min(values), "highest": max(values)}
-    return {"name": name, "points": len(curve), **about, "step": curve[-1][0]}
+        put_list([summary(name, curve) for name, curve in curves.items() if curve], POINTS, output, noun="metric")
 
 
 @app.command()
