@@ -130,10 +130,10 @@ class Ledger:
         app = create_app("train-svc", "Ledger", platform.keyring, routes)
         return Service(kit, app, {AllocationRequested: [on_requested], AllocationReleased: [on_released]})
 
-    async def preempt(self, workload: str) -> None:
-        """Tell that a replica is to give way."""
+    async def preempt(self, workload: str, *, moving: bool = False, grace: float = 30) -> None:
+        """Tell that a replica is to give way, or that its node is drained."""
         async with self.kit.store.work() as uow:
-            told = AllocationPreempting(id=f"alloc-{workload}", workload=workload, grace=30)
+            told = AllocationPreempting(id=f"alloc-{workload}", workload=workload, grace=grace, moving=moving)
             await uow.emit(told, subject=told.id)
 
     async def _grant(self, uow: UnitOfWork, asked: AllocationRequested) -> None:

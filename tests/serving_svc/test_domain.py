@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from common.contracts.shared import InferencePart, Interface, InterfaceInput
 from common.kernel.errors import Conflict, Invalid
-from serving_svc.domain.replicas import Replica, decide
+from serving_svc.domain.replicas import Decision, Replica, decide
 from serving_svc.domain.requests import build_request, path_of, shown
 from serving_svc.domain.service import TRANSITIONS, Backoff, InferenceService, ServiceState
 
@@ -40,6 +40,7 @@ def replica_sets(draw: st.DrawFn) -> list[Replica]:
             draining_at=draw(st.sampled_from([None, None, NOW, NOW + timedelta(seconds=9.9)])),
             sick=draw(st.sampled_from(["", "", "it fell ill"])),
             leaving=draw(st.booleans()),
+            replace_by=draw(st.sampled_from([None, None, NOW, NOW + timedelta(seconds=60)])),
             address=f"http://rep-{number}",
         )
         for number in range(draw(st.integers(0, 8)))
@@ -56,7 +57,10 @@ def test_a_decision_leads_to_the_number_wanted(
 ) -> None:
     decision = decide(wanted, replicas, AT, deaths=deaths, retry_at=retry_at)
     by_id = {replica.id: replica for replica in replicas}
-    let_go = {*decision.drain, *(i for i in decision.stop if by_id[i].active)}
+    let_go = {i for i in (*decision.drain, *decision.stop) if by_id[i].active}
+    answering = sum(replica.ready for replica in replicas if replica.active)
+    early = [i for i in decision.drain if by_id[i].moving and by_id[i].replace_by != NOW]
+    assert not early or answering >= wanted, "what moves answers until others do"
     active = [replica for replica in replicas if replica.active]
     left = len(active) - len(let_go)
     assert left + decision.create <= max(wanted, 0), "never more than wanted"
@@ -77,7 +81,7 @@ def test_a_decision_leads_to_the_number_wanted(
 def test_ready_ones_are_kept_before_others_and_old_ones_before_new(wanted: int, replicas: list[Replica]) -> None:
     decision = decide(wanted, replicas, AT)
     kept = [r for r in replicas if r.active and r.id not in (*decision.drain, *decision.stop)]
-    gone = [r for r in replicas if r.id in decision.drain]
+    gone = [r for r in replicas if r.id in decision.drain and r.active]
     if gone:
         assert all(r.ready for r in kept), "a ready one goes only when no other is left to go"
         assert all(k.created_at <= g.created_at for k in kept for g in gone)
@@ -97,6 +101,19 @@ def test_drained_replicas_are_stopped_only_when_others_were_told() -> None:
     assert decide(0, [draining], AT, told=True).stop == ("rep-1",)
     assert decide(0, [draining], NOW + timedelta(seconds=30), told=False).stop == ("rep-1",), "not for ever"
     assert decide(0, [draining], NOW + timedelta(seconds=0.1), drain_seconds=0.5).nothing
+
+
+def test_a_replica_of_a_drained_node_goes_when_another_answers() -> None:
+    later = AT + timedelta(seconds=30)
+    moving = Replica("rep-1", NOW, ready=True, replace_by=later)
+    assert moving.routed
+    assert decide(1, [moving], AT) == Decision(create=1)
+    coming = Replica("rep-2", AT)
+    assert decide(1, [moving, coming], AT).nothing
+    assert decide(1, [moving, replace(coming, ready=True)], AT).drain == ("rep-1",)
+    assert decide(1, [moving, coming], later).drain == ("rep-1",), "its time is over"
+    assert decide(1, [replace(moving, ready=False), coming], AT).stop == ("rep-1",), "it answers nobody"
+    assert decide(0, [moving], AT).drain == ("rep-1",)
 
 
 def test_while_replicas_die_one_is_tried_at_a_time() -> None:

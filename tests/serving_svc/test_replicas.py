@@ -265,6 +265,38 @@ async def test_a_replica_that_gives_way_is_no_death_and_the_next_has_its_place(t
 
 
 @pytest.mark.row("T19")
+async def test_where_a_node_is_drained_the_replacement_answers_before_the_old_one_goes(tmp_path: Path) -> None:
+    async with yard(tmp_path / "home") as house:
+        service = await started(house)
+        await house.reach(service, "running", ready=1)
+        (first,) = house.replicas.started
+        house.replicas.default = 503
+        house.replicas.health[first] = 200
+        await house.ledger.preempt(first, moving=True)
+        await house.launched(2)
+        assert (await house.show(service))["ready"] == 1, "the old one still answers"
+        assert first not in house.replicas.stopped_in_order
+        house.replicas.default = 200
+        await house.until(lambda: _asked(house, first))
+        seen = await house.reach(service, "running", ready=1)
+        assert seen["deaths"] == 0
+        states = [data["state"] for _, data in await house.events(service)]
+        assert states[states.index("running") :] == ["running"] * (len(states) - states.index("running"))
+
+
+@pytest.mark.row("T19")
+async def test_where_nothing_can_take_its_place_it_goes_when_its_time_is_over(tmp_path: Path) -> None:
+    async with yard(tmp_path / "home", ledger=Ledger(room=1)) as house:
+        service = await started(house)
+        await house.reach(service, "running", ready=1)
+        (first,) = house.replicas.started
+        await house.ledger.preempt(first, moving=True, grace=0)
+        await house.until(lambda: _asked(house, first))
+        await house.launched(2)
+        await house.reach(service, "running", ready=1)
+
+
+@pytest.mark.row("T19")
 async def test_a_replacement_is_not_put_where_the_last_one_was_lost(tmp_path: Path) -> None:
     async with yard(tmp_path / "home") as house:
         service = await started(house)

@@ -148,3 +148,13 @@ async def test_nodes_are_listed_by_cluster_state_and_label(yard: Yard) -> None:
     assert (node["domain"], node["simulated"], node["cluster"]) == ("ib-1", True, "hall-a")
     (device,) = (await yard.get("/nodes/a"))["devices"]
     assert (device["resource"], device["simulated"]) == ("nvidia.com/gpu", True)
+
+
+async def test_who_is_on_a_drained_node_may_be_replaced_before_it_ends(yard: Yard) -> None:
+    """Nobody waits for what it holds: that is told, so that a service need not be away in between."""
+    await shown(yard, *RACK)
+    await held(yard, "alloc-1", "a")
+    await admin(yard, "/nodes/a/drain")
+    (told,) = await yard.events("allocation.preempting")
+    assert told["data"]["moving"] is True
+    assert (await held(yard, "alloc-2"))["placements"][0]["node"] == "b", "its replacement begins elsewhere at once"

@@ -38,6 +38,7 @@ replicas = Table(
     Column("ready", Boolean, nullable=False, default=False),
     Column("ready_at", Instant),
     Column("draining_at", Instant),
+    Column("replace_by", Instant),
     Column("sick", Text, nullable=False, default=""),
     Column("ended_at", Instant),
 )
@@ -72,6 +73,7 @@ def _replica(row: Any, workload: Workload) -> Replica:
         sick=row.sick,
         leaving=leaving,
         address=workload.address,
+        replace_by=row.replace_by,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from common.contracts.model import ModelPublished
@@ -13,8 +14,9 @@ from common.kernel.names import LONGEST_DESCRIPTION, LONGEST_NAME, description_f
 from common.web.access import require_change
 from common.web.identity import Principal
 from serving_svc.domain.service import InferenceService, ServiceState
+from serving_svc.settings import Settings
 from serving_svc.settling import settle
-from serving_svc.storage import SERVICES
+from serving_svc.storage import SERVICES, note
 
 
 async def create_from_model(uow: UnitOfWork, published: ModelPublished) -> None:
@@ -99,3 +101,11 @@ def _check_number(replicas: int, most: int) -> None:
     if not 1 <= replicas <= most:
         reason = f"1 to {most} replicas are possible, not {replicas}. To run none, stop the service."
         raise Invalid("bad_replicas", reason, faults=[Fault("replicas", reason)])
+
+
+async def move(uow: UnitOfWork, replica_id: str, grace: float, settings: Settings) -> None:
+    """Its node is drained: let another take its place, so that it is gone within `grace` seconds. One that is not
+    this service's, or has ended, is nothing to do."""
+    takes = settings.drain_seconds + settings.stop_seconds
+    until = uow.clock.now() + timedelta(seconds=max(0.0, grace - takes))
+    await note(uow.connection, replica_id, replace_by=until)

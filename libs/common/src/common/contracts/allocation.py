@@ -65,7 +65,8 @@ class AllocationRefused(EventData):
 class AllocationPreempting(EventData):
     """The workload is asked to end for a more urgent one, within `grace` seconds; `reason` says so in words.
 
-    `for_workload` is who begins then, where the owner of both is the same. What it holds stays its own until
+    `for_workload` is who begins then, where the owner of both is the same. Where `moving`, nobody waits for what it
+    holds, since its node is drained: another in its place may begin before it ends. What it holds stays its own until
     `allocation.released` is told.
     """
 
@@ -75,6 +76,7 @@ class AllocationPreempting(EventData):
     grace: float
     reason: str = ""
     for_workload: str | None = None
+    moving: bool = False
 
 
 class AllocationRevoked(EventData):

@@ -52,7 +52,7 @@ class ReplicaHooks:
         service = await SERVICES.find(uow.connection, workload.subject)
         if service is None or replica is None:
             return
-        if _was_wanted(service, workload) and replica.draining_at is None:
+        if _was_wanted(service, workload) and replica.draining_at is None and replica.replace_by is None:
             why = replica.sick or _why(workload)
             fatal = workload.outcome is not None and workload.outcome.reason in _FATAL and not replica.ready_at
             lost = service.lost(replica, why, fatal, uow.clock.now(), self._settings.backoff)

@@ -82,7 +82,12 @@ def event_of(one: Allocation, grace: float, owners: Mapping[str, Allocation]) ->
         asker = owners.get(one.ends_for or "")
         begins = asker.workload if asker is not None and asker.owner == one.owner else None
         return AllocationPreempting(
-            id=one.id, workload=one.workload, grace=grace, reason=one.detail, for_workload=begins
+            id=one.id,
+            workload=one.workload,
+            grace=grace,
+            reason=one.detail,
+            for_workload=begins,
+            moving=one.ends_for is None,
         )
     if one.state == AllocationState.REVOKED:
         preempted = one.told_at is not None
