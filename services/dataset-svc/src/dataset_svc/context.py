@@ -15,8 +15,9 @@ from common.db.uow import Store
 from common.ports.files import Files
 from common.service import Kit
 from common.sources import Egress, SecretBox
-from dataset_svc.importing import Progress
+from dataset_svc.importing import ChildLimits, Progress
 from dataset_svc.looking.cache import NodeCache
+from dataset_svc.looking.thumbnails import MakerLimits, Makers
 from dataset_svc.settings import Settings
 
 
@@ -70,6 +71,13 @@ class Context:
         """What is kept on this machine of what can be made again."""
         folder = self.kit.platform.home / "cache" / self.kit.service
         return NodeCache(folder, self.settings.cache_bytes)
+
+    @cached_property
+    def makers(self) -> Makers:
+        """The processes that make thumbnails."""
+        settings = self.settings
+        child = ChildLimits(memory=settings.thumbnail_memory, uid=settings.import_uid)
+        return Makers(MakerLimits(child, settings.thumbnail_seconds))
 
     def ring(self) -> None:
         """There is work for the loop of imports: don't wait for the timer."""

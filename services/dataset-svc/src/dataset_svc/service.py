@@ -50,12 +50,15 @@ def build(platform: Platform, settings: Settings | None = None) -> Service:
         reactions=reactions(),
         loops=[loop, building],
         migrations=Path(__file__).parent / "migrations" / "versions",
-        on_stop=[imports.stop, sets.stop],
+        on_stop=[imports.stop, sets.stop, context.makers.stop],
     )
 
 
 async def _can_be_held(uow: UnitOfWork, dataset_id: str) -> None:
     """Raises NotFound (`dataset_not_found`) where there are no files any more, or they are being removed."""
+    await storage.DATASETS.get(
+        uow.connection, dataset_id
+    )  # alone with it, so that tidying sees this hold or refuses it
     if await storage.files_state(uow.connection, dataset_id) != storage.KEPT:
         raise missing("dataset", dataset_id)
 

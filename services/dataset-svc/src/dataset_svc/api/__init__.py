@@ -2,10 +2,23 @@
 
 from fastapi import APIRouter
 
-from dataset_svc.api import contents, datasets, details, formatted, history, imports, sources, tus, uploads, versions
+from dataset_svc.api import (
+    contents,
+    datasets,
+    details,
+    formatted,
+    history,
+    imports,
+    sources,
+    thumbnails,
+    tus,
+    uploads,
+    versions,
+)
 
 routers: tuple[APIRouter, ...] = tuple(
-    room.router for room in (datasets, uploads, tus, imports, history, versions, details, contents, formatted, sources)
+    room.router
+    for room in (datasets, uploads, tus, imports, history, versions, details, contents, thumbnails, formatted, sources)
 )
 
 __all__ = ["routers"]

@@ -52,9 +52,12 @@ class SetVisibility(_In):
     visibility: Visibility
 
 
+_IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
+
+
 class SampleOut(BaseModel):
-    """One file of a dataset. `url` gives its bytes; `annotations` is what is drawn on an image, marked in a text, or in
-    a table's first rows, where the format has such."""
+    """One file of a dataset. `url` gives its bytes, `thumbnail` a small PNG of an image; `annotations` is what is drawn
+    on an image, marked in a text, or in a table's first rows, where the format has such."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -63,6 +66,7 @@ class SampleOut(BaseModel):
     size: int
     sha256: str
     url: str
+    thumbnail: str | None
     annotations: dict[str, Any] | None = None
 
     @classmethod
@@ -71,12 +75,14 @@ class SampleOut(BaseModel):
     ) -> SampleOut:
         """The sample with its address."""
         query = urlencode({"path": sample.path, "version": version, "part": str(part)}, quote_via=quote)
+        address = f"/api/v1/datasets/{dataset_id}/samples"
         return cls(
             path=sample.path,
             label=sample.label,
             size=sample.size,
             sha256=sample.sha256,
-            url=f"/api/v1/datasets/{dataset_id}/samples/file?{query}",
+            url=f"{address}/file?{query}",
+            thumbnail=f"{address}/thumbnail?{query}" if sample.path.lower().endswith(_IMAGES) else None,
             annotations=annotations,
         )
 
