@@ -251,6 +251,7 @@ async def test_a_disk_that_is_full_when_the_parts_are_joined(open_place, home, s
         dataset = (await alice.create())["id"]
         begun = await alice.begin(dataset, content)
         await alice.send(dataset, begun, content)
+        await alice.send(dataset, begun, content, [1])  # sent again it has a file of its own, so they must be joined
         path = f"/datasets/{dataset}/uploads/{begun['id']}"
         await alice.refused("POST", f"{path}/complete", 507, "storage_full")
         found = await alice.ok("GET", path)

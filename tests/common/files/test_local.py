@@ -1,6 +1,7 @@
 """The `file:` adapter where it is more than the port: links, leftovers, full disks, kills."""
 
 import asyncio
+import hashlib
 import os
 import random
 import time
@@ -8,7 +9,7 @@ import time
 import pytest
 
 from common.files import LocalFiles
-from common.kernel.errors import Conflict, NotFound, StorageFull
+from common.kernel.errors import Conflict, Invalid, NotFound, StorageFull
 
 
 @pytest.fixture
@@ -147,6 +148,58 @@ async def test_an_upload_that_does_not_fit_twice_can_be_completed_when_there_is_
     await files.close()
 
 
+async def test_parts_of_a_known_size_are_stored_once_and_completed_without_a_copy(small_disk):
+    folder = small_disk(4 << 20)
+    files = LocalFiles(folder / "store")
+    upload = await files.begin_upload("up", part_bytes=900_000)
+    parts = [bytes([number]) * 900_000 for number in range(3)]
+    for number, content in enumerate(parts, 1):
+        await files.put_part(upload, number, content)
+    whole = b"".join(parts)  # more than half of the disk
+    assert (await files.complete_upload(upload, sha256=hashlib.sha256(whole).hexdigest())).size == len(whole)
+    assert await files.read("up") == whole
+    assert sorted(path.name for path in (folder / "store" / "uploads" / upload).iterdir()) == ["done.json", "meta.json"]
+    await files.close()
+
+
+async def test_a_part_that_is_late_does_not_reach_the_object(files):
+    upload = await files.begin_upload("up", part_bytes=2 << 20)
+    await files.put_part(upload, 1, b"1" * (2 << 20))
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def late():
+        yield b"2" * (1 << 20)
+        begun.set()
+        await go_on.wait()
+        yield b"2" * (1 << 20)
+
+    part = asyncio.create_task(files.put_part(upload, 2, late()))
+    await begun.wait()
+    await files.complete_upload(upload)
+    go_on.set()
+    with pytest.raises(NotFound):
+        await part
+    assert await files.read("up") == b"1" * (2 << 20)
+
+
+async def test_a_part_that_broke_off_leaves_the_next_its_place_and_no_trace(files):
+    upload = await files.begin_upload("up", part_bytes=100)
+
+    async def broken():
+        yield b"x" * 70
+        raise ConnectionError
+
+    for number in (1, 2):
+        with pytest.raises(ConnectionError):
+            await files.put_part(upload, number, broken())
+    with pytest.raises(Invalid) as refused:
+        await files.put_part(upload, 1, b"x" * 101)
+    assert refused.value.code == "wrong_part_size"
+    await files.put_part(upload, 1, b"y" * 30)
+    await files.complete_upload(upload, sha256=hashlib.sha256(b"y" * 30).hexdigest())
+    assert await files.read("up") == b"y" * 30
+
+
 PUTTING = """
     import asyncio, sys
     from pathlib import Path
@@ -160,7 +213,7 @@ PUTTING = """
         print("begun", flush=True)
         for n in range(10_000):
             await files.put(f"objects/{n % 7}", slowly(bytes([n % 7 + 1])))
-            upload = await files.begin_upload(f"uploaded/{n % 5}")
+            upload = await files.begin_upload(f"uploaded/{n % 5}", part_bytes=n % 3 * 700_000 or None)
             for part in (1, 2):
                 await files.put_part(upload, part, bytes([n % 5 + 1]) * 700_000)
             await files.complete_upload(upload)

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 
 from hypothesis import settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from common.files import LocalFiles
-from common.kernel.errors import Conflict, NotFound
+from common.kernel.errors import Conflict, Invalid, NotFound
 
 NAMES = st.sampled_from(["a", "b", "a-", "é", "数"])
 KEYS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
@@ -27,6 +28,7 @@ class StoreAgainstDict(RuleBasedStateMachine):
         self.files = LocalFiles(self.folder, sync=False)
         self.model: dict[str, bytes] = {}
         self.parts: dict[str, tuple[str, dict[int, bytes]]] = {}
+        self.announced: dict[str, int | None] = {}
 
     def teardown(self):
         self.loop.run_until_complete(self.files.close())
@@ -63,10 +65,11 @@ class StoreAgainstDict(RuleBasedStateMachine):
         except NotFound:
             assert key not in self.model
 
-    @rule(target=uploads, key=KEYS)
-    def begin(self, key):
-        upload = self.run(self.files.begin_upload(key))
+    @rule(target=uploads, key=KEYS, part_bytes=st.none() | st.integers(1, 60))
+    def begin(self, key, part_bytes):
+        upload = self.run(self.files.begin_upload(key, part_bytes=part_bytes))
         self.parts[upload] = (key, {})
+        self.announced[upload] = part_bytes
         return upload
 
     @rule(upload=uploads, number=st.integers(1, 3), content=CONTENT)
@@ -75,15 +78,18 @@ class StoreAgainstDict(RuleBasedStateMachine):
             self.run(self.files.put_part(upload, number, content))
         except NotFound:
             assert upload not in self.parts
+        except Invalid:
+            assert len(content) > (self.announced[upload] or 0)
         else:
             self.parts[upload][1][number] = content
 
-    @rule(upload=uploads)
-    def complete(self, upload):
+    @rule(upload=uploads, checked=st.booleans())
+    def complete(self, upload, checked):
         key, parts = self.parts.get(upload, ("", {}))
         ready = bool(parts) and sorted(parts) == list(range(1, len(parts) + 1))
         try:
-            self.run(self.files.complete_upload(upload))
+            whole = b"".join(parts[number] for number in sorted(parts))
+            self.run(self.files.complete_upload(upload, sha256=sha256(whole).hexdigest() if checked else None))
         except NotFound:
             assert upload not in self.parts
         except Conflict:

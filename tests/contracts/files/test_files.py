@@ -345,6 +345,26 @@ async def test_an_upload_in_parts_survives_a_restart(store):
     assert await first.read("up/loaded") == one + two + three
 
 
+async def test_parts_of_a_known_size_come_in_any_order_and_again(store):
+    first = await store()
+    size = first.capabilities.smallest_part + 3
+    content = [bytes([65 + number]) * size for number in range(3)] + [b"end"]
+    upload = await first.begin_upload("up", part_bytes=size)
+    await first.put_part(upload, 4, content[3])
+    await first.put_part(upload, 2, b"?" * size)
+    await asyncio.gather(first.put_part(upload, 1, content[0]), first.put_part(upload, 3, chunks(content[2])))
+    with pytest.raises(Invalid):
+        await first.put_part(upload, 2, b"!" * size, sha256=digest(b"other"))
+    second = await store()
+    await second.put_part(upload, 2, content[1])
+    assert [(p.number, p.size) for p in await second.parts(upload)] == [(1, size), (2, size), (3, size), (4, 3)]
+    with pytest.raises(Invalid):
+        await second.complete_upload(upload, sha256=digest(b"z"))
+    info = await second.complete_upload(upload, sha256=digest(b"".join(content)))
+    assert info.size == 3 * size + 3
+    assert await first.read("up") == b"".join(content)
+
+
 async def test_a_part_sent_again_replaces_the_earlier(files):
     upload = await files.begin_upload("x")
     await files.put_part(upload, 1, b"first try")

@@ -44,15 +44,16 @@ class Draft:
                 view = view[os.write(self._descriptor, view) :]
         self.size += len(data)
 
-    def copy(self, source: int, start: int, *, hashed: bool) -> int:
-        """Append up to 64 MiB of another file from `start` on; gives how many bytes. Without `hashed` the kernel
-        copies (and a file system that can, shares the blocks), and `sha256` is not to be relied on."""
+    def copy(self, source: int, start: int, *, most: int | None = None, hashed: bool) -> int:
+        """Append up to 64 MiB (or `most`) of another file from `start` on; gives how many bytes. Without `hashed` the
+        kernel copies (and a file system that can, shares the blocks), and `sha256` is not to be relied on."""
+        most = _COPY if most is None else min(most, _COPY)
         with telling_when_full(self._what):
-            if not hashed and (done := _kernel_copy(source, start, self._descriptor)) is not None:
+            if not hashed and (done := _kernel_copy(source, start, self._descriptor, most)) is not None:
                 self.size += done
                 return done
         done = 0
-        while done < _COPY and (chunk := os.pread(source, 1 << 20, start + done)):
+        while done < most and (chunk := os.pread(source, min(1 << 20, most - done), start + done)):
             self.write(chunk)
             done += len(chunk)
         return done
@@ -106,10 +107,10 @@ def _is_locked(path: Path) -> bool:
     return False
 
 
-def _kernel_copy(source: int, start: int, target: int) -> int | None:
-    """copy_file_range(2) up to 64 MiB; None where the file system can't."""
+def _kernel_copy(source: int, start: int, target: int, most: int) -> int | None:
+    """copy_file_range(2); None where the file system can't."""
     try:
-        return os.copy_file_range(source, target, _COPY, offset_src=start)
+        return os.copy_file_range(source, target, most, offset_src=start)
     except OSError as error:
         if error.errno in _CANNOT:
             return None

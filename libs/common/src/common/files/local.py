@@ -17,10 +17,12 @@ from weakref import WeakValueDictionary
 
 from common.disk import telling_when_full
 from common.files.draft import Draft, check_sum, sweep
+from common.files.filling import STEP, fill
 from common.files.keys import check_key, check_prefix
 from common.files.tree import Child, Tree
 from common.files.uploads import StoredPart, Uploads, check_number
-from common.kernel.errors import Invalid
+from common.files.whole import Hashing, Place
+from common.kernel.errors import Invalid, NotFound
 from common.ports.files import Chunks, FileInfo, FilesCapabilities, Part
 from common.threads import to_the_end
 
@@ -29,9 +31,6 @@ _T = TypeVar("_T")
 
 _OTHER_PROCESS_SECONDS = 0.02
 """How often it is asked whether another process has completed an upload."""
-
-_CHUNK = 1 << 20
-"""Bytes read or written at one step: enough that handing over to a thread costs little."""
 
 
 class LocalFiles:
@@ -50,6 +49,7 @@ class LocalFiles:
         self._drafts.mkdir(parents=True, exist_ok=True)
         self._tree = Tree(self._root / "objects", sync=sync)
         self._uploads = Uploads(self._root / "uploads", self._drafts, sync=sync)
+        self._hashing = Hashing()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="files")
         self._completing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         sweep(self._drafts)
@@ -63,7 +63,7 @@ class LocalFiles:
             return await self._run(self._put_bytes, key, content, sha256, if_absent)
         draft = Draft(self._drafts, key)
         try:
-            found = await self._fill(draft, content, sha256)
+            found = await self._filled(draft, content, sha256)
             return await self._run(self._publish, draft.path, key, if_absent, found)
         finally:
             await self._run(draft.discard)
@@ -77,18 +77,9 @@ class LocalFiles:
         finally:
             draft.discard()
 
-    async def _fill(self, draft: Draft, content: Chunks, sha256: str | None) -> str:
-        """Write content into a draft, a mebibyte at a time, and give its SHA-256. The next piece is only asked for
-        when the last is written."""
-        waiting: list[bytes] = []
-        size = 0
-        async for chunk in content:
-            waiting.append(chunk)
-            size += len(chunk)
-            if size >= _CHUNK:
-                await self._run(draft.write, b"".join(waiting))
-                waiting, size = [], 0
-        await self._run(draft.write, b"".join(waiting))
+    async def _filled(self, draft: Draft | Place, content: Chunks, sha256: str | None) -> str:
+        """The SHA-256 of a draft once the content is in it."""
+        await fill(draft, content, self._run)
         return await self._run(draft.seal, sync=self._sync, sha256=sha256)
 
     async def put_file(self, key: str, path: Path, *, move: bool = False) -> FileInfo:
@@ -126,11 +117,12 @@ class LocalFiles:
         finally:
             os.close(source)
 
-    async def _copy(self, draft: Draft, source: int, *, hashed: bool) -> None:
-        """Append a whole open file to a draft, in steps between which one can be cancelled."""
-        start = 0
-        while done := await self._run(draft.copy, source, start, hashed=hashed):
+    async def _copy(self, draft: Draft, source: int, start: int = 0, size: int | None = None, *, hashed: bool) -> None:
+        """Append an open file, or `size` bytes of it from `start` on, to a draft, in steps between which one can be
+        cancelled."""
+        while size != 0 and (done := await self._run(draft.copy, source, start, most=size, hashed=hashed)):
             start += done
+            size = size if size is None else size - done
 
     def _publish(self, path: Path, key: str, if_absent: bool, sha256: str | None) -> FileInfo:
         state = path.stat()
@@ -144,7 +136,7 @@ class LocalFiles:
         descriptor = self._tree.open(key)
         try:
             while end is None or start < end:
-                length = _CHUNK if end is None else min(_CHUNK, end - start)
+                length = STEP if end is None else min(STEP, end - start)
                 chunk = await self._run(os.pread, descriptor, length, start)
                 if not chunk:
                     return
@@ -189,19 +181,22 @@ class LocalFiles:
         check_key(key)
         await self._run(self._tree.remove, key)
 
-    async def begin_upload(self, key: str) -> str:
+    async def begin_upload(self, key: str, *, part_bytes: int | None = None) -> str:
         """Begin an upload in parts; its id is good until it is completed or aborted, also after a restart."""
         check_key(key)
-        return await self._run(self._uploads.begin, key)
+        return await self._run(self._uploads.begin, key, part_bytes)
 
     async def put_part(self, upload: str, number: int, content: bytes | Chunks, *, sha256: str | None = None) -> Part:
         """Store one part; see the port. Raises Invalid (`bad_part_number`)."""
         check_number(number)
         key = await self._run(self._uploads.key, upload)
-        draft = Draft(self._drafts, f"part {number} of {key}")
+        place = await self._run(self._uploads.place, upload, number)
+        draft = place or Draft(self._drafts, f"part {number} of {key}")
         try:
-            found = await self._fill(draft, _chunks(content) if isinstance(content, bytes) else content, sha256)
-            await self._run(self._uploads.keep, upload, number, draft.path, found)
+            found = await self._filled(draft, _chunks(content) if isinstance(content, bytes) else content, sha256)
+            await self._run(self._uploads.keep, upload, number, draft, found)
+            if place is not None:
+                self._threads.submit(self._hash_ahead, upload)
             return Part(number, draft.size, found)
         finally:
             await self._run(draft.discard)
@@ -227,24 +222,43 @@ class LocalFiles:
         if outcome is not None:
             return _info(key, await self._run(self._tree.stat, key), outcome["sha256"])
         parts = await self._run(self._uploads.all_parts, upload)
-        info = await (self._adopt(key, parts[0], sha256) if len(parts) == 1 else self._join(key, parts, sha256))
+        if (whole := await self._run(self._uploads.whole, upload)) is not None:
+            found = await self._run(self._hash, upload) if sha256 is not None else None
+            info = await self._adopt(key, whole, found, sha256)
+        elif len(parts) == 1 and not parts[0].in_place:
+            info = await self._adopt(key, parts[0].path, parts[0].part.sha256, sha256)
+        else:
+            info = await self._join(key, upload, parts, sha256)
         await self._run(self._uploads.finish, upload, info.sha256)
+        self._hashing.forget(upload)
         return info
 
-    async def _adopt(self, key: str, only: StoredPart, sha256: str | None) -> FileInfo:
-        """The one part becomes the object: a second name for its file, until the upload is known to be done."""
-        check_sum(key, only.part.sha256, sha256)
-        name = only.path.parent / f".object-{os.urandom(8).hex()}"
-        await self._run(os.link, only.path, name)
-        return await self._run(self._publish, name, key, False, only.part.sha256)
+    def _hash(self, upload: str) -> str:
+        return self._hashing.sum(upload, *self._uploads.in_order(upload))
 
-    async def _join(self, key: str, parts: Sequence[StoredPart], sha256: str | None) -> FileInfo:
+    def _hash_ahead(self, upload: str) -> None:
+        """Hash what is there of the whole, while more comes."""
+        try:
+            self._hashing.advance(upload, *self._uploads.in_order(upload))
+        except (NotFound, FileNotFoundError):  # it was completed or given up meanwhile
+            self._hashing.forget(upload)
+
+    async def _adopt(self, key: str, file: Path, found: str | None, sha256: str | None) -> FileInfo:
+        """A file becomes the object: a second name for it, until the upload is known to be done."""
+        if found is not None:
+            check_sum(key, found, sha256)
+        name = file.parent / f".object-{os.urandom(8).hex()}"
+        await self._run(os.link, file, name)
+        return await self._run(self._publish, name, key, False, found)
+
+    async def _join(self, key: str, upload: str, parts: Sequence[StoredPart], sha256: str | None) -> FileInfo:
         draft = Draft(self._drafts, key)
         try:
             for stored in parts:
-                source = os.open(stored.path, os.O_RDONLY | os.O_CLOEXEC)
+                path, start = await self._run(self._uploads.source, upload, stored)
+                source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
                 try:
-                    await self._copy(draft, source, hashed=sha256 is not None)
+                    await self._copy(draft, source, start, stored.part.size, hashed=sha256 is not None)
                 finally:
                     os.close(source)
             await self._run(draft.seal, sync=self._sync, sha256=sha256)
@@ -255,6 +269,7 @@ class LocalFiles:
     async def abort_upload(self, upload: str) -> None:
         """Throw the parts away; an unknown upload is no error."""
         await self._run(self._uploads.abort, upload)
+        self._hashing.forget(upload)
 
     def local_path(self, key: str) -> Path | None:
         """The object's file, to be read only. Raises NotFound (`file_not_found`)."""

@@ -1,6 +1,8 @@
 """Uploads in parts, kept in folders: `<id>/meta.json`, the parts, and at the end `done.json` in their place.
 
-A part's name holds its number, a generation and its SHA-256, so that one rename makes it whole and known at once.
+A part's name holds its number, a generation and its SHA-256, so that one rename makes it whole and known at once. Where
+it is known beforehand how long parts are, they are written to their places in one file (`whole`); such a part's name
+also has its size, and the file of that name is empty.
 """
 
 from __future__ import annotations
@@ -12,10 +14,14 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
 from common.disk import sync_folder, telling_when_full
+from common.files import whole
+from common.files.draft import Draft
+from common.files.whole import Place
 from common.kernel.errors import Conflict, Invalid, NotFound
 from common.kernel.ids import is_id, new_id
 from common.ports.files import Part
@@ -23,18 +29,19 @@ from common.ports.files import Part
 MOST_PARTS = 10_000
 """What S3 takes too."""
 
-_PART = re.compile(r"^(\d{5})\.(\d{6})\.([0-9a-f]{64})$").match
+_PART = re.compile(r"^(\d{5})\.(\d{6})\.([0-9a-f]{64})(?:\.(\d+))?$").match
 _KEPT = 7 * 24 * 3600.0
 """Seconds for which a completed upload is remembered, so that completing it again finds its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPart:
-    """A part and the file that holds it."""
+    """A part and the file that notes it. Its bytes are there too, or `in_place` in the file of the whole."""
 
     part: Part
     path: Path
     generation: int
+    in_place: bool = False
 
 
 class Uploads:
@@ -46,14 +53,16 @@ class Uploads:
         self._scratch = scratch
         self._sync = sync
 
-    def begin(self, key: str) -> str:
-        """A new upload for `key`; gives its id."""
+    def begin(self, key: str, part_bytes: int | None = None) -> str:
+        """A new upload for `key`, of parts of that many bytes where that is known; gives its id."""
         self._forget_old()
         upload = new_id("upload")
         draft = self._scratch / upload
         with telling_when_full(f"an upload of {key}"):
             draft.mkdir(0o750)
-            self._write(draft, "meta.json", {"key": key})
+            self._write(draft, "meta.json", {"key": key, "part_bytes": part_bytes})
+            if part_bytes is not None:
+                whole.prepare(draft)
             draft.rename(self._folder / upload)
             self._settle(self._folder)
         return upload
@@ -77,21 +86,38 @@ class Uploads:
             return None
         return held
 
-    def outcome(self, upload: str) -> dict[str, str | None] | None:
+    def outcome(self, upload: str) -> dict[str, Any] | None:
         """What `finish` noted, or None while the upload goes on."""
         try:
             return self._read(upload, "done.json")
         except NotFound:
             return None
 
-    def keep(self, upload: str, number: int, draft: Path, sha256: str) -> None:
+    def place(self, upload: str, number: int) -> Place | None:
+        """Where a part can be written to its place; None where it comes again or its size is not known. Raises
+        NotFound (`upload_not_found`)."""
+        part_bytes = self._read(upload, "meta.json").get("part_bytes")
+        if part_bytes is None or self._stored(upload, number):
+            return None
+        found = whole.take(self._folder / upload, number, int(part_bytes), f"part {number} of {upload}")
+        if found is not None and self._stored(upload, number):  # another was faster between the two looks
+            found.discard()
+            return None
+        return found
+
+    def keep(self, upload: str, number: int, draft: Draft | Place, sha256: str) -> None:
         """Take a complete part in, in place of an earlier one. Raises NotFound (`upload_not_found`)."""
         if self.outcome(upload) is not None:
             raise _unknown(upload)
-        earlier = [stored for stored in self._stored(upload) if stored.part.number == number]
+        earlier = self._stored(upload, number)
         generation = max((stored.generation for stored in earlier), default=0) + 1
+        name = self._folder / upload / f"{number:05d}.{generation:06d}.{sha256}"
         try:
-            draft.rename(self._folder / upload / f"{number:05d}.{generation:06d}.{sha256}")
+            with telling_when_full(f"part {number} of {upload}"):
+                if isinstance(draft, Place):
+                    name.with_name(f"{name.name}.{draft.size}").touch(0o640, exist_ok=False)
+                else:
+                    draft.path.rename(name)
             self._settle(self._folder / upload)
         except FileNotFoundError:
             raise _unknown(upload) from None
@@ -115,6 +141,38 @@ class Uploads:
             )
         return parts
 
+    def source(self, upload: str, stored: StoredPart) -> tuple[Path, int]:
+        """The file in which a part's bytes are, and where they begin in it."""
+        if not stored.in_place:
+            return stored.path, 0
+        return whole.path_of(self._folder / upload), (stored.part.number - 1) * self._part_bytes(upload)
+
+    def in_order(self, upload: str) -> tuple[Path, list[tuple[str, int]]]:
+        """The file of the whole, and (SHA-256, size) of its first parts as far as they are there one after the other.
+        Raises NotFound (`upload_not_found`)."""
+        found, part_bytes = list[tuple[str, int]](), self._part_bytes(upload)
+        for number, stored in enumerate(self.parts(upload), 1):
+            if not stored.in_place or stored.part.number != number:
+                break
+            found.append((stored.part.sha256, stored.part.size))
+            if stored.part.size != part_bytes:
+                break
+        return whole.path_of(self._folder / upload), found
+
+    def whole(self, upload: str) -> Path | None:
+        """The file of the whole, cut to its length, where every part is in its place and nobody writes to it any
+        more; None where the parts must be joined. To be asked by whoever has the upload alone."""
+        if not whole.close(self._folder / upload):
+            return None
+        path, parts = self.in_order(upload)
+        if len(parts) != len(self.parts(upload)):
+            return None
+        os.truncate(path, sum(size for _, size in parts))
+        return path
+
+    def _part_bytes(self, upload: str) -> int:
+        return int(self._read(upload, "meta.json").get("part_bytes") or 0)
+
     def finish(self, upload: str, sha256: str | None) -> None:
         """Note that the object is there, then let the parts go."""
         folder = self._folder / upload
@@ -135,30 +193,30 @@ class Uploads:
             return
         shutil.rmtree(doomed)
 
-    def _stored(self, upload: str) -> list[StoredPart]:
-        """Every file of a part, oldest generation first."""
+    def _stored(self, upload: str, number: int | None = None) -> list[StoredPart]:
+        """Every file of a part (or of that one), oldest generation first."""
         self.key(upload)
-        found = []
-        for path in sorted((self._folder / upload).iterdir()):
-            if (match := _PART(path.name)) is None:
+        folder, found = self._folder / upload, []
+        for path in sorted(folder.iterdir()):
+            if (match := _PART(path.name)) is None or number not in (None, int(match[1])):
                 continue
             try:
-                part = Part(int(match[1]), path.stat().st_size, match[3])
+                part = Part(int(match[1]), path.stat().st_size if match[4] is None else int(match[4]), match[3])
             except FileNotFoundError:
                 continue
-            found.append(StoredPart(part, path, int(match[2])))
+            found.append(StoredPart(part, path, int(match[2]), match[4] is not None))
         return found
 
-    def _read(self, upload: str, name: str) -> dict[str, str | None]:
+    def _read(self, upload: str, name: str) -> dict[str, Any]:
         if not is_id(upload, "upload"):
             raise _unknown(upload)
         try:
-            content: dict[str, str | None] = orjson.loads((self._folder / upload / name).read_bytes())
+            content: dict[str, Any] = orjson.loads((self._folder / upload / name).read_bytes())
         except FileNotFoundError:
             raise _unknown(upload) from None
         return content
 
-    def _write(self, folder: Path, name: str, content: dict[str, str | None]) -> None:
+    def _write(self, folder: Path, name: str, content: dict[str, Any]) -> None:
         """Write a small file whole or not at all."""
         draft = folder / f".{name}"
         with draft.open("wb") as file:

@@ -94,8 +94,9 @@ class Files(Protocol):
         """Remove an object; removing an absent one is no error."""
         ...
 
-    async def begin_upload(self, key: str) -> str:
-        """Begin an upload in parts; gives its id, which survives a restart."""
+    async def begin_upload(self, key: str, *, part_bytes: int | None = None) -> str:
+        """Begin an upload in parts; gives its id, which survives a restart. `part_bytes`, where that is known, is what
+        every part but the last will have, which may spare the store a copy."""
         ...
 
     async def put_part(self, upload: str, number: int, content: bytes | Chunks, *, sha256: str | None = None) -> Part:
@@ -127,8 +128,11 @@ class Files(Protocol):
 class Linking(Files, Protocol):
     """A file store whose capability `presign` is True: bytes go to and from it without passing through a service."""
 
-    async def presign_get(self, key: str, seconds: int, *, name: str | None = None) -> str:
-        """An address from which anybody can load the object, as a file called `name`, for that long. Raises Invalid
+    async def presign_get(
+        self, key: str, seconds: int, *, name: str | None = None, span: tuple[int, int] | None = None
+    ) -> str:
+        """An address from which anybody can load the object, as a file called `name`, for that long; with `span` only
+        its bytes from the first up to the second, by a request for exactly that range. Raises Invalid
         (`bad_link_time`)."""
         ...
 

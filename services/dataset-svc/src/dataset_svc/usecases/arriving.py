@@ -56,7 +56,7 @@ async def begin(context: Context, upload: Upload) -> str:
 async def _begin(context: Context, upload: Upload) -> str:
     if upload.direct:
         return await linking(context).begin_direct(upload.archive)
-    return await context.files.begin_upload(upload.archive)
+    return await context.files.begin_upload(upload.archive, part_bytes=upload.part_size)
 
 
 async def alive(context: Context, upload: Upload) -> str:

@@ -28,14 +28,17 @@ class Links:
     _objects: str
     _wire: Wire
 
-    async def presign_get(self, key: str, seconds: int, *, name: str | None = None) -> str:
+    async def presign_get(
+        self, key: str, seconds: int, *, name: str | None = None, span: tuple[int, int] | None = None
+    ) -> str:
         """An address from which anybody can load the object, as an attachment (called `name`), for that long (at most
-        a week)."""
+        a week); with `span` only these bytes of it: the range is signed too."""
         check_key(key)
         shown = "attachment" if name is None else f"attachment; filename*=UTF-8''{quote(name, safe='')}"
-        return await self._wire.link(
-            "get_object", self._objects + key, _held(seconds), ResponseContentDisposition=shown
-        )
+        more = {"ResponseContentDisposition": shown}
+        if span is not None:
+            more["Range"] = f"bytes={span[0]}-{span[1] - 1}"
+        return await self._wire.link("get_object", self._objects + key, _held(seconds), **more)
 
     async def presign_put(self, key: str, seconds: int) -> str:
         """An address to which anybody can put the object for that long. Its content is not checked."""

@@ -187,7 +187,7 @@ class S3Files(Links):
         if self._settings.flat or await self._is_there(key):
             await self._wire.delete(self._objects + key)
 
-    async def begin_upload(self, key: str) -> str:
+    async def begin_upload(self, key: str, *, part_bytes: int | None = None) -> str:
         """Begin an upload in parts; its id is good until it is completed or aborted."""
         check_key(key)
         return await self._parts.begin(key)
