@@ -196,12 +196,12 @@ async def test_a_disk_that_fills_up_meanwhile_leaves_nothing_half_staged(open_st
                 ballast.write_bytes(b"b" * (3 << 20))
             return data
 
-    staging._files = FillsTheDisk()
+    staging._builder.files = FillsTheDisk()
     with pytest.raises(StorageFull):
         await staging.stage(StageRequest(ref if os.path.ismount(disk) else large))
     assert visible(disk / "cache") == leftovers(disk / "cache") == []
     ballast.unlink(missing_ok=True)
-    staging._files = files
+    staging._builder.files = files
     assert len(content_of(await staging.stage(StageRequest(ref)))) == 200
 
 
@@ -276,7 +276,7 @@ async def test_a_kill_while_staging_leaves_whole_folders_or_none(open_staging, f
         for name in visible(cache):
             assert sum(1 for path in (cache / name).rglob("*") if path.is_file()) == len(content)
         staging = open_staging(cache)
-        await staging._sweep_once()
+        await staging._builder.sweep_once()
         assert leftovers(cache) == []
         await staging.evict(0 if moments.random() < 0.7 else 1 << 40)
     folder = await open_staging(cache).stage(StageRequest(ref, split=Split(0.9)))

@@ -26,12 +26,18 @@ class Split:
 class StageRequest:
     """A folder to make. With `split` it holds `train/` and `test/`; with `test` the independent test set is
     `test/` and the rest `train/`; with `validation` those files are `val/`, beside `train/`; else the files as they
-    are."""
+    are. With `stream` it may be read while the files of `manifest` still arrive: `shards.txt` in it lists them."""
 
     manifest: ManifestRef
     split: Split | None = None
     test: ManifestRef | None = None
     validation: ManifestRef | None = None
+    stream: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all that goes into the folder."""
+        return sum(ref.bytes for ref in self.manifests)
 
     @property
     def manifests(self) -> list[ManifestRef]:
@@ -86,6 +92,14 @@ class Staging(Protocol):
         """The folder; with `workload` it is kept for it from the first moment until `release`.
 
         Digests are verified; raises Problem (`staging_failed`), StorageFull (`storage_full`).
+        """
+        ...
+
+    async def carry_on(self, request: StageRequest) -> bool:
+        """Whether all is there of a folder that a running workload reads while it is filled. Ask now and then for as
+        long as it runs: where nobody fills it any more, as after a restart, this begins to.
+
+        Raises Problem (`staging_failed`), StorageFull (`storage_full`) where the rest can't be had.
         """
         ...
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol
 
 from common.contracts.shared import ManifestRef
 from common.disk import telling_when_full
@@ -36,12 +36,33 @@ Done = Callable[[int], None]
 Work = Coroutine[Any, Any, None]
 
 
-async def fill(files: Files, threads: Executor, writer: FolderWriter, *, ref: ManifestRef, done: Done) -> None:
+class Watch(Protocol):
+    """Somebody who wants each file as it comes."""
+
+    async def take(self, writer: FolderWriter, entry: Entry) -> bool:
+        """Whether the file was had already, and is written now."""
+        ...
+
+    async def arrived(self, entry: Entry) -> None:
+        """The file is written whole, and checked."""
+        ...
+
+
+async def fill(
+    files: Files,
+    threads: Executor,
+    writer: FolderWriter,
+    *,
+    ref: ManifestRef,
+    done: Done,
+    watch: Watch | None = None,
+    at_once: int = AT_ONCE,
+) -> None:
     """Write every file of a list. Raises what the store does, Problem (`staging_failed`) that names a damaged file,
     StorageFull (`storage_full`); what was on its way has ended by then."""
-    filling = _Filling(files, threads, writer, done)
+    filling = _Filling(files, threads, writer, done, watch)
     async with aclosing(filling.works(ref)) as works:
-        await side_by_side(works)
+        await side_by_side(works, at_once)
 
 
 async def copy(threads: Executor, writer: FolderWriter, *, listing: Listing, read: Read, done: Done) -> None:
@@ -101,22 +122,41 @@ async def _one_less(under_way: set[asyncio.Task[None]]) -> set[asyncio.Task[None
 class _Filling:
     """One list on its way into one folder."""
 
-    def __init__(self, files: Files, threads: Executor, writer: FolderWriter, done: Done) -> None:
+    def __init__(self, files: Files, threads: Executor, writer: FolderWriter, done: Done, watch: Watch | None) -> None:
         self._files, self._threads, self._writer, self._done = files, threads, writer, done
+        self._watch = watch
 
     async def works(self, ref: ManifestRef) -> AsyncGenerator[Work, None]:
         """What there is to do, a piece each."""
         head = await header(self._files, ref)
         async for entries in batches(self._files, ref):
-            for run in plan(entries):
+            for run in plan(await self._wanted(entries)):
                 key = head.objects[run.object]
                 yield self._small(key, run) if run.whole else self._large(key, run.entries[0])
+
+    async def _wanted(self, entries: list[Entry]) -> list[Entry]:
+        """Those that have to be fetched."""
+        if self._watch is None:
+            return entries
+        wanted = []
+        for entry in entries:
+            if await self._watch.take(self._writer, entry):
+                self._done(entry.size)
+            else:
+                wanted.append(entry)
+        return wanted
+
+    async def _there(self, entries: Sequence[Entry]) -> None:
+        self._done(sum(entry.size for entry in entries))
+        if self._watch is not None:
+            for entry in entries:
+                await self._watch.arrived(entry)
 
     async def _small(self, key: str, run: Run) -> None:
         """Several small files with one reading."""
         data = await self._read(key, run) if run.end > run.start else b""
         await to_the_end(self._threads, self._writer.write_all, run.entries, run.start, data)
-        self._done(sum(entry.size for entry in run.entries))
+        await self._there(run.entries)
 
     async def _read(self, key: str, run: Run) -> bytes:
         try:
@@ -142,4 +182,4 @@ class _Filling:
         finally:
             os.close(descriptor)
         check_content(entry, size, digest.hexdigest())
-        self._done(size)
+        await self._there([entry])

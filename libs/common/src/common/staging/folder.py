@@ -21,10 +21,11 @@ _WRITABLE = 0o700
 
 
 class FolderWriter:
-    """Fills a new folder. Blocking; used in threads, several at a time for different files."""
+    """Fills a folder, a new one as a rule. Blocking; used in threads, several at a time for different files."""
 
-    def __init__(self, root: Path) -> None:
-        root.mkdir(parents=True)
+    def __init__(self, root: Path, *, new: bool = True) -> None:
+        if new:
+            root.mkdir(parents=True)
         self.root = root
         self._descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
@@ -89,7 +90,7 @@ class FolderWriter:
 
     def settle(self) -> None:
         """Make every folder but the topmost read-only; that one has to be renamed yet."""
-        for folder in _folders_below(self.root):
+        for folder in folders_below(self.root):
             folder.chmod(FOLDER_MODE)
 
     def close(self) -> None:
@@ -119,12 +120,12 @@ def remove_folder(folder: Path) -> None:
     if not folder.exists():
         return
     folder.chmod(_WRITABLE)
-    for below in _folders_below(folder):
+    for below in folders_below(folder):
         below.chmod(_WRITABLE)
     shutil.rmtree(folder)
 
 
-def _folders_below(root: Path) -> Iterator[Path]:
+def folders_below(root: Path) -> Iterator[Path]:
     """Every folder below one, those above first; links are not followed."""
     for above, names, _ in os.walk(root):
         for name in names:

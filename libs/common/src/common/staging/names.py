@@ -25,6 +25,8 @@ def folder_name(request: StageRequest) -> str:
         layout = {"test": _hex(request.test)}
     if request.validation is not None:
         layout |= {"validation": _hex(request.validation)}
+    if request.stream:
+        layout |= {"stream": True}
     if layout:
         name += f"-{hashlib.sha256(orjson.dumps(layout, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]}"
     return name

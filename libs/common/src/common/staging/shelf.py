@@ -21,9 +21,12 @@ import orjson
 from common.disk import telling_when_full
 from common.kernel.errors import Invalid, NotFound
 from common.kernel.ids import new_id
-from common.staging.folder import FOLDER_MODE, remove_folder
+from common.staging.folder import FOLDER_MODE, folders_below, remove_folder
 
 _WORKLOAD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}").fullmatch
+ARRIVING = ".arriving-"
+"""How files begin that are not whole yet, in a folder that is filled while it is read."""
+
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -71,18 +74,45 @@ class Shelf:
     def is_ready(self, name: str) -> bool:
         """Whether a folder is there and can be trusted: one of an earlier boot may have lost bytes with the power."""
         note = self._read(name)
-        return note is not None and note.get("boot") == _boot() and self.path(name).is_dir()
+        return note is not None and "begun" not in note and self._is_trusted(name, note)
 
-    def publish(self, name: str, data: Mapping[str, int]) -> None:
-        """A built folder gets its name. The lock must be held."""
+    def is_begun(self, name: str) -> bool:
+        """Whether a folder is there, if not yet with all its files."""
+        note = self._read(name)
+        return note is not None and self._is_trusted(name, note)
+
+    def _is_trusted(self, name: str, note: Mapping[str, Any]) -> bool:
+        return note.get("boot") == _boot() and self.path(name).is_dir()
+
+    def publish(self, name: str, data: Mapping[str, int], *, begun: bool = False) -> None:
+        """A built folder gets its name; with `begun` its files are yet to come. The lock must be held."""
         self.drop(name)
+        self._note(name, {"data": dict(data), "boot": _boot()} | ({"begun": True} if begun else {}))
+        self.building(name).rename(self.path(name))
+        if not begun:
+            self.path(name).chmod(FOLDER_MODE)
+
+    def complete(self, name: str, data: Mapping[str, int]) -> None:
+        """All files of a begun folder are there. The lock must be held."""
+        if self.is_begun(name):
+            for leftover in self.path(name).glob(f"{ARRIVING}*"):
+                leftover.unlink()
+            for folder in (self.path(name), *folders_below(self.path(name))):
+                folder.chmod(FOLDER_MODE)
+            self._note(name, {"data": dict(data), "boot": _boot()})
+
+    def drop_begun(self, name: str) -> None:
+        """Remove a folder that was begun, unless somebody uses or holds it or all of it is there."""
+        with self.trying(name) as locked:
+            if locked and name not in self.held() and not self.is_ready(name):
+                self.drop(name)
+
+    def _note(self, name: str, row: Mapping[str, Any]) -> None:
         with telling_when_full("the cache's notes"):
             note = self.cache / ".notes" / name
             draft = note.with_name(f".{name}")
-            draft.write_bytes(orjson.dumps({"data": dict(data), "boot": _boot()}))
+            draft.write_bytes(orjson.dumps(row))
             draft.rename(note)
-        self.building(name).rename(self.path(name))
-        self.path(name).chmod(FOLDER_MODE)
 
     def touch(self, name: str) -> None:
         """Note that it is used now."""

@@ -1,0 +1,200 @@
+"""Building the folders of a cache: out of sight, under a lock that other processes respect too, and there at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from common.contracts.shared import ManifestRef
+from common.disk import telling_when_full
+from common.kernel.clock import Clock
+from common.kernel.errors import Problem, Unavailable
+from common.manifests import Entry, batches
+from common.ports.files import Files
+from common.ports.staging import StageProgress, StageRequest
+from common.staging.filling import AT_ONCE, Watch, fill
+from common.staging.folder import FolderWriter, remove_folder
+from common.staging.names import folder_name, plain_name
+from common.staging.room import make_room
+from common.staging.shelf import Shelf
+from common.staging.splits import Sides
+from common.threads import to_the_end
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+Report = Callable[[StageProgress], None]
+Build = Callable[[], Awaitable[None]]
+
+BLOCK = 4096
+"""Bytes that a file takes on disk beyond its content, at most, as a rule."""
+
+POLL_SECONDS = 0.05
+"""Seconds between two looks at a folder that somebody else is building."""
+
+
+class Builder:
+    """Builds in the cache that `shelf` keeps the books of, which may hold `limit` bytes."""
+
+    def __init__(self, files: Files, shelf: Shelf, limit: int, clock: Clock) -> None:
+        self.files, self.shelf = files, shelf
+        self._limit, self._clock = limit, clock
+        self.threads = ThreadPoolExecutor(4, thread_name_prefix="staging")
+        self._going: dict[str, StageProgress] = {}
+        self._swept = False
+
+    async def sweep_once(self) -> None:
+        """Tidy up what killed processes left, before the first folder is asked for."""
+        if not self._swept:
+            self._swept = True
+            await self.run(self.shelf.sweep)
+
+    @asynccontextmanager
+    async def locked(self, name: str, progress: Report | None) -> AsyncIterator[None]:
+        """Nobody else builds, marks or drops that folder meanwhile. While waiting, the builder's progress is told."""
+        while (descriptor := self.shelf.try_lock(name)) is None:
+            if progress is not None and (going := self._going.get(plain_name(name))):
+                progress(going)
+            await self._clock.sleep(POLL_SECONDS)
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    async def ensure(self, name: str, build: Build) -> None:
+        """Build the folder unless it is there. Its lock is held."""
+        if not await self.run(self.shelf.is_ready, name):
+            try:
+                with telling_when_full("the files to be staged"):
+                    await build()
+            except OSError as error:
+                raise _failed(str(error)) from error
+            except Problem as problem:
+                if problem.code in ("storage_full", "staging_failed") or isinstance(problem, Unavailable):
+                    raise  # what is away now is waited for
+                raise _failed(problem.detail) from problem
+            finally:
+                self._going.pop(name, None)
+                await self.run(remove_folder, self.shelf.building(name))
+        self.shelf.touch(name)
+
+    async def build(
+        self,
+        name: str,
+        request: StageRequest,
+        progress: Report | None,
+        *,
+        watch: Watch | None = None,
+        at_once: int = AT_ONCE,
+    ) -> None:
+        """Write the files of one manifest, or a folder of links to such. Of the former `watch` hears file by file."""
+        if request.sides:
+            await self._build_view(name, request, progress)
+            return
+        ref = request.manifest
+        fetch = partial(fill, self.files, self.threads, ref=ref, watch=watch, at_once=at_once)
+        meter = self.meter(name, ref.bytes, progress)
+        await self.write(name, footprint(ref), lambda writer: fetch(writer, done=meter))
+
+    async def write(self, name: str, need: int, fetch: Callable[[FolderWriter], Awaitable[None]]) -> None:
+        """A folder with what is fetched into it, for which `need` bytes are made free."""
+        await self.run(make_room, self.shelf, need, self._limit)
+        writer = await self.new_folder(name)
+        try:
+            await fetch(writer)
+            await self.run(writer.settle)
+        finally:
+            writer.close()
+        await self.run(self.shelf.publish, name, {name: need})
+
+    async def _build_view(self, name: str, request: StageRequest, progress: Report | None) -> None:
+        """Link the files of plain folders into `train/`, `test/` and `val/`."""
+        refs = request.manifests
+        place = await self._placing(request, refs)
+        writer = await self.new_folder(name)
+        try:
+            for side in request.sides:
+                writer.make_folders(f"{side}/")
+            before = 0
+            for ref, to in zip(refs, place, strict=True):
+                await self.link(writer, ref, to, _after(progress, before, request.bytes))
+                before += ref.bytes
+            await self.run(writer.settle)
+        finally:
+            writer.close()
+        data = {folder_name(StageRequest(ref)): footprint(ref) for ref in refs}
+        await self.run(self.shelf.publish, name, data)
+
+    async def _placing(self, request: StageRequest, refs: Sequence[ManifestRef]) -> list[Callable[[str], str]]:
+        """For each manifest of a request, where a path of it goes."""
+        if request.split is None:
+            return [f"{side}/{{}}".format for side in request.sides]
+        sides = Sides(request.split)
+        async for entries in batches(self.files, request.manifest):
+            await self.run(_learn, sides, entries)
+        by_side = lambda path: f"test/{path}" if sides.is_test(path) else f"train/{path}"  # noqa: E731
+        return [by_side, *["val/{}".format for _ in refs[1:]]]
+
+    async def link(
+        self, writer: FolderWriter, ref: ManifestRef, to: Callable[[str], str], progress: Report | None
+    ) -> None:
+        """Link every file of a list to where `to` says, from its plain folder, which is built where it isn't there."""
+        plain = StageRequest(ref)
+        name = folder_name(plain)
+        async with self.locked(name, progress):
+            await self.ensure(name, lambda: self.build(name, plain, progress))
+            source = os.open(self.shelf.path(name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                async for entries in batches(self.files, ref):
+                    await self.run(_link_all, writer, source, entries, to)
+            finally:
+                os.close(source)
+
+    async def new_folder(self, name: str) -> FolderWriter:
+        """An empty folder out of sight; what a killed builder left there goes."""
+        await self.run(remove_folder, self.shelf.building(name))
+        return FolderWriter(self.shelf.building(name))
+
+    def meter(self, name: str, total: int, progress: Report | None) -> Callable[[int], None]:
+        """Counts bytes and tells of them."""
+        self._going[name] = StageProgress(0, total)
+
+        def count(size: int) -> None:
+            self._going[name] = StageProgress(self._going[name].done + size, total)
+            if progress is not None:
+                progress(self._going[name])
+
+        return count
+
+    async def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """What blocks, in a thread."""
+        return await to_the_end(self.threads, function, *args, **kwargs)
+
+
+def _learn(sides: Sides, entries: Sequence[Entry]) -> None:
+    for entry in entries:
+        sides.learn(entry.path)
+
+
+def _link_all(writer: FolderWriter, source: int, entries: Sequence[Entry], to: Callable[[str], str]) -> None:
+    for entry in entries:
+        writer.link(source, entry.path, to(entry.path))
+
+
+def _after(progress: Report | None, before: int, total: int) -> Report | None:
+    """Tells the progress of a part as that of the whole, of which `before` bytes were done earlier."""
+    if progress is None:
+        return None
+    return lambda part: progress(StageProgress(before + part.done, total))
+
+
+def footprint(ref: ManifestRef) -> int:
+    """Bytes that a plain folder takes on disk, estimated from above."""
+    return ref.bytes + BLOCK * ref.files
+
+
+def _failed(reason: str) -> Problem:
+    return Problem("staging_failed", f"The files could not be staged: {reason}")
