@@ -1,15 +1,18 @@
-"""From a file brought by a stock client to formatted sets on a person's own disk (rows D2 and D9)."""
+"""From a file brought by a stock client to formatted sets on a person's own disk, and to models trained on them (rows
+D2 and D9)."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tusclient.client import TusClient
 
 from tests.dataset_svc.sets.readers import read
-from tests.journeys.steps import EMBEDDED, PATIENCE, PROCESSES
-from tests.support.data import images_zip
+from tests.journeys.steps import EMBEDDED, PATIENCE, PROCESSES, online_images, preset, refused, succeeded, where
+from tests.support.data import images_zip, packed
+from tests.support.process import ENGINE
 from yard import Client
 
 ON = (EMBEDDED, PROCESSES)
@@ -51,3 +54,71 @@ def test_a_set_and_its_complement_come_home(alice: Client, dataset: str, format:
     alice.sets.delete(most["id"])
     alice.sets.delete(rest["id"])
     assert alice.sets.list(state="ready") == []
+
+
+COUNTS = """
+import json, os, struct
+from pathlib import Path
+from typing import Any
+
+data, validation = Path(os.environ["DATA_DIR"]), Path(os.environ["VALIDATION_DIR"])
+[packed] = (data / "train").glob("*.rec")
+left, records = packed.read_bytes(), 0
+while left:
+    magic, length = struct.unpack("<II", left[:8])
+    assert magic == 0xCED7230A
+    left, records = left[8 + (length + 3) // 4 * 4 :], records + 1
+pictures = sum(path.suffix == ".png" for path in validation.rglob("*"))
+told = {"records": records, "pictures": pictures, "validation": validation.relative_to(data).as_posix()}
+(Path(os.environ["RESULT_DIR"]) / "evaluation.json").write_text(json.dumps(told))
+"""
+
+
+@pytest.mark.row("D9", "M5")
+def test_row_d9_a_preset_trains_on_most_of_a_dataset_and_is_judged_by_the_rest(
+    alice: Client, bob: Client, dataset: str
+) -> None:
+    most = alice.sets.wait(alice.sets.create(dataset, "raw", ratio=0.8, complement=True)["id"], timeout=PATIENCE)
+    rest = alice.sets.wait(alice.sets.complement(most["id"])["id"], timeout=PATIENCE)
+    chosen: Any = {"algorithm_id": preset(alice, "image-classifier")["id"], "formatted_set_id": most["id"]}
+    offered = alice.jobs.create("offered", **chosen, start=False)
+    assert rest["id"] in offered["note"]
+    refused(lambda: bob.jobs.create("stolen", **chosen), 404, "formatted_set_not_found")
+    job = alice.jobs.create("on most", **chosen, validation={"formatted_set_id": rest["id"]}, parameters={"epochs": 2})
+    ended = succeeded(alice, job)
+    assert ended["evaluation"]["samples"] == rest["records"] == 6
+    assert rest["id"] not in ended["note"]
+    lineage: Any = alice.models.show(ended["model_id"])["lineage"]
+    assert most["manifest"] is not None
+    assert (lineage["formatted_set_id"], lineage["formatted_set_digest"]) == (most["id"], most["manifest"]["digest"])
+    assert (lineage["dataset_id"], lineage["dataset_digest"]) == (dataset, most["origin"]["digest"])
+    assert lineage["validation"]["formatted_set_id"] == rest["id"]
+    for item in (most, rest):
+        alice.sets.delete(item["id"])
+
+
+@pytest.mark.row("D9", "T1")
+def test_row_d9_records_of_one_dataset_train_and_pictures_of_another_validate(
+    alice: Client, dataset: str, folder: Path
+) -> None:
+    made = alice.algorithms.create(
+        {
+            "name": "counts records",
+            "purpose": "image/classification",
+            "formats": ["dir", "recordio"],
+            "training": {"engine": ENGINE, "command": ["python", "train.py"]},
+        }
+    )
+    alice.algorithms.put_code(made["id"], "training", packed(folder / "counts.zip", {"train.py": COUNTS.encode()}))
+    algorithm = alice.algorithms.online(made["id"])
+    elsewhere = online_images(alice, folder, "elsewhere", each=4)
+    most = alice.sets.wait(alice.sets.create(dataset, "recordio", ratio=0.8)["id"], timeout=PATIENCE)
+    validation = {"dataset_id": elsewhere["id"]}
+    chosen: Any = {"algorithm_id": algorithm["id"], "formatted_set_id": most["id"], "validation": validation}
+    told = refused(lambda: alice.jobs.create("split", **chosen, ratio=0.5), 422, "invalid_job")
+    assert where(told) == {"split"}
+    ended = succeeded(alice, alice.jobs.create("counted", **chosen))
+    assert ended["evaluation"] == {"records": most["records"], "pictures": 12, "validation": "val"}
+    assert "'recordio'" in ended["note"]
+    assert ended["validation"]["dataset"]["name"] == "elsewhere"
+    alice.sets.delete(most["id"])
