@@ -104,6 +104,27 @@ def event(name: str, data: Any, id: int | None = None) -> str:
     return (f"id: {id}\n" if id is not None else "") + f"event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
+DETAILS = {
+    "part": "train",
+    "files": 3,
+    "bytes": 99,
+    "classes": [{"name": "cat", "files": 2, "objects": 5}, {"name": "dog", "files": 1, "objects": 1}],
+    "images": {
+        "width": {
+            "min": 8,
+            "max": 25,
+            "mean": 14.0,
+            "median": 8,
+            "histogram": [{"from": 0, "to": 9, "count": 2}, {"from": 20, "to": 29, "count": 1}],
+        },
+        "common": [{"width": 8, "height": 8, "files": 2}],
+    },
+    "together": [{"classes": ["cat", "dog"], "files": 1}],
+    "related": [{"from": "Person", "class": "LivesIn", "to": "Place", "count": 1}],
+    "unannotated": 0,
+}
+
+
 class Stub:
     """The platform's memory and routes. `breaks` are the (method, path pattern, how often, before) at which the
     connection is cut: before the work is done, or after it, when the answer is lost."""
@@ -387,6 +408,14 @@ class Stub:
     def import_from(self, asked: Asked, dataset: str) -> Answer:
         fields = {"state": "queued", "phase": "queued", "progress": 0.0, "dataset_id": dataset, "part": "train"}
         return Answer(202, self.add("imports", "imp", report=None, version_number=None, files_done=0, **fields))
+
+    @on("GET", "/api/v1/datasets/{id}/samples/thumbnail")
+    def thumbnail(self, asked: Asked, dataset: str) -> Answer:
+        return Answer(raw=b"png")
+
+    @on("GET", "/api/v1/datasets/{id}/versions/{number}/details")
+    def details(self, asked: Asked, dataset: str, number: str) -> Answer:
+        return Answer(body=DETAILS | {"version": int(number)})
 
     # formatted sets
     @on("POST", "/api/v1/formatted-sets")

@@ -133,6 +133,9 @@ dataset diff digits 1 2 --kind added
 dataset history digits -n 3
 dataset imports digits
 dataset samples digits --class 3
+dataset samples digits --name 0001 --part train
+dataset details digits --version 1
+dataset thumbnail digits 3/0001.png --size 64 --draw --to small.png
 dataset delete digits --yes
 dataset cancel-import digits
 source create lab --type path --root lab
@@ -507,3 +510,18 @@ def test_versions_are_compared_and_the_history_is_told(yard: Any, stub: Stub) ->
     assert "name: a → b" in told
     assert yard("dataset", "history", "pets", "-n", "1", "-o", "json").json[0]["deed"] == "renamed"
     assert "v1" in yard("dataset", "edit", "pets", "--version", "1", "--name", "v1").out
+
+
+@pytest.mark.row("D5", "P7")
+def test_a_version_in_figures(yard: Any, stub: Stub) -> None:
+    version = {"number": 3, "files": 3}
+    stub.add("datasets", "ds", name="pets", state="ready", online=False, current_version=version)
+    stub.add("datasets", "ds", name="new", state="empty", online=False, current_version=None)
+    shown = yard("dataset", "details", "pets").out
+    assert "cat: 2, 5 objects" in shown
+    assert "8 to 25, median 8, mean 14" in shown
+    assert f"0-9 {'█' * 30} 2" in shown
+    assert "cat + dog: 1" in shown
+    assert "Person LivesIn Place: 1" in shown
+    assert yard("dataset", "details", "pets", "-o", "json").json["version"] == 3
+    assert "[dataset_empty]" in yard("dataset", "details", "new").err

@@ -139,6 +139,7 @@ class Sample(TypedDict, total=False):
     size: int
     sha256: str
     url: str
+    thumbnail: str | None
     annotations: dict[str, Any] | None
 
 

@@ -169,13 +169,38 @@ class Datasets(Group[Dataset]):
         id: str,
         *,
         class_: str | None = None,
+        q: str | None = None,
         limit: int = 20,
         version: int | None = None,
         part: Part | None = None,
     ) -> list[Sample]:
-        """Some of its files."""
-        query = {"class": class_, "limit": limit, "version": version, "part": part}
+        """Some of its files: of one class, with `q` in their names (whatever its case)."""
+        query = {"class": class_, "q": q, "limit": limit, "version": version, "part": part}
         return cast("list[Sample]", self._http.get(self._at(id, "samples"), query)["items"])
+
+    def details(self, id: str, number: int | None = None, *, part: Part | None = None) -> dict[str, Any]:
+        """A version in figures, the current one where no number is given: classes, sizes of images, lengths of texts,
+        what occurs together. Raises YardError (`dataset_empty`)."""
+        if number is None:
+            current = self.show(id).get("current_version")
+            if current is None:
+                raise YardError("dataset_empty", "The dataset has no version yet. Upload an archive first.")
+            number = current["number"]
+        return cast("dict[str, Any]", self._http.get(self._at(id, "versions", str(number), "details"), {"part": part}))
+
+    def thumbnail(
+        self,
+        id: str,
+        path: str,
+        *,
+        size: int = 128,
+        draw: bool = False,
+        version: int | None = None,
+        part: Part | None = None,
+    ) -> bytes:
+        """A PNG of an image, `size` pixels wide or high; with boxes and outlines where `draw`."""
+        query = {"path": path, "size": size, "draw": draw or None, "version": version, "part": part}
+        return self._http.send("GET", self._at(id, "samples", "thumbnail"), params=query).content
 
     def sample(self, id: str, path: str, *, version: int | None = None, part: Part | None = None) -> bytes:
         """The content of one file."""

@@ -56,12 +56,6 @@ VERSIONS = (
     Column("DIGEST", "digest"),
     Column("CREATED", "created_at", forms.moment),
 )
-SAMPLES = (
-    Column("PATH", "path"),
-    Column("CLASS", "class"),
-    Column("SIZE", "size", forms.size),
-    Column("SHA-256", "sha256"),
-)
 ONE_VERSION = (
     Column("version", "number"),
     Column("name", "name"),
@@ -279,19 +273,3 @@ def cancel_import(
         for one in [import_] if import_ else going:
             yard.datasets.cancel_import(id, one)
     put_done("The import is cancelled." if import_ or going else "Nothing was being imported.", output)
-
-
-@app.command()
-def samples(
-    dataset: Ref,
-    class_: Annotated[str | None, typer.Option("--class", help="Only this class.", show_default=False)] = None,
-    version: Annotated[int | None, typer.Option(help="An earlier version.", show_default=False)] = None,
-    part: Annotated[Literal["train", "test"] | None, typer.Option(help="Which set.", show_default=False)] = None,
-    limit: Limit = 20,
-    output: Out = Output.TABLE,
-) -> None:
-    """Some of its files."""
-    with connected() as yard:
-        id = yard.datasets.id_of(dataset)
-        found = yard.datasets.samples(id, class_=class_, limit=limit, version=version, part=part)
-    put_list(found, SAMPLES, output, noun="sample")

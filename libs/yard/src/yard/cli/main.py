@@ -10,7 +10,21 @@ from typing import Annotated
 
 import typer
 
-from yard.cli import algorithms, cluster, datasets, events, jobs, models, nodes, people, queues, services, sets, sources
+from yard.cli import (
+    algorithms,
+    cluster,
+    datasets,
+    events,
+    jobs,
+    models,
+    nodes,
+    people,
+    queues,
+    samples,
+    services,
+    sets,
+    sources,
+)
 from yard.errors import YardError
 
 app = typer.Typer(
@@ -38,6 +52,8 @@ for name, group in {
 }.items():
     app.add_typer(group, name=name)
 jobs.app.command()(queues.why)
+for command in (samples.samples, samples.details, samples.thumbnail):
+    datasets.app.command()(command)
 app.command()(people.login)
 app.command()(people.logout)
 app.command()(people.whoami)
