@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from common.contracts.shared import Resources
 from common.kernel.errors import Problem
+from common.web.identity import Principal
 from tests.serving_svc.support import QUICK, Ledger, Replicas, Yard, yard
 
 
@@ -262,6 +264,32 @@ async def test_a_replica_that_gives_way_is_no_death_and_the_next_has_its_place(t
         assert (before.preemptible, before.anti_affinity, before.since) == (True, service, None)
         assert after.since is not None
         assert after.since < after_creation(await house.listed(service), first)
+
+
+@pytest.mark.row("T19")
+async def test_what_a_service_asks_for_is_said_by_the_api(tmp_path: Path) -> None:
+    """Amounts, model, where, how urgent, on a node of its own each, in the queue of its owner's groups."""
+    async with yard(tmp_path / "home") as house:
+        service = await house.publish()
+        wanted = {"cpu": 2, "memory": "1Gi", "accelerator": "nvidia.com/gpu", "count": 1, "model": "A100"}
+        wanted |= {"selectors": {"disk": "nvme"}, "cluster": "hall-a"}
+        terms = {"resources": wanted, "priority": 7, "priority_class": "high", "spread": True}
+        changed = await house.alice.patch(f"/services/{service}", json=terms)
+        assert changed.status_code == 200, changed.text
+        assert changed.json()["resources"]["memory"] == 1 << 30
+        red = house.house.gateway.sign(Principal("alice", "user", "alice", ("red",)))
+        told = {"Authorization": f"Bearer {red}"}
+        began = await house.alice.post(f"/services/{service}/start", json={"replicas": 2}, headers=told)
+        assert began.status_code == 202
+        await house.reach(service, "running", ready=2)
+        one, two = house.ledger.asked
+        assert one.resources == Resources(**{**wanted, "memory": 1 << 30})
+        assert (one.priority, one.priority_class, one.groups) == (7, "high", ("red",))
+        assert one.anti_affinity == two.anti_affinity == service
+        back = await house.alice.patch(f"/services/{service}", json={"resources": None, "priority_class": None})
+        assert (back.json()["resources"]["count"], back.json()["priority_class"]) == (0, None)
+        for bad in ({"accelerator": "gpu"}, {"count": 1}, {"model": "A100"}, {"selectors": {"a b": "c"}}):
+            assert (await house.alice.patch(f"/services/{service}", json={"resources": bad})).status_code == 422
 
 
 @pytest.mark.row("T19")

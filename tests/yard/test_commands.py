@@ -131,6 +131,7 @@ dataset edit digits --version 1 --name v1
 dataset versions digits
 dataset diff digits 1 2 --kind added
 dataset history digits -n 3
+dataset uses digits
 dataset imports digits
 dataset samples digits --class 3
 dataset samples digits --name 0001 --part train
@@ -191,6 +192,7 @@ model delete classifier --yes
 service list
 service show classify
 service edit classify --name c
+service edit classify --cpu 2 --accelerator gpu:1:A100 --label disk=nvme --priority-class high --spread
 service start classify --replicas 2
 service scale classify 3
 service test classify

@@ -22,7 +22,7 @@ def plan_of(service: InferenceService, settings: Settings) -> Plan:
     if part.code is not None:
         stages.append(StagePlan(name="code", variable="YARD_CODE_DIR", manifest=part.code))
     return Plan(
-        resources=part.resources,
+        resources=service.needs,
         holds=_holds(service),
         stages=tuple(stages),
         engine=part.engine,
@@ -40,6 +40,9 @@ def asking_of(service: InferenceService, before: Sequence[Workload]) -> Asking:
     the place of the first that gave way to others."""
     gave_way = [one.created_at for one in before if one.stop is not None and one.stop.reason == EndReason.PREEMPTED]
     return Asking(
+        priority=service.priority,
+        priority_class=service.priority_class,
+        groups=service.groups,
         preemptible=service.preemptible,
         anti_affinity=service.id if service.spread else None,
         avoid=failing_nodes(before),

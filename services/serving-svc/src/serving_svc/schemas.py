@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from common.contracts.model import Lineage
-from common.contracts.shared import Interface, Resources, Visibility
+from common.contracts.shared import AcceleratorName, Interface, Resources, Visibility
+from common.kernel.labels import label_faults
+from common.kernel.quantities import parse_bytes
 from common.workloads.workload import Phase
 from serving_svc.domain.service import InferenceService
 from serving_svc.storage import Kept
@@ -20,6 +22,31 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class ResourcesIn(_Strict):
+    """What each replica needs: CPU in cores, memory in bytes or as `512Mi`; an accelerator is a kind (`gpu`, `npu` …)
+    or its vendor's name. Only nodes with all labels in `selectors`, and of `cluster` where one is named, will do."""
+
+    cpu: float = Field(default=1.0, ge=0, le=1024, allow_inf_nan=False)
+    memory: Annotated[int, BeforeValidator(parse_bytes), Field(ge=0)] = 0
+    accelerator: AcceleratorName | None = None
+    model: str | None = Field(default=None, max_length=100)
+    count: int = Field(default=0, ge=0, le=1024)
+    selectors: dict[str, str] = Field(default_factory=dict, max_length=50)
+    cluster: str | None = Field(default=None, max_length=253)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.accelerator is None) != (self.count == 0) or (self.model and self.accelerator is None):
+            raise ValueError("say accelerator and count, or neither of them (and no model)")
+        if reasons := [f"{fault.where}: {fault.reason}" for fault in label_faults(self.selectors, "selectors")]:
+            raise ValueError(" ".join(reasons))
+        return self
+
+    def asked(self) -> Resources:
+        """As replicas ask for them."""
+        return Resources(**self.model_dump())
+
+
 class ServicePatch(_Strict):
     """What is to change."""
 
@@ -29,9 +56,21 @@ class ServicePatch(_Strict):
     preemptible: bool | None = Field(default=None, description="Whether its replicas may end for more urgent work")
     spread: bool | None = Field(default=None, description="Whether each replica gets a node of its own")
 
+    resources: ResourcesIn | None = Field(default=None, description="Null: what the algorithm's inference part says")
+    priority: int | None = Field(default=None, ge=-1000, le=1000, description="Of those that wait; higher goes first")
+    priority_class: str | None = Field(
+        default=None, max_length=63, description="A priority that has a name; null: none"
+    )
+
     def changes(self) -> dict[str, Any]:
-        """The fields that were sent."""
-        return {name: value for name in self.model_fields_set if (value := getattr(self, name)) is not None}
+        """The fields that were sent. Null takes away resources of its own and the class, and else changes nothing."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        if self.resources is not None:
+            given["resources"] = self.resources.asked()
+        return {name: value for name, value in given.items() if value is not None or name in _NULLABLE}
+
+
+_NULLABLE = ("resources", "priority_class")
 
 
 class ReplicasIn(_Strict):
@@ -78,6 +117,8 @@ class ServiceOut(BaseModel):
     retry_at: datetime | None
     preemptible: bool
     spread: bool
+    priority: int
+    priority_class: str | None
     version: int
     created_at: datetime
     updated_at: datetime
@@ -88,7 +129,7 @@ class ServiceOut(BaseModel):
         derived = {
             "ready": len(service.endpoints),
             "interface": service.inference.interface,
-            "resources": service.inference.resources,
+            "resources": service.needs,
             "detail": service.detail or detail,
         }
         same = {name: getattr(service, name) for name in cls.model_fields if name not in derived}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -64,14 +65,19 @@ async def start(uow: UnitOfWork, who: Principal, service_id: str, replicas: int,
     """Want that many replicas of a service that is stopped or failed (row S6)."""
     before = await changeable(uow, who, service_id)
     _check_number(replicas, most)
-    return await settle(uow, before, before.started(replicas))
+    return await settle(uow, before, _waiting_as(before.started(replicas), who))
 
 
 async def scale(uow: UnitOfWork, who: Principal, service_id: str, replicas: int, most: int) -> InferenceService:
     """Want another number of replicas (row S8)."""
     before = await changeable(uow, who, service_id)
     _check_number(replicas, most)
-    return await settle(uow, before, before.scaled(replicas))
+    return await settle(uow, before, _waiting_as(before.scaled(replicas), who))
+
+
+def _waiting_as(service: InferenceService, who: Principal) -> InferenceService:
+    """Its replicas wait in the queue of the owner's groups, as they were when the owner last asked for replicas."""
+    return replace(service, groups=who.groups) if who.id == service.owner else service
 
 
 async def stop(uow: UnitOfWork, who: Principal, service_id: str) -> InferenceService:

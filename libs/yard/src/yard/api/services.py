@@ -28,10 +28,14 @@ class Services(Group[Service]):
         visibility: str | None = None,
         preemptible: bool | None = None,
         spread: bool | None = None,
+        resources: Mapping[str, Any] | None = None,
+        priority: int | None = None,
+        priority_class: str | None = None,
     ) -> Service:
         """Change the name, the description, who may see and call it, and for replicas that start from now on whether
-        they may end for more urgent work, and whether each has a node of its own."""
-        terms = {"preemptible": preemptible, "spread": spread}
+        they may end for more urgent work, whether each has a node of its own, what each gets, and who goes first."""
+        terms = {"preemptible": preemptible, "spread": spread, "resources": resources and dict(resources)}
+        terms |= {"priority": priority, "priority_class": priority_class}
         return self._edit(id, {"name": name, "description": description, "visibility": visibility, **terms})
 
     def start(self, id: str, replicas: int = 1) -> Service:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from yard.cli.services import split
 from yard.errors import YardError
 
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
@@ -14,6 +13,17 @@ _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+
+
+def split(pairs: list[str] | None) -> list[tuple[str, str]]:
+    """`NAME=VALUE` texts as pairs. Raises YardError (`bad_option`)."""
+    found = []
+    for text in pairs or ():
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise YardError("bad_option", f"{text!r} must be NAME=VALUE.")
+        found.append((name, value))
+    return found
 
 
 def typed(given: list[str] | None, declared: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -62,6 +72,15 @@ def resources_of(
         raise YardError("bad_option", "Give --spec, or --cpu, --memory, --gpu, --npu and --accelerator, not both.")
     where = {"nodes": nodes if nodes > 1 else None, "cluster": cluster, "selectors": labels_of(label) or None}
     return (asked or {"spec": spec or "small"}) | {name: value for name, value in where.items() if value is not None}
+
+
+def replica_resources(
+    cpu: float | None, memory: str | None, accelerator: str | None, cluster: str | None, label: Sequence[str] | None
+) -> dict[str, Any] | None:
+    """What each replica of a service is to get; None where nothing is said. Raises YardError (`bad_option`)."""
+    asked: dict[str, Any] = {"cpu": cpu, "memory": size(memory) if memory else None, "cluster": cluster}
+    asked |= {"selectors": labels_of(label) or None, **(_accelerator(accelerator) if accelerator else {})}
+    return {name: value for name, value in asked.items() if value is not None} or None
 
 
 def _accelerator(text: str) -> dict[str, Any]:

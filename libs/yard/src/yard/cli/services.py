@@ -13,8 +13,8 @@ from yard import forms
 from yard.cli.algorithms import interface_line
 from yard.cli.options import Description, Limit, Name, Out, Query, Ref, State, Yes, noun
 from yard.cli.output import Column, Output, put_done, put_json, put_list, put_one
+from yard.cli.parameters import replica_resources, split
 from yard.cli.session import connected, sure
-from yard.errors import YardError
 from yard.progress import progress
 
 if TYPE_CHECKING:
@@ -92,13 +92,36 @@ def edit(
         bool | None,
         typer.Option("--spread/--no-spread", help="A node of its own for each replica.", show_default=False),
     ] = None,
+    cpu: Annotated[float | None, typer.Option(help="CPU cores of each replica.", show_default=False)] = None,
+    memory: Annotated[str | None, typer.Option(help="Memory of each, like 2GiB.", show_default=False)] = None,
+    accelerator: Annotated[
+        str | None, typer.Option(help="Accelerators of each, like gpu:1, npu:2:910B3.", show_default=False)
+    ] = None,
+    cluster: Annotated[str | None, typer.Option(help="On one cluster only.", show_default=False)] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", help="KEY=VALUE that nodes must have; may be repeated.", show_default=False),
+    ] = None,
+    priority: Annotated[int | None, typer.Option(help="Higher goes first.", show_default=False)] = None,
+    priority_class: Annotated[
+        str | None, typer.Option(help="A priority that has a name, like high.", show_default=False)
+    ] = None,
     output: Out = Output.TABLE,
 ) -> None:
-    """Change the name, the description, who may call it, or how its next replicas are placed."""
+    """Change the name, the description, who may call it, or what its next replicas get and where."""
+    resources = replica_resources(cpu, memory, accelerator, cluster, label)
     with connected() as yard:
         id = yard.services.id_of(service)
         changed = yard.services.edit(
-            id, name=name, description=description, visibility=visibility, preemptible=preemptible, spread=spread
+            id,
+            name=name,
+            description=description,
+            visibility=visibility,
+            preemptible=preemptible,
+            spread=spread,
+            resources=resources,
+            priority=priority,
+            priority_class=priority_class,
         )
         put_one(changed, ONE, output)
 
@@ -172,17 +195,6 @@ def call(service: Ref, inputs: Inputs = None, output: Out = Output.TABLE) -> Non
 
 def _given(inputs: list[str] | None) -> list[tuple[str, str | bytes]]:
     return [(name, Path(value[1:]).read_bytes() if value.startswith("@") else value) for name, value in split(inputs)]
-
-
-def split(pairs: list[str] | None) -> list[tuple[str, str]]:
-    """`NAME=VALUE` texts as pairs. Raises YardError (`bad_option`)."""
-    found = []
-    for text in pairs or ():
-        name, sign, value = text.partition("=")
-        if not sign or not name:
-            raise YardError("bad_option", f"{text!r} must be NAME=VALUE.")
-        found.append((name, value))
-    return found
 
 
 def _body(text: str) -> Any:

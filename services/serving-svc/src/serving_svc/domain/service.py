@@ -10,7 +10,7 @@ from typing import Any
 
 from common.contracts.model import Lineage
 from common.contracts.service import Endpoint, ServiceSnapshot
-from common.contracts.shared import InferencePart, ManifestRef, Visibility
+from common.contracts.shared import InferencePart, ManifestRef, Resources, Visibility
 from common.kernel.states import Transitions
 from serving_svc.domain.replicas import Replica
 
@@ -70,7 +70,8 @@ class Backoff:
 class InferenceService:
     """One service. `replicas` is the number wanted, `endpoints` those that are ready and routed to; only those of a
     `preemptible` one may be told to end for more urgent work, and those of one that is `spread` each have
-    a node of their own.
+    a node of their own. `resources` are what each replica gets, in place of what the inference part asks for; they
+    wait with that `priority` (or that of the `priority_class`) in the queue of the owner's `groups`.
 
     `deaths` in a row, `retry_at` (not before) and `detail` (why) say what is done about replicas that die.
     """
@@ -98,11 +99,20 @@ class InferenceService:
     detail: str = ""
     preemptible: bool = False
     spread: bool = False
+    resources: Resources | None = None
+    priority: int = 0
+    priority_class: str | None = None
+    groups: tuple[str, ...] = ()
 
     @property
     def shared(self) -> bool:
         """Whether others than the owner may see and call it."""
         return self.visibility != Visibility.PRIVATE
+
+    @property
+    def needs(self) -> Resources:
+        """What each replica asks for."""
+        return self.resources or self.inference.resources
 
     @property
     def job_id(self) -> str | None:
