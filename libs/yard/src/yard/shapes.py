@@ -74,6 +74,15 @@ class Comparison(TypedDict, total=False):
     next_cursor: str | None
 
 
+class Uses(TypedDict, total=False):
+    """Who uses a dataset; `others` counts what one may not see, `unknown` names services that can't be asked now."""
+
+    items: list[dict[str, Any]]
+    others: int
+    unknown: list[str]
+    more: bool
+
+
 class Deed(TypedDict, total=False):
     """One thing that happened to a dataset."""
 
@@ -108,6 +117,7 @@ class FormattedSet(Resource, total=False):
     classes: dict[str, int]
     files: int
     bytes: int
+    manifest: dict[str, Any] | None
     reason: str
 
 
