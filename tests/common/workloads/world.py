@@ -18,7 +18,7 @@ from common.db.leases import Lease, Leases
 from common.db.migrate import upgrade
 from common.db.uow import Store, UnitOfWork
 from common.kernel.clock import ManualClock
-from common.kernel.errors import StorageFull, Unavailable
+from common.kernel.errors import Problem, StorageFull, Unavailable
 from common.ports.staging import StageProgress, StageRequest
 from common.service import Kit
 from common.workloads import storage
@@ -90,6 +90,14 @@ class Staging:
     fate: Fate
     held: set[str] = field(default_factory=set)
     gate: asyncio.Event | None = None
+    carried_on: int = 0
+    broken: Problem | None = None
+
+    async def carry_on(self, request: StageRequest) -> bool:
+        self.carried_on += 1
+        if self.broken is not None:
+            raise self.broken
+        return False
 
     async def stage(
         self,

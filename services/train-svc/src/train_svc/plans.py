@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from common.kernel.errors import Fault, Invalid
 from common.ports.staging import Split
 from common.runtime.environment import check_environment
+from common.staging.streaming import SHARDS
 from common.workloads.plan import FolderPlan, HoldPlan, Plan, StagePlan
 from train_svc.domain.job import Job, Terms
 from train_svc.domain.parameters import as_text
@@ -58,7 +59,7 @@ def plan_of(job: Job, settings: Settings) -> Plan:
     return Plan(
         resources=terms.resources,
         holds=_holds(terms),
-        stages=(*code, _dataset(terms)),
+        stages=(*code, _dataset(terms, stream=job.request.stream)),
         folders=(
             FolderPlan(name=RESULTS_MOUNT, variable="RESULT_DIR"),
             FolderPlan(name="ckpt", variable="CKPT_DIR", volume=f"ckpt/{job.id}"),
@@ -84,7 +85,7 @@ def _holds(terms: Terms) -> tuple[HoldPlan, ...]:
     return (*(HoldPlan(service="dataset-svc", path=path) for path in paths), algorithm)
 
 
-def _dataset(terms: Terms) -> StagePlan:
+def _dataset(terms: Terms, *, stream: bool = False) -> StagePlan:
     data, manifest = terms.data, terms.data.manifest
     assert manifest is not None
     split = Split(terms.split.ratio, terms.split.seed) if terms.split is not None else None
@@ -95,6 +96,7 @@ def _dataset(terms: Terms) -> StagePlan:
         split=split,
         test=data.test if split is None else None,
         validation=terms.validation.manifest if terms.validation is not None else None,
+        stream=stream,
     )
 
 
@@ -125,6 +127,7 @@ def _environment(job: Job) -> dict[str, str]:
         **allowed,
         **job.request.environment,
         **_validation(job.terms),
+        **({"YARD_SHARDS": f"{{{DATASET_MOUNT}}}/{SHARDS}"} if job.request.stream else {}),
         "YARD_JOB_ID": job.id,
         "YARD_METRICS": f"{{{METRICS_MOUNT}}}/{METRICS_FILE}",
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from common.contracts.shared import EngineRef, ManifestRef, Resources, Shape
-from common.ports.staging import Split
+from common.ports.staging import Split, StageRequest
 
 
 class HoldPlan(Shape):
@@ -16,7 +16,8 @@ class HoldPlan(Shape):
 
 
 class StagePlan(Shape):
-    """A read-only folder: `name` as in the workload contract, `variable` the environment variable of its path."""
+    """A read-only folder: `name` as in the workload contract, `variable` the environment variable of its path. With
+    `stream` the workload begins while its shards still arrive."""
 
     name: str
     variable: str
@@ -24,6 +25,12 @@ class StagePlan(Shape):
     split: Split | None = None
     test: ManifestRef | None = None
     validation: ManifestRef | None = None
+    stream: bool = False
+
+    @property
+    def request(self) -> StageRequest:
+        """As staging is asked for it."""
+        return StageRequest(self.manifest, self.split, self.test, self.validation, self.stream)
 
 
 class FolderPlan(Shape):

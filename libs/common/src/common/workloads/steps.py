@@ -13,14 +13,14 @@ from common.contracts.job import EndReason
 from common.kernel.errors import Problem, StorageFull, Unavailable
 from common.ports.images import EngineSpec, EngineStatus
 from common.ports.runtime import Handle, LaunchSpec, Limits, Mount, WorkloadState
-from common.ports.staging import StageProgress, StageRequest
+from common.ports.staging import StageProgress
 from common.service import Kit
 from common.workloads import gangs
 from common.workloads.holding import Holding
 from common.workloads.mounting import mounted
 from common.workloads.plan import MountPlan, StagePlan
 from common.workloads.progress import Stand
-from common.workloads.workload import Outcome, Phase, Workload, outcome_of
+from common.workloads.workload import Outcome, Phase, StopRequest, Workload, outcome_of
 
 log = structlog.get_logger("workloads")
 
@@ -115,8 +115,7 @@ class Steps:
         def told(progress: StageProgress) -> None:
             report(progress.done / max(progress.total, 1), f"staging {stage.name}")
 
-        request = StageRequest(stage.manifest, stage.split, stage.test, stage.validation)
-        source = await self._kit.platform.staging.stage(request, told, workload=workload)
+        source = await self._kit.platform.staging.stage(stage.request, told, workload=workload)
         return Mount(stage.name, "staged", stage.variable, source=source)
 
     # running
@@ -147,6 +146,19 @@ class Steps:
                 await runtime.stop(handle, gangs.BROKEN_GRACE_SECONDS)
         if seen.state == WorkloadState.RUNNING and workload.started_at is None:
             return replace(workload, started_at=seen.started_at, address=seen.address)
+        return await self._arriving(workload) if workload.stop is None else None
+
+    async def _arriving(self, workload: Workload) -> Workload | None:
+        """See that what it reads while it comes goes on coming; where it can't, the workload is to end for that."""
+        try:
+            for stage in workload.plan.stages:
+                if stage.stream:
+                    await self._kit.platform.staging.carry_on(stage.request)
+        except Unavailable:
+            raise
+        except Problem as problem:
+            log.warning("staging failed while it runs", workload=workload.id, code=problem.code, reason=problem.detail)
+            return replace(workload, stop=StopRequest(_reason(problem), detail=problem.detail))
         return None
 
     # collecting and releasing

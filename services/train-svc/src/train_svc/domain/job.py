@@ -122,6 +122,7 @@ class JobRequest:
     formatted_set_id: str | None = None
     validation: ValidationRequest | None = None
     mounts: tuple[MountRequest, ...] = ()
+    stream: bool = False
 
 
 @dataclass(frozen=True)

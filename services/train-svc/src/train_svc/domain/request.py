@@ -19,6 +19,9 @@ from train_svc.domain.job import JobRequest, Terms
 from train_svc.domain.materials import Material, SplitRequest, material_notes
 from train_svc.domain.specs import Grounds, Spec
 
+STREAMS = ("webdataset",)
+"""Formats of sets whose files are read one after the other, so that a job can begin before the last is there."""
+
 
 @dataclass(frozen=True)
 class House:
@@ -96,6 +99,7 @@ def request_faults(request: JobRequest, used: Used, house: House) -> Iterator[Fa
     """Everything that is wrong with a request."""
     algorithm, data, validation = used.algorithm, used.data, used.validation
     yield from name_faults(request.name)
+    yield from _stream_faults(request, data)
     yield from description_faults(request.description)
     yield from _match_faults("", algorithm, data)
     yield from split_faults(request.split, data.brings_test)
@@ -132,6 +136,14 @@ def split_faults(split: SplitRequest | None, brings_test: bool) -> Iterator[Faul
     if not (math.isfinite(split.ratio) and 0 < split.ratio < 1):
         reason = f"It is a number above 0 and below 1, such as 0.8, not {split.ratio:g}: neither part may be empty."
         yield Fault("split.ratio", reason)
+
+
+def _stream_faults(request: JobRequest, data: Material) -> Iterator[Fault]:
+    if request.stream and (data.formatted is None or data.formatted.format not in STREAMS):
+        reason = (
+            f"Only a formatted set in {' or '.join(STREAMS)} can be read while it arrives: name one, or leave it out."
+        )
+        yield Fault("stream", reason)
 
 
 def _time_faults(seconds: float | None, longest: float) -> Iterator[Fault]:

@@ -92,6 +92,7 @@ class JobIn(Asked):
     priority_class: str | None = Field(default=None, max_length=63, description="A priority that has a name here")
     preemptible: bool = Field(default=True, description="It may be told to end for a more urgent one, and comes back")
     mounts: list[MountIn] = Field(default_factory=list, max_length=100, description="Sources to mount as they are")
+    stream: bool = Field(default=False, description="Begin while the shards of a WebDataset set still arrive")
     start: bool = True
 
     def asked(self) -> JobRequest:
@@ -113,6 +114,7 @@ class JobIn(Asked):
             queue=self.queue,
             priority_class=self.priority_class,
             preemptible=self.preemptible,
+            stream=self.stream,
             mounts=tuple(mount.asked() for mount in self.mounts),
         )
 
@@ -138,6 +140,7 @@ class JobPatch(Asked):
     queue: str | None = Field(default=None, max_length=63)
     priority_class: str | None = Field(default=None, max_length=63)
     preemptible: bool | None = None
+    stream: bool | None = None
     mounts: list[MountIn] | None = Field(default=None, max_length=100)
 
     def changes(self) -> dict[str, Any]:
@@ -196,6 +199,7 @@ class JobOut(BaseModel):
     priority_class: str | None
     preemptible: bool
     mounts: list[MountOut] = []
+    stream: bool = False
     progress: float | None
     note: str
     waiting: ReasonsOut | None = None
@@ -242,6 +246,7 @@ class JobOut(BaseModel):
             priority_class=request.priority_class,
             preemptible=request.preemptible,
             mounts=mounts_out(terms.mounts),
+            stream=request.stream,
             progress=progress,
             note=" ".join((*terms.notes, *job.notes, *([note] if note else []))),
             metrics=metrics or {},
