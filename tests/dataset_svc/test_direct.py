@@ -185,3 +185,34 @@ async def test_what_is_abandoned_goes_also_after_the_store_was_away(
 async def stored(place: Place, upload: str) -> Any:
     async with place.context.store.reading() as connection:
         return await storage.UPLOADS.get(connection, upload)
+
+
+@pytest.mark.row("D6")
+async def test_a_file_is_had_by_a_link_that_gives_nothing_else(place: Place) -> None:
+    alice = place.desk("alice")
+    files = pictures()
+    dataset = (await alice.filled(files))["id"]
+    at, query = f"/datasets/{dataset}/samples/file", {"path": "cat/1.png", "link": "true"}
+    told = await alice.ok("GET", at, params=query)
+    assert (told["direct"], told["sha256"]) == (True, hashlib.sha256(files["cat/1.png"]).hexdigest())
+    async with aiohttp.ClientSession() as anybody:
+        link = URL(told["url"], encoded=True)
+        async with anybody.get(link, headers=told["headers"]) as answer:
+            assert await answer.read() == files["cat/1.png"]
+            assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''1.png"
+        async with anybody.get(link) as answer:
+            assert answer.status == 403, "the pack holds other files too"
+    await place.desk("bob").refused("GET", at, 404, "dataset_not_found", params=query)
+    await alice.refused("GET", at, 404, "file_not_found", params=query | {"path": "cat/99.png"})
+
+
+@pytest.mark.row("D6")
+async def test_a_store_of_plain_files_names_the_address_here(open_place: Any) -> None:
+    async with open_place() as place:
+        alice = place.desk("alice")
+        dataset = (await alice.filled())["id"]
+        query = {"path": "cat/1.png", "version": 1, "link": "true"}
+        told = await alice.ok("GET", f"/datasets/{dataset}/samples/file", params=query)
+        assert (told["direct"], told["expires_at"], told["headers"]) == (False, None, {})
+        plain = await alice.client.get(told["url"].removeprefix("/api/v1"))
+        assert plain.content == pictures()["cat/1.png"]

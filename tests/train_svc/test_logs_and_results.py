@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from common import manifests
 from common.files.local import LocalFiles
+from common.web.downloads import attachment
 from tests.train_svc.conftest import Yard
-from train_svc.api.downloads import attachment, zipped
+from train_svc.api.downloads import zipped
 from train_svc.logs import whole_characters
 
 

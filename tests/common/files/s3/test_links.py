@@ -72,3 +72,14 @@ async def test_a_link_tells_the_name(on_swift: S3Files) -> None:
     link = await on_swift.presign_get("key", 60, name="模型.bin")
     async with aiohttp.ClientSession() as anybody, anybody.get(URL(link, encoded=True)) as answer:
         assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''%E6%A8%A1%E5%9E%8B.bin"
+
+
+async def test_a_link_to_a_few_bytes_gives_no_others(on_swift: S3Files) -> None:
+    await on_swift.put("key", b"0123456789")
+    link = URL(await on_swift.presign_get("key", 60, span=(2, 5)), encoded=True)
+    async with aiohttp.ClientSession() as anybody:
+        async with anybody.get(link, headers={"Range": "bytes=2-4"}) as answer:
+            assert (answer.status, await answer.read()) == (206, b"234")
+        for headers in ({}, {"Range": "bytes=0-9"}):
+            async with anybody.get(link, headers=headers) as answer:
+                assert answer.status == 403

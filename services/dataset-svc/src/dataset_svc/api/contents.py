@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 from typing import Annotated
-from urllib.parse import quote
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from common.web.access import Permission, permits
+from common.web.downloads import RESPONSES, WantsLink, answer
 from common.web.identity import Caller
 from common.web.paging import PageOf
 from dataset_svc import usecases
@@ -62,20 +62,23 @@ async def list_samples(
     return PageOf(items=items, next_cursor=page.next_cursor)
 
 
-@router.get("/samples/file", response_class=StreamingResponse, **permits(Permission.SEE))
+@router.get("/samples/file", response_class=StreamingResponse, responses=RESPONSES, **permits(Permission.SEE))
 async def get_sample(
-    dataset_id: str, path: str, context: Ctx, who: Caller, version: VersionNumber = None, part: Part = Part.TRAIN
-) -> StreamingResponse:
-    """The bytes of one file."""
-    entry, chunks = await usecases.open_sample(context, who, dataset_id, path, number=version, part=part)
-    name = PurePosixPath(entry.path)
+    dataset_id: str,
+    path: str,
+    context: Ctx,
+    who: Caller,
+    request: Request,
+    version: VersionNumber = None,
+    part: Part = Part.TRAIN,
+    link: WantsLink = False,
+) -> Response:
+    """The bytes of one file, or where they are."""
+    place = await usecases.place_of_sample(context, who, dataset_id, path, number=version, part=part)
     headers = {
-        "Content-Length": str(entry.size),
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name.name, safe='')}",
         "Content-Security-Policy": "sandbox; default-src 'none'",
-        "X-Content-Type-Options": "nosniff",
-        "ETag": f'"{entry.sha256}"',
+        "ETag": f'"{place.entry.sha256}"',
         "Cache-Control": "private, max-age=3600",
     }
-    media_type = _SHOWN.get(name.suffix.lower(), "application/octet-stream")
-    return StreamingResponse(chunks, headers=headers, media_type=media_type)
+    shown = _SHOWN.get(PurePosixPath(place.entry.path).suffix.lower(), "application/octet-stream")
+    return await answer(place, request, context.store.clock.now(), link=link, media_type=shown, headers=headers)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from common.contracts.dataset import FormattedSetFacts
 from common.db.uow import UnitOfWork
 from common.web.access import Permission, permits
+from common.web.downloads import RESPONSES, WantsLink, answer
 from common.web.idempotency import IdempotencyKey, create_once
 from common.web.identity import Caller
 from common.web.paging import PageOf, Paging
@@ -89,17 +89,14 @@ async def list_files(
     )
 
 
-@router.get("/{set_id}/files/file", response_class=StreamingResponse, **permits(Permission.SEE))
-async def get_file(set_id: str, path: str, context: Ctx, who: Caller) -> StreamingResponse:
-    """The bytes of one file of a set."""
-    entry, chunks = await usecases.open_set_file(context, who, set_id, path)
-    headers = {
-        "Content-Length": str(entry.size),
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(entry.path.rpartition('/')[2], safe='')}",
-        "X-Content-Type-Options": "nosniff",
-        "ETag": f'"{entry.sha256}"',
-    }
-    return StreamingResponse(chunks, headers=headers, media_type="application/octet-stream")
+@router.get("/{set_id}/files/file", response_class=StreamingResponse, responses=RESPONSES, **permits(Permission.SEE))
+async def get_file(
+    set_id: str, path: str, context: Ctx, who: Caller, request: Request, link: WantsLink = False
+) -> Response:
+    """The bytes of one file of a set, or where they are."""
+    place = await usecases.place_of_set_file(context, who, set_id, path)
+    headers = {"ETag": f'"{place.entry.sha256}"'}
+    return await answer(place, request, context.store.clock.now(), link=link, headers=headers)
 
 
 @router.get("/{set_id}/snapshot", **permits(Permission.SERVICE))

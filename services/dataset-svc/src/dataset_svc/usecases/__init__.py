@@ -18,9 +18,9 @@ from dataset_svc.usecases.formatted import (
     find_set,
     list_set_files,
     list_sets,
-    open_set_file,
     order_complement,
     order_set,
+    place_of_set_file,
     set_facts,
 )
 from dataset_svc.usecases.imports import cancel_import
@@ -34,7 +34,7 @@ from dataset_svc.usecases.reading import (
     list_imports,
     snapshot_of,
 )
-from dataset_svc.usecases.samples import SamplePage, list_samples, open_sample
+from dataset_svc.usecases.samples import SamplePage, list_samples, place_of_sample
 from dataset_svc.usecases.sources import (
     NewSource,
     change_credentials,
@@ -96,11 +96,11 @@ __all__ = [
     "list_sets",
     "list_sources",
     "look_into",
-    "open_sample",
-    "open_set_file",
     "order_complement",
     "order_set",
     "part_links",
+    "place_of_sample",
+    "place_of_set_file",
     "put_online",
     "put_part",
     "set_facts",

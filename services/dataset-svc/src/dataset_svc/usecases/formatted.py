@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import or_
@@ -19,6 +19,7 @@ from common.kernel.ids import new_id
 from common.kernel.names import name_faults, raise_faults
 from common.manifests import Entry
 from common.web.access import require_change, require_see, visible
+from common.web.downloads import Place
 from common.web.identity import Principal
 from dataset_svc import storage
 from dataset_svc.context import Context
@@ -216,11 +217,10 @@ async def list_set_files(
     return found, False
 
 
-async def open_set_file(context: Context, who: Principal, set_id: str, path: str) -> tuple[Entry, AsyncIterator[bytes]]:
-    """One file of a set and its bytes. Raises NotFound (`file_not_found`), Conflict (`set_not_ready`)."""
+async def place_of_set_file(context: Context, who: Principal, set_id: str, path: str) -> Place:
+    """Where one file of a set is. Raises NotFound (`file_not_found`), Conflict (`set_not_ready`)."""
     manifest = await _manifest(context, who, set_id)
-    entry = await manifests.find(context.files, manifest, path)
-    return entry, manifests.open_entry(context.files, manifest, entry)
+    return Place(context.files, manifest, await manifests.find(context.files, manifest, path))
 
 
 async def _manifest(context: Context, who: Principal, set_id: str) -> ManifestRef:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from common import manifests
 from common.contracts.shared import ManifestRef
 from common.kernel.errors import BadRequest, NotFound
 from common.manifests import Entry
+from common.web.downloads import Place
 from common.web.identity import Principal
 from dataset_svc import storage
 from dataset_svc.context import Context
@@ -66,13 +67,12 @@ async def list_samples(
     return SamplePage(version.number, part, samples, more, drawn)
 
 
-async def open_sample(
+async def place_of_sample(
     context: Context, who: Principal, dataset_id: str, path: str, *, number: int | None, part: Part
-) -> tuple[Entry, AsyncIterator[bytes]]:
-    """One file and its bytes. Raises NotFound (`file_not_found`, `version_not_found`), Conflict (`dataset_empty`)."""
+) -> Place:
+    """Where one file is. Raises NotFound (`file_not_found`, `version_not_found`), Conflict (`dataset_empty`)."""
     manifest = manifest_of(await _version(context, who, dataset_id, number), part)
-    entry = await manifests.find(context.files, manifest, path)
-    return entry, manifests.open_entry(context.files, manifest, entry)
+    return Place(context.files, manifest, await manifests.find(context.files, manifest, path))
 
 
 def sample_of(entry: Entry, content: Content) -> Sample:

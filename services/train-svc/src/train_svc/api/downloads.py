@@ -1,24 +1,16 @@
-"""Downloads: always as an attachment that no browser guesses a type for, and zips that are made as they are sent."""
+"""Zips that are made as they are sent."""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import AsyncIterator
 from typing import IO, cast
-from urllib.parse import quote
 
 from common import manifests
 from common.contracts.shared import ManifestRef
 from common.ports.files import Files
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-
-
-def attachment(name: str) -> dict[str, str]:
-    """The headers of a download with that file name (RFC 6266, RFC 8187)."""
-    plain = "".join(char if char.isascii() and (char.isalnum() or char in "._- ") else "_" for char in name)
-    disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
-    return {"Content-Disposition": disposition, "X-Content-Type-Options": "nosniff"}
 
 
 class _Sink:

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from common.web.access import Permission, permits
+from common.web.downloads import attachment
 from common.web.identity import Caller
 from train_svc import usecases
-from train_svc.api.downloads import attachment
 from train_svc.api.streams import ALIVE, event, resumed_at, streamed
 from train_svc.context import Context, Ctx
 from train_svc.logs import Log, whole_characters

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from common.contracts.shared import Visibility
 from common.db.uow import UnitOfWork
 from common.web.access import Permission, permits, visible
+from common.web.downloads import RESPONSES, WantsLink, answer
 from common.web.idempotency import IdempotencyKey, create_once
 from common.web.identity import Caller
 from common.web.paging import PageOf, Paging
 from train_svc import publishing
-from train_svc.api.results import Cursor, FilePath, Limit, all_files, listed, one_file
+from train_svc.api.results import Cursor, FilePath, Limit, all_files, listed, place_of
 from train_svc.context import Ctx
 from train_svc.schemas.jobs import FileOut
 from train_svc.schemas.models import LineageOut, ModelOut, ModelPatch, PublishedOut, PublishIn, ThingNamed
@@ -109,11 +110,16 @@ async def list_files(
     return await listed(context.kit.platform.files, model.manifest, limit, cursor)
 
 
-@router.get("/models/{model_id}/files/file", response_class=StreamingResponse, **permits(Permission.SEE))
-async def get_file(context: Ctx, who: Caller, model_id: str, path: FilePath) -> Response:
-    """One file."""
+@router.get(
+    "/models/{model_id}/files/file", response_class=StreamingResponse, responses=RESPONSES, **permits(Permission.SEE)
+)
+async def get_file(
+    context: Ctx, who: Caller, request: Request, model_id: str, path: FilePath, link: WantsLink = False
+) -> Response:
+    """One file, or where it is."""
     model = await publishing.seen(context, who, model_id)
-    return await one_file(context.kit.platform.files, model.manifest, path, "model's files")
+    place = await place_of(context.kit.platform.files, model.manifest, path, "model's files")
+    return await answer(place, request, context.kit.store.clock.now(), link=link)
 
 
 @router.get("/models/{model_id}/files.zip", response_class=StreamingResponse, **permits(Permission.SEE))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from common import manifests
@@ -12,11 +12,12 @@ from common.contracts.shared import ManifestRef
 from common.kernel.errors import NotFound
 from common.ports.files import Files
 from common.web.access import Permission, permits
+from common.web.downloads import RESPONSES, Place, WantsLink, answer, attachment
 from common.web.identity import Caller
 from common.web.paging import PageOf
 from common.workloads import storage as workloads
 from train_svc import usecases
-from train_svc.api.downloads import attachment, zipped
+from train_svc.api.downloads import zipped
 from train_svc.api.logs import Attempt
 from train_svc.context import Context, Ctx
 from train_svc.domain.errors import no_file
@@ -46,13 +47,24 @@ async def list_results(
     return await listed(context.kit.platform.files, ref, limit, cursor)
 
 
-@router.get("/jobs/{job_id}/results/file", response_class=StreamingResponse, **permits(Permission.SEE))
-async def get_result(context: Ctx, who: Caller, job_id: str, path: FilePath, attempt: Attempt = None) -> Response:
-    """One file."""
+@router.get(
+    "/jobs/{job_id}/results/file", response_class=StreamingResponse, responses=RESPONSES, **permits(Permission.SEE)
+)
+async def get_result(
+    context: Ctx,
+    who: Caller,
+    request: Request,
+    job_id: str,
+    path: FilePath,
+    attempt: Attempt = None,
+    link: WantsLink = False,
+) -> Response:
+    """One file, or where it is."""
     ref = await _results(context, await usecases.seen(context, who, job_id), attempt)
     if ref is None:
         raise no_file("results", path)
-    return await one_file(context.kit.platform.files, ref, path, "results")
+    place = await place_of(context.kit.platform.files, ref, path, "results")
+    return await answer(place, request, context.kit.store.clock.now(), link=link)
 
 
 @router.get("/jobs/{job_id}/results.zip", response_class=StreamingResponse, **permits(Permission.SEE))
@@ -84,15 +96,12 @@ async def listed(files: Files, ref: ManifestRef, limit: int, cursor: str | None)
     return PageOf(items=items)
 
 
-async def one_file(files: Files, ref: ManifestRef, path: str, what: str) -> Response:
-    """The bytes of one file. Raises NotFound (`file_not_found`)."""
+async def place_of(files: Files, ref: ManifestRef, path: str, what: str) -> Place:
+    """Where one file is. Raises NotFound (`file_not_found`)."""
     try:
-        entry = await manifests.find(files, ref, path)
+        return Place(files, ref, await manifests.find(files, ref, path))
     except NotFound as absent:
         raise no_file(what, path) from absent
-    headers = {**attachment(path.rpartition("/")[2]), "Content-Length": str(entry.size)}
-    content = manifests.open_entry(files, ref, entry)
-    return StreamingResponse(content, media_type="application/octet-stream", headers=headers)
 
 
 def all_files(files: Files, ref: ManifestRef, name: str) -> Response:
