@@ -43,6 +43,10 @@ async def test_a_job_trains_on_a_set_and_its_model_says_so(yard: Yard) -> None:
     assert (lineage["formatted_set_id"], lineage["formatted_set_digest"]) == (most, named["digest"])
     assert (lineage["dataset_id"], lineage["dataset_digest"]) == (dataset, job["dataset"]["digest"])
     assert (lineage["validation"]["dataset_id"], lineage["validation"]["formatted_set_id"]) == (other, None)
+    for found in ({"formatted_set_id": most}, {"dataset_id": dataset}, {"dataset_id": other}):
+        listed = (await yard.alice.get("/jobs", params=found)).json()["items"]
+        assert [one["id"] for one in listed] == [job["id"]]
+    assert not (await yard.alice.get("/jobs", params={"formatted_set_id": other})).json()["items"]
     [queued] = await yard.events("job.queued")
     assert (queued["data"]["formatted_set_id"], queued["data"]["validation_dataset_id"]) == (most, other)
 

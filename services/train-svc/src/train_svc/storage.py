@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, MetaData, String, Table
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    or_,
+)
 
 from common.db.aggregates import Aggregates, aggregate_table
 from common.db.tables import Instant, Json
@@ -19,8 +33,14 @@ jobs_table = aggregate_table(
     Column("purpose", String(64), nullable=False, index=True),
     Column("algorithm_id", String(48), nullable=False, index=True),
     Column("dataset_id", String(48), nullable=False, index=True),
+    Column("formatted_set_id", String(48)),
+    Column("validation_dataset_id", String(48)),
+    Column("validation_set_id", String(48)),
     Column("deleted", Boolean, nullable=False),
 )
+for _name in ("formatted_set_id", "validation_dataset_id", "validation_set_id"):
+    _named = jobs_table.c[_name].is_not(None)
+    Index(f"ix_jobs_{_name}", jobs_table.c[_name], postgresql_where=_named, sqlite_where=_named)
 
 models_table = aggregate_table(
     "models",
@@ -87,16 +107,31 @@ ledgers = Table(
 requests. `holder` is the instance that planned last, `epoch` counts its successions; `mark` names the transaction that
 planned last and `previous` the one before it: who has the state of `previous` in memory may go on from there."""
 
+
+def _job_columns(job: Job) -> dict[str, Any]:
+    return {
+        "purpose": job.terms.algorithm.purpose,
+        "algorithm_id": job.terms.algorithm.id,
+        **job.terms.uses,
+        "deleted": job.deleted,
+    }
+
+
+def uses_dataset(dataset_id: str) -> ColumnElement[bool]:
+    """Which jobs train or validate on a dataset, or on a set of it."""
+    return or_(jobs_table.c.dataset_id == dataset_id, jobs_table.c.validation_dataset_id == dataset_id)
+
+
+def uses_set(set_id: str) -> ColumnElement[bool]:
+    """Which jobs train or validate on a formatted set."""
+    return or_(jobs_table.c.formatted_set_id == set_id, jobs_table.c.validation_set_id == set_id)
+
+
 jobs: Aggregates[Job] = Aggregates(
     "job",
     jobs_table,
     Job,
-    columns=lambda job: {
-        "purpose": job.terms.algorithm.purpose,
-        "algorithm_id": job.terms.algorithm.id,
-        "dataset_id": job.terms.dataset.id,
-        "deleted": job.deleted,
-    },
+    columns=_job_columns,
 )
 
 models: Aggregates[Model] = Aggregates(

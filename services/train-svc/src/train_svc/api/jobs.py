@@ -19,7 +19,7 @@ from train_svc.domain.job import JobState
 from train_svc.presenting import shown, shown_with_reasons
 from train_svc.schemas.attempts import AttemptOut
 from train_svc.schemas.jobs import JobIn, JobOut, JobPatch
-from train_svc.storage import jobs, jobs_table
+from train_svc.storage import jobs, jobs_table, uses_dataset, uses_set
 
 router = APIRouter(tags=["jobs"])
 
@@ -53,13 +53,16 @@ async def list_jobs(
     owner: str | None = None,
     algorithm_id: str | None = None,
     dataset_id: str | None = None,
+    formatted_set_id: str | None = None,
 ) -> PageOf[JobOut]:
-    """All jobs that the caller may see, whatever their state."""
+    """All jobs that the caller may see, whatever their state; a dataset's or a set's with those that validate on it."""
     columns = jobs_table.c
     wanted = [visible(who, jobs_table), columns.deleted.is_(False)]
     wanted += [columns.state.in_(state)] if state else []
     wanted += [columns.name.icontains(q, autoescape=True)] if q else []
-    exact = {"purpose": purpose, "owner": owner, "algorithm_id": algorithm_id, "dataset_id": dataset_id}
+    wanted += [uses_dataset(dataset_id)] if dataset_id is not None else []
+    wanted += [uses_set(formatted_set_id)] if formatted_set_id is not None else []
+    exact = {"purpose": purpose, "owner": owner, "algorithm_id": algorithm_id}
     wanted += [columns[name] == value for name, value in exact.items() if value is not None]
     async with context.kit.store.reading() as connection:
         found = await jobs.page(connection, page, *wanted)

@@ -150,6 +150,17 @@ class Terms:
         """What it trains on."""
         return Material(self.dataset, self.formatted)
 
+    @property
+    def uses(self) -> dict[str, str | None]:
+        """The ids of what it trains and validates on."""
+        other = self.validation
+        return {
+            "dataset_id": self.dataset.id,
+            "formatted_set_id": self.formatted.id if self.formatted is not None else None,
+            "validation_dataset_id": other.dataset.id if other is not None else None,
+            "validation_set_id": other.formatted.id if other is not None and other.formatted is not None else None,
+        }
+
 
 @dataclass(frozen=True)
 class Job:
