@@ -120,7 +120,7 @@ class Walk:
     def _id(self, path: str, name: str, ids: Mapping[str, str]) -> str:
         if name == "item":  # the routes of holds say only which collection
             return ids[HELD[path.split("/")[3]]]
-        known = {"holder": "att-1", "number": "1", "part": "training", "user_id": OWNER}
+        known = {"holder": "att-1", "number": "1", "before": "1", "after": "1", "part": "training", "user_id": OWNER}
         return ids.get(name) or known.get(name) or f"x-{UNKNOWN}"
 
 

@@ -150,6 +150,8 @@ class Stub:
         self.minds_states = False
         self.silent: list[str] = []
         self.result_content = b"json"
+        self.result_digest = ""
+        self.result_link: dict[str, Any] = {}
         self.lock = threading.RLock()
         algorithm = self.add("algorithms", "algo", name="image-classifier", online=True, state="ready")
         algorithm |= {"visibility": "preset", "purpose": "image/classification", "formats": ["dir"]}
@@ -381,6 +383,11 @@ class Stub:
         totals = {"added": {"files": 0, "bytes": 0}, "renamed": {"files": 1, "bytes": 9}}
         return Answer(body={"same": False, "totals": totals, "items": [moved], "next_cursor": None})
 
+    @on("GET", "/api/v1/datasets/{id}/uses")
+    def uses(self, asked: Asked, dataset: str) -> Answer:
+        job = {"kind": "job", "id": "job-1", "name": "training", "owner": "alice", "state": "running"}
+        return Answer(body={"items": [job], "others": 2, "unknown": ["notebook-svc"], "more": False})
+
     @on("GET", "/api/v1/datasets/{id}/history")
     def history(self, asked: Asked, dataset: str) -> Answer:
         edited = {"deed": "renamed", "at": NOW, "actor": "alice", "changes": {"name": ["a", "b"]}, "detail": {}}
@@ -540,10 +547,14 @@ class Stub:
 
     @on("GET", "/api/v1/jobs/{id}/results")
     def results(self, asked: Asked, id: str) -> Answer:
-        return page([{"path": "sub/model.json", "size": 4, "sha256": hashlib.sha256(b"json").hexdigest()}])
+        content = self.result_content if self.result_link else b"json"
+        digest = self.result_digest or hashlib.sha256(content).hexdigest()
+        return page([{"path": "sub/model.json", "size": len(content), "sha256": digest}])
 
     @on("GET", "/api/v1/jobs/{id}/results/file")
     def result(self, asked: Asked, id: str) -> Answer:
+        if asked.query.get("link"):
+            return Answer(body=self.result_link | {"size": len(self.result_content), "expires_at": NOW})
         return Answer(raw=self.result_content)
 
     @on("GET", "/api/v1/{kind}/{id}/{zip}.zip")

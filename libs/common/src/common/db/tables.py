@@ -130,6 +130,7 @@ holds = Table(
     Column("resource", String(120), nullable=False),
     Column("holder", String(80), nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("service", String(48)),
     PrimaryKeyConstraint("resource", "holder"),
 )
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from common.db.holds import release_hold, take_hold
 from common.db.uow import Store, UnitOfWork
 from common.web.access import Permission, permits
+from common.web.identity import Caller
 
 Exists = Callable[[UnitOfWork, str], Awaitable[None]]
 
@@ -21,12 +22,12 @@ def hold_routes(store_of: Callable[[], Store], collection: str, exists: Exists) 
     router = APIRouter(tags=["holds"])
 
     @router.put(f"/{collection}/{{item}}/holds/{{holder}}", status_code=204, **permits(Permission.SERVICE))
-    async def hold(item: str, holder: str) -> Response:
+    async def hold(item: str, holder: str, who: Caller) -> Response:
         """Hold it: its files stay until the hold is released. Holding twice is holding once."""
         store = store_of()
         async with store.work() as uow:
             await exists(uow, item)
-            await take_hold(uow.connection, item, holder, store.clock.now())
+            await take_hold(uow.connection, item, holder, store.clock.now(), service=who.id)
         return Response(status_code=204)
 
     @router.delete(f"/{collection}/{{item}}/holds/{{holder}}", status_code=204, **permits(Permission.SERVICE))

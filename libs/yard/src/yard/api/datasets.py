@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 from yard import uploads
 from yard.api.group import Group
 from yard.errors import Fault, YardError
-from yard.shapes import Comparison, Dataset, DatasetVersion, Deed, Import, Sample
+from yard.shapes import Comparison, Dataset, DatasetVersion, Deed, Import, Sample, Uses
 from yard.waiting import until
 
 Part = Literal["train", "test"]
@@ -163,6 +163,10 @@ class Datasets(Group[Dataset]):
         """What happened to it, newest first; also where it was deleted."""
         found = self._http.pages(self._at(id, "history"), {"limit": max(1, min(limit, _MOST_DEEDS))})
         return cast("list[Deed]", list(islice(found, limit)))
+
+    def uses(self, id: str) -> Uses:
+        """Who uses it at present; what one may not see is counted only."""
+        return cast(Uses, self._http.get(self._at(id, "uses")))
 
     def samples(
         self,

@@ -11,7 +11,7 @@ from yard import forms
 from yard.cli.imports import ONE as ONE_IMPORT
 from yard.cli.imports import awaited
 from yard.cli.options import Description, Limit, Name, Out, Query, Ref, State, Yes, noun
-from yard.cli.output import Column, Output, put_done, put_json, put_list, put_note, put_one
+from yard.cli.output import Column, Output, put_done, put_list, put_note, put_one
 from yard.cli.session import connected, sure
 from yard.progress import progress
 
@@ -47,36 +47,12 @@ ONE = (
     Column("created", "created_at", forms.moment),
     Column("changed", "updated_at", forms.moment),
 )
-VERSIONS = (
-    Column("VERSION", "number"),
-    Column("NAME", "name"),
-    Column("FILES", "files"),
-    Column("SIZE", "bytes", forms.size),
-    Column("CLASSES", "classes", lambda classes: str(len(classes)) if classes else ""),
-    Column("DIGEST", "digest"),
-    Column("CREATED", "created_at", forms.moment),
-)
 ONE_VERSION = (
     Column("version", "number"),
     Column("name", "name"),
     Column("description", "description"),
     Column("digest", "digest"),
     Column("files", "files"),
-)
-DIFFERENCES = (
-    Column("KIND", "kind"),
-    Column("PATH", "path"),
-    Column("SIZE", "size", forms.size),
-    Column("WAS", "earlier_size", forms.size),
-    Column("WAS CALLED", "earlier_path"),
-)
-HISTORY = (
-    Column("WHEN", "at", forms.moment),
-    Column("WHAT", "deed"),
-    Column("WHO", "actor"),
-    Column("CHANGED", "changes", forms.changes),
-    Column("VERSION", "detail.version"),
-    Column("WHY", "detail.reason"),
 )
 IMPORTS = (
     Column("ID", "id"),
@@ -214,43 +190,6 @@ def visibility(
     with connected() as yard:
         changed = yard.datasets.visibility(yard.datasets.id_of(dataset), visibility)
     put_done(f"Dataset {dataset} is {visibility}.", output, changed)
-
-
-@app.command()
-def versions(dataset: Ref, output: Out = Output.TABLE) -> None:
-    """Its imports that became versions, newest first."""
-    with connected() as yard:
-        put_list(yard.datasets.versions(yard.datasets.id_of(dataset)), VERSIONS, output, noun="version")
-
-
-@app.command()
-def diff(
-    dataset: Ref,
-    before: Annotated[int, typer.Argument(help="The number of one version.", show_default=False)],
-    after: Annotated[int, typer.Argument(help="The number of the other.", show_default=False)],
-    kind: Annotated[
-        Literal["added", "removed", "changed", "renamed"] | None,
-        typer.Option(help="Only such files.", show_default=False),
-    ] = None,
-    part: Annotated[Literal["train", "test"] | None, typer.Option(help="Which set.", show_default=False)] = None,
-    limit: Limit = 50,
-    output: Out = Output.TABLE,
-) -> None:
-    """What is another in one version than in another."""
-    with connected() as yard:
-        found = yard.datasets.diff(yard.datasets.id_of(dataset), before, after, kind=kind, part=part, limit=limit)
-    if output is Output.JSON:
-        put_json(found)
-    else:
-        put_list(found["items"], DIFFERENCES, output, noun="difference")
-        print(forms.totals(found["totals"]))
-
-
-@app.command()
-def history(dataset: Ref, limit: Limit = 50, output: Out = Output.TABLE) -> None:
-    """Who did what to it, newest first; of a deleted one by its id."""
-    with connected() as yard:
-        put_list(yard.datasets.history(yard.datasets.id_of(dataset), limit), HISTORY, output, noun="such thing")
 
 
 @app.command()

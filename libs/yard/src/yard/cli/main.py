@@ -24,6 +24,7 @@ from yard.cli import (
     services,
     sets,
     sources,
+    versions,
 )
 from yard.errors import YardError
 
@@ -52,6 +53,8 @@ for name, group in {
 }.items():
     app.add_typer(group, name=name)
 jobs.app.command()(queues.why)
+for telling in (versions.versions, versions.diff, versions.history, versions.uses):
+    datasets.app.command()(telling)
 for command in (samples.samples, samples.details, samples.thumbnail):
     datasets.app.command()(command)
 app.command()(people.login)

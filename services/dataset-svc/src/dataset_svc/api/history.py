@@ -1,4 +1,4 @@
-"""What happened to a dataset: who did what, and when."""
+"""What happened to a dataset, and who uses it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from common.web.paging import PageOf
 from dataset_svc import usecases
 from dataset_svc.context import Ctx
 from dataset_svc.schemas.history import EntryOut
+from dataset_svc.schemas.uses import UsesOut
 
-router = APIRouter(prefix="/datasets/{dataset_id}/history", tags=["datasets"])
+router = APIRouter(prefix="/datasets/{dataset_id}", tags=["datasets"])
 
 
-@router.get("", **permits(Permission.CHANGE))
+@router.get("/history", **permits(Permission.CHANGE))
 async def list_history(
     dataset_id: str,
     context: Ctx,
@@ -27,3 +28,9 @@ async def list_history(
     """Everything that was done to a dataset, the newest first; also where it was deleted."""
     entries, more = await usecases.list_history(context, who, dataset_id, cursor, limit)
     return PageOf(items=[EntryOut.of(entry) for entry in entries], next_cursor=more)
+
+
+@router.get("/uses", **permits(Permission.CHANGE))
+async def list_uses(dataset_id: str, context: Ctx, who: Caller) -> UsesOut:
+    """Who uses it at present: jobs, formatted sets; whatever the caller may not see is counted only."""
+    return UsesOut.of(await usecases.find_uses(context, who, dataset_id))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from common.kernel.errors import Conflict, Invalid, TooLarge
+from dataset_svc.domain.uses import Uses
 
 
 class DatasetEmpty(Conflict):
@@ -20,10 +23,13 @@ class DatasetEmpty(Conflict):
 
 
 class DatasetStillOnline(Conflict):
-    """409 `dataset_online`: others may be choosing it at this moment."""
+    """409 `dataset_online`: others may be choosing it at this moment. `used_by` lists who uses it already, as far as
+    the asker may know; `others` counts the rest."""
 
-    def __init__(self, dataset: str) -> None:
-        super().__init__("dataset_online", f"{dataset} is online. Take it offline first, then delete it.")
+    def __init__(self, dataset: str, uses: Uses | None = None) -> None:
+        told: dict[str, Any] = {"used_by": [asdict(use) for use in uses.items], "others": uses.others} if uses else {}
+        used = f" {uses.sentence()}" if uses else ""
+        super().__init__("dataset_online", f"{dataset} is online. Take it offline first, then delete it.{used}", **told)
 
 
 class DatasetNotEmpty(Conflict):

@@ -150,6 +150,7 @@ class Sets:
     async def _may_go(self, item: FormattedSet) -> bool:
         """Whether nobody holds the files; from then on nobody can."""
         async with self._context.store.work() as uow:
+            await SETS.get(uow.connection, item.id)
             if await holders(uow.connection, item.id):
                 return False
             await storage.mark_files(uow.connection, storage.formatted_sets, item.id, storage.GOING)

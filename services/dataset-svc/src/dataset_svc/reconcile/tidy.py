@@ -106,6 +106,7 @@ class Tidy:
     async def _may_go(self, dataset: Dataset) -> bool:
         """Whether nobody holds the files; from then on nobody can."""
         async with self.context.store.work() as uow:
+            await DATASETS.get(uow.connection, dataset.id)
             if await storage.files_state(uow.connection, dataset.id) == KEPT:
                 if await holders(uow.connection, dataset.id):
                     return False

@@ -54,6 +54,7 @@ from dataset_svc.usecases.uploads import (
     find_upload,
     put_part,
 )
+from dataset_svc.usecases.uses import find_uses
 from dataset_svc.usecases.versions import describe_version, list_history
 
 __all__ = [
@@ -86,6 +87,7 @@ __all__ = [
     "find_set",
     "find_source",
     "find_upload",
+    "find_uses",
     "find_versions",
     "import_from",
     "list_datasets",

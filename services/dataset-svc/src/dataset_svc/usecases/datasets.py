@@ -16,12 +16,14 @@ from common.web.identity import Principal
 from dataset_svc import storage
 from dataset_svc.context import Context
 from dataset_svc.domain.dataset import Dataset
+from dataset_svc.domain.errors import DatasetStillOnline
 from dataset_svc.domain.history import Deed, about_import
 from dataset_svc.domain.taxonomy import FORMATS, TestMode, taxonomy_faults
 from dataset_svc.formats import purposes
 from dataset_svc.history import note, note_changes
 from dataset_svc.storage import DATASETS, IMPORTS, UPLOADS
 from dataset_svc.usecases.access import check_visibility, to_change
+from dataset_svc.usecases.uses import uses_of
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,17 @@ async def take_offline(context: Context, who: Principal, dataset_id: str) -> Dat
 
 
 async def delete_dataset(context: Context, who: Principal, dataset_id: str) -> None:
-    """Leave only a tombstone. Its files go when nobody holds them any more. Raises Conflict (`dataset_online`)."""
+    """Leave only a tombstone. Its files go when nobody holds them any more.
+
+    Raises Conflict (`dataset_online`), which says who uses it.
+    """
+    try:
+        await _bury(context, who, dataset_id)
+    except DatasetStillOnline as online:
+        raise DatasetStillOnline(dataset_id, await uses_of(context, who, dataset_id)) from online
+
+
+async def _bury(context: Context, who: Principal, dataset_id: str) -> None:
     async with context.store.work(actor=who.id) as uow:
         dataset = await to_change(uow.connection, who, dataset_id)
         await DATASETS.save(uow.connection, dataset.buried(), now=uow.clock.now())

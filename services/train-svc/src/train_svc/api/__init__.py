@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from train_svc.api import allocations, curves, jobs, logs, models, nodes, queues, results, specs
+from train_svc.api import allocations, curves, jobs, logs, models, nodes, queues, results, specs, uses
 
 ROUTERS = (
     logs.router,
@@ -14,5 +14,6 @@ ROUTERS = (
     nodes.router,
     queues.router,
     specs.router,
+    uses.router,
 )
 """Every router; the more particular paths come first."""
