@@ -96,6 +96,7 @@ _BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/datasets/{dataset_id}/visibility"): lambda world: {"visibility": world.visibility},
     ("POST", "/datasets/{dataset_id}/uploads"): _UPLOAD,
     ("PUT", "/datasets/{dataset_id}/uploads/{upload_id}/parts/{number}"): b"x",
+    ("POST", "/datasets/{dataset_id}/uploads/{upload_id}/links"): {"numbers": [1]},
     ("PATCH", "/datasets/{dataset_id}/tus/{upload_id}"): b"x",
     ("POST", "/sources"): {"name": "x", "connection": {"type": "path", "root": "lab"}},
     ("PUT", "/sources/{source_id}/credentials"): {},

@@ -32,6 +32,7 @@ BODIES: dict[str, Any] = {
     },
     "POST /datasets/{dataset_id}/uploads": {"part": "train", "filename": "x.zip", "size": 10},
     "POST /datasets/{dataset_id}/uploads/{upload_id}/complete": {},
+    "POST /datasets/{dataset_id}/uploads/{upload_id}/links": {"numbers": [1]},
     "POST /sources": {"name": "x", "connection": {"type": "path", "root": "lab"}},
     "PUT /sources/{source_id}/credentials": {},
     "POST /sources/{source_id}/opening": {"workload": "att-1"},

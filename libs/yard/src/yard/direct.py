@@ -19,6 +19,9 @@ from yard.errors import YardError
 from yard.http import Http, is_loopback
 from yard.pace import Patience
 
+LARGE = 16 << 20
+"""Bytes from which on a file goes straight to the file store, or comes from there, where that gives links."""
+
 AT_ONCE = 4
 """Parts on their way; memory holds these and the one that is being read."""
 

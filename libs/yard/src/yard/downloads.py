@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
+from yard.direct import LARGE
 from yard.errors import YardError
 from yard.http import Http
+from yard.links import fetched
 from yard.pace import Patience
+from yard.shapes import File
 
 Got = Callable[[int, int | None], None]
 """Told the bytes that came, and the bytes in all where they are known."""
@@ -24,13 +27,17 @@ def download(
     *,
     params: Mapping[str, Any] | None = None,
     sha256: str | None = None,
+    size: int = 0,
     progress: Got | None = None,
 ) -> Path:
-    """Fetch a file to the path `to`; begun anew after a lost connection.
+    """Fetch a file to the path `to`; begun anew after a lost connection. One of `size` bytes from 16 MiB on comes
+    straight from the file store where that gives links, and goes on where it broke off.
 
     Raises YardError: `checksum_mismatch` where the content isn't `sha256`, `connection_lost`, or the platform's own.
     """
     to.parent.mkdir(parents=True, exist_ok=True)
+    if sha256 and size >= LARGE and fetched(http, path, params or {}, to, sha256, progress):
+        return to
     trying = Patience(http.patience, http.hour)
     beside = to.with_name(f"{to.name}.part")
     try:
@@ -41,6 +48,12 @@ def download(
     finally:
         beside.unlink(missing_ok=True)
     return to
+
+
+def facts_of(files: Iterable[File], path: str) -> dict[str, Any]:
+    """What a list of files knows of one, as `download` takes it: `sha256` and `size`."""
+    found = next((file for file in files if file["path"] == path), None)
+    return {} if found is None else {"sha256": found.get("sha256"), "size": found.get("size") or 0}
 
 
 def _fetched(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from yard.direct import NotReachable, Straight, parts_of
+from yard.direct import LARGE, NotReachable, Straight, parts_of
 from yard.errors import YardError
 from yard.http import Http, joined
 from yard.shapes import Import, Upload
@@ -22,9 +22,6 @@ Sent = Callable[[int, int], None]
 
 PATIENCE = 60.0
 """Seconds that one part is tried for when the connection is lost."""
-
-LARGE = 16 << 20
-"""Bytes from which on a file goes straight to the file store, where that gives links."""
 
 _TRIES = 100
 _ROUNDS = 3

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from yard.api.group import Group
-from yard.downloads import Got, download
+from yard.downloads import Got, download, facts_of
 from yard.errors import YardError
 from yard.shapes import Attempt, File, Job, LogPart, Metrics
 from yard.sse import follow
@@ -43,6 +43,7 @@ class Jobs(Group[Job]):
         queue: str | None = None,
         preemptible: bool | None = None,
         mounts: Sequence[Mapping[str, Any]] | None = None,
+        stream: bool = False,
         start: bool = True,
         dataset_after: int | None = None,
         algorithm_after: int | None = None,
@@ -57,7 +58,8 @@ class Jobs(Group[Job]):
         "count": n}`. `dataset_after` and `algorithm_after` are versions that a write answered, which the job must know
         of. A `preemptible` job, as all are unless told otherwise, may have to end for a more urgent one, and goes on
         later from its checkpoints. `mounts` are external sources as they are: `{"source_id": id, "at": "lab"}`,
-        with `path` from below the source's own place on.
+        with `path` from below the source's own place on. With `stream` it begins while the shards of a WebDataset set
+        still arrive.
         """
         usual = formatted_set_id is not None or validation is not None
         share = (None if usual else USUAL_RATIO) if ratio == "usual" else ratio
@@ -81,6 +83,7 @@ class Jobs(Group[Job]):
             "queue": queue,
             "preemptible": preemptible,
             "mounts": [dict(mount) for mount in mounts] if mounts else None,
+            "stream": stream or None,
             "start": start,
         }
         sent = {name: value for name, value in body.items() if value is not None or name == "split"}
@@ -160,10 +163,9 @@ class Jobs(Group[Job]):
             return download(
                 self._http, self._at(id, "results.zip"), Path(to), params={"attempt": attempt}, progress=progress
             )
-        digest = next((file.get("sha256") for file in self.results(id, attempt=attempt) if file["path"] == path), None)
         query = {"path": path, "attempt": attempt}
-        at = self._at(id, "results", "file")
-        return download(self._http, at, Path(to), params=query, sha256=digest, progress=progress)
+        known = facts_of(self.results(id, attempt=attempt), path)
+        return download(self._http, self._at(id, "results", "file"), Path(to), params=query, progress=progress, **known)
 
 
 def check_succeeded(job: Job) -> Job:

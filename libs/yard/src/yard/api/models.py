@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from yard.api.group import Group
-from yard.downloads import Got, download
+from yard.downloads import Got, download, facts_of
 from yard.shapes import File, Model, Published
 
 
@@ -36,6 +36,5 @@ class Models(Group[Model]):
         """Download one file of it, or all of them as a zip, to the path `to`."""
         if path is None:
             return download(self._http, self._at(id, "files.zip"), Path(to), progress=progress)
-        digest = next((file.get("sha256") for file in self.files(id) if file["path"] == path), None)
-        at = self._at(id, "files", "file")
-        return download(self._http, at, Path(to), params={"path": path}, sha256=digest, progress=progress)
+        at, known = self._at(id, "files", "file"), facts_of(self.files(id), path)
+        return download(self._http, at, Path(to), params={"path": path}, progress=progress, **known)

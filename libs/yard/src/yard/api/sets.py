@@ -69,7 +69,7 @@ class FormattedSets(Group[FormattedSet]):
         for file in files:
             to = Path(folder, file["path"])
             at = self._at(id, "files", "file")
-            download(self._http, at, to, params={"path": file["path"]}, sha256=file["sha256"])
+            download(self._http, at, to, params={"path": file["path"]}, sha256=file["sha256"], size=file["size"])
             done += file["size"]
             if progress is not None:
                 progress(done, total)
