@@ -383,6 +383,11 @@ class Stub:
         totals = {"added": {"files": 0, "bytes": 0}, "renamed": {"files": 1, "bytes": 9}}
         return Answer(body={"same": False, "totals": totals, "items": [moved], "next_cursor": None})
 
+    @on("GET", "/api/v1/datasets/{id}/uses")
+    def uses(self, asked: Asked, dataset: str) -> Answer:
+        job = {"kind": "job", "id": "job-1", "name": "training", "owner": "alice", "state": "running"}
+        return Answer(body={"items": [job], "others": 2, "unknown": ["notebook-svc"], "more": False})
+
     @on("GET", "/api/v1/datasets/{id}/history")
     def history(self, asked: Asked, dataset: str) -> Answer:
         edited = {"deed": "renamed", "at": NOW, "actor": "alice", "changes": {"name": ["a", "b"]}, "detail": {}}
