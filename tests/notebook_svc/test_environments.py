@@ -1,7 +1,10 @@
 """Base environments through the API (seed 002 §2.5)."""
 
+from dataclasses import replace
+
 import pytest
 
+from common.kernel.accelerators import parse_accelerators
 from notebook_svc.service import build
 from tests.support.platform import running
 
@@ -63,3 +66,15 @@ async def test_everything_that_is_wrong_is_said_at_once(house):
     assert where == {"name", "framework", "framework_version", "device", "description"}
     assert (await alice.get("/environments")).json()["items"] == []
     assert (await alice.post("/environments", json=TORCH | {"frmework": "x"})).status_code == 422
+
+
+@pytest.mark.row("E1", "T9")
+async def test_any_accelerator_that_is_configured_will_do(tmp_path):
+    kinds = parse_accelerators('{"amd.com/gpu": {"kind": "rocm", "variables": ["ROCR_VISIBLE_DEVICES"]}}')
+    async with running(tmp_path, [lambda platform: build(replace(platform, accelerators=kinds))]) as house:
+        alice = house.client("notebook-svc", "alice")
+        for device, short in (("rocm", "rocm"), ("amd.com/gpu", "rocm"), ("nvidia.com/gpu", "gpu"), ("cpu", "cpu")):
+            made = await alice.post("/environments", json=TORCH | {"device": device})
+            assert (made.status_code, made.json()["device"]) == (201, short)
+        (fault,) = (await alice.post("/environments", json=TORCH | {"device": "tpu"})).json()["faults"]
+        assert fault["reason"] == "Choose one of cpu, gpu, npu, rocm."

@@ -24,6 +24,7 @@ from common.db.migrate import upgrade
 from common.db.outbox import Relay
 from common.db.standing import queues, standing
 from common.db.uow import Store
+from common.kernel.accelerators import BUILT_IN, Accelerator
 from common.kernel.clock import Clock
 from common.kernel.errors import Unavailable
 from common.ports.bus import Broadcast, Bus
@@ -57,7 +58,7 @@ class Platform:
     """What the outside is in this mode: only URLs differ between them, no service knows which it is in.
 
     `instance` names this process among others of the same service; `home` is the state folder where there is one;
-    `shared` are the shared file systems of this machine.
+    `shared` are the shared file systems of this machine; `accelerators` the kinds that there may be.
     """
 
     instance: str
@@ -74,6 +75,7 @@ class Platform:
     calls_of: Callable[[str], Calls]
     database_of: Callable[[str], Database]
     shared: SharedRoots = field(default_factory=SharedRoots)
+    accelerators: tuple[Accelerator, ...] = BUILT_IN
 
     def kit(self, service: str) -> Kit:
         """A service's share."""

@@ -12,6 +12,7 @@ from common.bus.memory import MemoryBus
 from common.db.database import Database
 from common.files.local import LocalFiles
 from common.hosting.workplaces import open_workplace
+from common.kernel.accelerators import parse_accelerators
 from common.kernel.clock import Clock, SystemClock
 from common.ports.images import Engines
 from common.ports.inventory import Inventory
@@ -65,6 +66,7 @@ async def open_platform(
         calls_of=lambda service: Calls(signer_of(service), clients),
         database_of=lambda name: Database(database_url(home, name), durable=name not in NOT_DURABLE),
         shared=settings.shared,
+        accelerators=parse_accelerators(settings.accelerators),
     )
     await runtime.start()
     try:

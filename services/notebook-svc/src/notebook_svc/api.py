@@ -24,7 +24,7 @@ async def create(body: EnvironmentIn, who: Caller, context: Ctx, key: Idempotenc
     """Create a base environment."""
 
     async def work(uow: Any) -> EnvironmentOut:
-        return EnvironmentOut.of(await usecases.create(uow, who, **body.fields()))
+        return EnvironmentOut.of(await usecases.create(uow, who, context.kinds, **body.fields()))
 
     return await create_once(context.kit.store, who, key, body, work)
 
@@ -64,14 +64,14 @@ async def show(environment: str, who: Caller, context: Ctx) -> EnvironmentOut:
 async def edit(environment: str, body: EnvironmentPatch, who: Caller, context: Ctx) -> EnvironmentOut:
     """Change what it says."""
     async with context.kit.store.work(actor=who.id) as uow:
-        return EnvironmentOut.of(await usecases.edit(uow, who, environment, **body.changes()))
+        return EnvironmentOut.of(await usecases.edit(uow, who, context.kinds, environment, **body.changes()))
 
 
 @router.put("/environments/{environment}/visibility", **permits(Permission.CHANGE))
 async def set_visibility(environment: str, body: VisibilityIn, who: Caller, context: Ctx) -> EnvironmentOut:
     """Say who may see and use it."""
     async with context.kit.store.work(actor=who.id) as uow:
-        return EnvironmentOut.of(await usecases.edit(uow, who, environment, visibility=body.visibility))
+        return EnvironmentOut.of(await usecases.edit(uow, who, context.kinds, environment, visibility=body.visibility))
 
 
 @router.delete("/environments/{environment}", status_code=204, **permits(Permission.CHANGE))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from common.kernel.accelerators import Accelerator
 from common.service import Kit
 from notebook_svc.settings import Settings
 
@@ -17,6 +18,11 @@ class Context:
 
     kit: Kit
     settings: Settings
+
+    @property
+    def kinds(self) -> tuple[Accelerator, ...]:
+        """The kinds of accelerators that this platform may have."""
+        return self.kit.platform.accelerators
 
 
 async def _context(request: Request) -> Context:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from common.contracts.shared import Visibility
 from common.db.uow import UnitOfWork
+from common.kernel.accelerators import Accelerator
 from common.kernel.errors import Forbidden
 from common.kernel.ids import new_id
 from common.web.access import require_change
@@ -13,25 +15,28 @@ from common.web.identity import Principal
 from notebook_svc.domain.environment import Environment
 from notebook_svc.storage import ENVIRONMENTS
 
+Kinds = Iterable[Accelerator]
+"""The kinds of accelerators that this platform may have."""
 
-async def create(uow: UnitOfWork, who: Principal, **fields: Any) -> Environment:
+
+async def create(uow: UnitOfWork, who: Principal, kinds: Kinds, **fields: Any) -> Environment:
     """A new base environment (row E1). Raises Invalid with everything that is wrong."""
     _check_visibility(who, fields["visibility"])
     now = uow.clock.now()
-    environment = Environment(id=new_id("env"), owner=who.id, created_at=now, updated_at=now, **fields)
+    environment = Environment(id=new_id("env"), owner=who.id, created_at=now, updated_at=now, **fields).checked(kinds)
     await ENVIRONMENTS.add(uow.connection, environment)
     return environment
 
 
-async def edit(uow: UnitOfWork, who: Principal, environment_id: str, **changes: Any) -> Environment:
-    """Change what it says (rows E2, E6)."""
+async def edit(uow: UnitOfWork, who: Principal, kinds: Kinds, environment_id: str, **changes: Any) -> Environment:
+    """Change what it says (rows E2, E6). Raises Invalid."""
     before = await _changeable(uow, who, environment_id)
     if (
         Visibility.PRESET in (changes.get("visibility", before.visibility), before.visibility)
         and "visibility" in changes
     ):
         _check_visibility(who, Visibility.PRESET)
-    return await ENVIRONMENTS.save(uow.connection, before.edited(**changes), now=uow.clock.now())
+    return await ENVIRONMENTS.save(uow.connection, before.edited(**changes).checked(kinds), now=uow.clock.now())
 
 
 async def remove(uow: UnitOfWork, who: Principal, environment_id: str) -> None:

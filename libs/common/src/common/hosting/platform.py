@@ -20,6 +20,7 @@ from common.hosting.files import open_files
 from common.hosting.settings import Needs, Settings
 from common.hosting.watch import Watch, always, nobody
 from common.hosting.workplaces import Workplace, open_workplace
+from common.kernel.accelerators import parse_accelerators
 from common.kernel.clock import SystemClock
 from common.kernel.errors import NotFound
 from common.ports.files import Files
@@ -158,5 +159,6 @@ def open_outside(settings: Settings, service: str) -> Outside:
         calls_of=lambda name: Calls(signer_of(name), clients),
         database_of=database_of,
         shared=settings.shared,
+        accelerators=parse_accelerators(settings.accelerators),
     )
     return Outside(platform, files, open_files(settings), workplace, clients, databases)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from common.contracts.shared import Visibility
+from common.kernel.accelerators import Accelerator
 from common.kernel.errors import Fault
 from common.kernel.names import description_faults, name_faults, raise_faults
 from common.kernel.states import Transitions
 
-DEVICES = ("cpu", "gpu", "npu")
+CPU = "cpu"
+"""The device of an environment that needs no accelerator."""
 
 _FRAMEWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,39}")
 _RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
@@ -31,7 +33,8 @@ TRANSITIONS = Transitions("environment", EnvironmentState.DEFINED, {}, final=[En
 
 @dataclass(frozen=True)
 class Environment:
-    """One base environment. `release` is the framework's version; `version` counts changes of the row."""
+    """One base environment. `release` is the framework's version; `version` counts changes of the row. `device` is
+    `cpu`, or a kind of accelerator by its short name."""
 
     id: str
     name: str
@@ -46,25 +49,30 @@ class Environment:
     state: EnvironmentState = EnvironmentState.DEFINED
     version: int = 1
 
-    def __post_init__(self) -> None:
-        """Raises Invalid (`invalid_environment`) with a fault for everything that is wrong."""
-        raise_faults("environment", self._faults())
-
     @property
     def shared(self) -> bool:
         """Whether others than the owner may see and use it."""
         return self.visibility != Visibility.PRIVATE
 
     def edited(self, **changes: Any) -> Environment:
-        """With these fields changed, and checked again."""
+        """With these fields changed."""
         return replace(self, **changes)
 
-    def _faults(self) -> Iterator[Fault]:
+    def checked(self, kinds: Iterable[Accelerator]) -> Environment:
+        """This one, for a platform with these kinds of accelerators; the vendor's name of one becomes the short one.
+
+        Raises Invalid (`invalid_environment`) with a fault for everything that is wrong.
+        """
+        names = {name: one.kind for one in kinds for name in (one.kind, one.resource)} | {CPU: CPU}
+        raise_faults("environment", self._faults(names))
+        return replace(self, device=names[self.device])
+
+    def _faults(self, names: Mapping[str, str]) -> Iterator[Fault]:
         yield from name_faults(self.name)
         yield from description_faults(self.description)
         if not _FRAMEWORK.fullmatch(self.framework):
             yield Fault("framework", "Name it in 1 to 40 letters, digits, spaces or . _ + -, such as PyTorch.")
         if not _RELEASE.fullmatch(self.release):
             yield Fault("framework_version", "Give its version in 1 to 40 letters, digits or . _ + -, such as 2.13.")
-        if self.device not in DEVICES:
-            yield Fault("device", f"Choose one of {', '.join(DEVICES)}.")
+        if self.device not in names:
+            yield Fault("device", f"Choose one of {', '.join(sorted(set(names.values())))}.")
