@@ -96,6 +96,8 @@ class Model:
         self.started: dict[str, float] = {}
         self.leaving: set[str] = set()
         self.claims: dict[str, set[str]] = {}
+        self.perhaps: set[str] = set()
+        """Who had a claim when a node changed: whether it has it still depends on where that was."""
         self.promised: dict[str, float] = {}
 
     def hear(self, decisions: tuple[Decision, ...], now: float) -> None:
@@ -106,6 +108,7 @@ class Model:
                     assert not self.claims.get(name), "nobody begins before its victims are gone"
                     self.waiting.discard(name)
                     self.claims.pop(name, None)
+                    self.perhaps.discard(name)
                     self.running[name], self.started[name] = decision, now
                     self.check_placements(decision)
                 case Preempt():
@@ -155,7 +158,7 @@ class Model:
             request = self.requests[running]
             if request.queue == name:
                 used.update(demand(request.member, request.gang))
-        for claim in self.claims:
+        for claim in self.claims.keys() | (self.perhaps & self.waiting):
             if self.requests[claim].queue == name:
                 used.update(demand(self.requests[claim].member, self.requests[claim].gang))
         wanted = demand(by.member, by.gang)
@@ -272,6 +275,7 @@ class Scheduling(RuleBasedStateMachine):
 
     def forget_claims(self) -> None:
         """A claim on a node that is away is dropped: its owner may begin elsewhere, or claim anew."""
+        self.model.perhaps |= self.model.claims.keys()
         self.model.claims = {}
 
     @invariant()
@@ -293,7 +297,8 @@ class Scheduling(RuleBasedStateMachine):
         if not hasattr(self, "state"):
             return
         nodes = tuple(replace(node, cordoned=False) for node in self.model.nodes.values())
-        self.model.nodes, self.model.claims = {node.name: node for node in nodes}, {}
+        self.model.nodes = {node.name: node for node in nodes}
+        self.forget_claims()
         self.model.lost.clear()
         self.step(nodes=nodes)
         for _ in range(4 * (len(self.model.running) + len(self.model.waiting)) + 20):
