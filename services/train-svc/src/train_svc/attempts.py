@@ -52,9 +52,10 @@ class Attempts:
 
     async def changed(self, uow: UnitOfWork, before: Workload | None, after: Workload) -> None:
         """Move the job and tell the others, in the transaction of the change; free the devices of one that ended."""
-        job = await job_in(uow, after.subject)
-        if job.attempts[-1] == after.id:
-            await self._follow(uow, job, before, after)
+        if before is None or _concerns_the_job(before, after):
+            job = await job_in(uow, after.subject)
+            if job.attempts[-1] == after.id:
+                await self._follow(uow, job, before, after)
         if before is not None and gives_back(before, after):
             await self._ledger.free(uow, after.allocation, after.id, "job", after.owner)
 
@@ -118,12 +119,22 @@ class Attempts:
 
     async def collect(self, workload: Workload) -> dict[str, Any]:
         """Keep its metrics, log and results. Idempotent: a second time stores nothing anew."""
-        await following.read_on(self._kit.platform.runtime, self._metrics, workload, to_the_end=True)
+        runtime = self._kit.platform.runtime
+        written = await following.read_on(runtime, self._metrics, workload, to_the_end=True)
         result = await collecting.collect(self._kit.platform, self._settings, workload)
         result["metrics"] = (await self._metrics.latest([workload.id])).get(workload.id, {})
-        if skipped := await self._metrics.skipped(workload.id):
+        if written and (skipped := await self._metrics.skipped(workload.id)):
             result["notes"].append(f"{skipped} value(s) of its metrics file were no finite numbers and left out.")
         return result
+
+
+def _concerns_the_job(before: Workload, after: Workload) -> bool:
+    """Most turns do. Of one whose results are kept, its job has ended already; and one that runs no more still has to
+    keep them first."""
+    if before.phase == Phase.RELEASING:
+        return after.handle is None
+    keeps = after.phase == Phase.COLLECTING and before.phase == Phase.RUNNING
+    return not keeps or (before.started_at, before.stop) != (after.started_at, after.stop)
 
 
 def _is_over(before: Workload, after: Workload) -> bool:
@@ -150,17 +161,13 @@ def _started(job: Job, attempt: Workload) -> Job:
 
 
 def _facts(job: Job) -> dict[str, Any]:
-    terms, other = job.terms, job.terms.validation
     return {
         "id": job.id,
         "name": job.name,
         "owner": job.owner,
         "attempt": job.attempt,
-        "algorithm_id": terms.algorithm.id,
-        "dataset_id": terms.dataset.id,
-        "formatted_set_id": terms.formatted.id if terms.formatted else None,
-        "validation_dataset_id": other.dataset.id if other else None,
-        "validation_set_id": other.formatted.id if other and other.formatted else None,
+        "algorithm_id": job.terms.algorithm.id,
+        **job.terms.uses,
     }
 
 

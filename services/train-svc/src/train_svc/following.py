@@ -15,19 +15,33 @@ LONGEST_LINE = 1 << 16
 """A line without an end in so many bytes is no point; it is left out."""
 
 
-async def read_on(runtime: Runtime, metrics: Metrics, workload: Workload, *, to_the_end: bool = False) -> None:
-    """Add the points written since. A last line that is not ended yet waits, unless this is the end."""
+async def read_on(runtime: Runtime, metrics: Metrics, workload: Workload, *, to_the_end: bool = False) -> bool:
+    """Add the points written since; gives whether it has written any at all. A last line that is not ended yet waits,
+    unless this is the end."""
+    if not await _begun(runtime, workload):
+        return False
     offset = await metrics.offset(workload.id)
     while True:
         block = await _read(runtime, workload, offset)
         whole = len(block) if to_the_end and len(block) < MOST_AT_ONCE else _whole(block)
         if whole == 0:
-            return
+            return True
         if not await metrics.follow(workload.id, offset, offset + whole, from_lines(block[:whole])):
-            return  # another instance reads it
+            return True  # another instance reads it
         offset += whole
         if len(block) < MOST_AT_ONCE:
-            return
+            return True
+
+
+async def _begun(runtime: Runtime, workload: Workload) -> bool:
+    """Whether it has written any: most short ones never do, and of those nothing need be asked in the database."""
+    handle = workload.handle or {"workload": workload.id}
+    try:
+        async for _ in runtime.read_output(handle, METRICS_MOUNT, METRICS_FILE, 0):
+            return True
+    except NotFound:
+        return False
+    return False
 
 
 def _whole(block: bytes) -> int:

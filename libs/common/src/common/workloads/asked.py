@@ -60,8 +60,8 @@ class Asked:
         self._kit = kit
         self._hooks = hooks
 
-    def wake(self, workload_id: str) -> None:
-        """Look at this one soon."""
+    def wake(self, workload_id: str, known: Workload | None = None) -> None:
+        """Look at this one soon; `known` is how somebody has just written it down."""
 
     def _interrupt(self, workload_id: str) -> None:
         """Don't finish preparing one that is to end."""
@@ -168,8 +168,8 @@ class Asked:
 
     async def _move(self, uow: UnitOfWork, before: Workload, after: Workload) -> None:
         """A change that somebody else makes than the loop, which has to look."""
-        await self._change(uow, before, after)
-        uow.after_commit(lambda: self.wake(after.id))
+        saved = await self._change(uow, before, after)
+        uow.after_commit(lambda: self.wake(saved.id, saved))
 
     async def _change(self, uow: UnitOfWork, *way: Workload) -> Workload:
         """Write down the last of these, each of which followed from the one before; gives it as it is stored."""

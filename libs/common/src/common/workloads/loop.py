@@ -49,6 +49,7 @@ class Workloads(Asked):
         self._steps = Steps(kit, hooks.collect, self._may_launch, self._progress.here, self._holding)
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
+        self._changed: set[str] = set()
         self._heard: dict[str, asyncio.Event] = {}
         self._pauses: dict[str, tuple[float, float]] = {}
         self._interrupted: set[str] = set()
@@ -60,16 +61,18 @@ class Workloads(Asked):
 
     # The loop
 
-    def wake(self, workload_id: str) -> None:
-        """Look at this one soon."""
+    def wake(self, workload_id: str, known: Workload | None = None) -> None:
+        """Look at this one soon; `known` is how somebody has just written it down."""
         if self._lease is None:
             return
         if (task := self._busy.get(workload_id)) is not None and not task.done():
             self._again.add(workload_id)
+            if known is not None:
+                self._changed.add(workload_id)
             if (heard := self._heard.get(workload_id)) is not None:
                 heard.set()
             return
-        self._busy[workload_id] = asyncio.create_task(self._advance(workload_id), name=f"workload {workload_id}")
+        self._busy[workload_id] = asyncio.create_task(self._advance(workload_id, known), name=f"workload {workload_id}")
 
     def _interrupt(self, workload_id: str) -> None:
         """Don't finish staging or building an engine for one that is to end; what was staged is kept for others."""
@@ -168,14 +171,17 @@ class Workloads(Asked):
                 told = AllocationConfirmed(holder=self._kit.service, ids=ids)
                 await uow.emit(told, subject=f"heartbeat-{self._kit.service}")
 
-    async def _advance(self, workload_id: str) -> None:
+    async def _advance(self, workload_id: str, known: Workload | None = None) -> None:
         try:
-            known = await self._read(workload_id)
+            known = known or await self._read(workload_id)
             while known is not None:
-                known = await self._step(known)
-                if workload_id in self._again:  # something happened meanwhile, perhaps to its row
-                    self._again.discard(workload_id)
+                known, more = await self._step(known)
+                if workload_id in self._changed:
                     known = await self._read(workload_id)
+                elif not more and workload_id not in self._again:
+                    break
+                self._again.discard(workload_id)
+                self._changed.discard(workload_id)
             self._pauses.pop(workload_id, None)
         except (Conflict, LeaseLost):
             self.loop.wake()  # it changed meanwhile, or another instance has it: look afresh
@@ -185,26 +191,29 @@ class Workloads(Asked):
             log.exception("step failed, will be tried again", workload=workload_id)
             self._pause(workload_id)
         finally:
+            for heard in (self._again, self._changed):
+                heard.discard(workload_id)  # who looks next reads it anyway
             self._busy.pop(workload_id, None)
 
     async def _read(self, workload_id: str) -> Workload | None:
         async with self._kit.store.reading() as connection:
             return await storage.find(connection, workload_id)
 
-    async def _step(self, workload: Workload) -> Workload | None:
-        """One step; gives what came of it where the next can follow at once."""
+    async def _step(self, workload: Workload) -> tuple[Workload | None, bool]:
+        """One step; gives what came of it (nothing where there is no more to come), and whether the next can follow at
+        once."""
         if workload.phase in (Phase.WAITING, Phase.ENDED):
-            return None
+            return None, False
         if workload.phase == Phase.RUNNING:
             await self._look_at(workload)
         after = await self._steps.take(workload, self._report(workload))
         if after is None:
-            return None
+            return workload, False
         way = [workload, after]
         if after.phase == Phase.RUNNING and workload.phase == Phase.PREPARING:
             way += await self._first_look(after)
         saved = await self._apply(way)
-        return saved if saved.phase not in (workload.phase, Phase.ENDED) else None
+        return saved, saved.phase != workload.phase
 
     async def _first_look(self, launched: Workload) -> list[Workload]:
         """What became of it in the moment after its launch, to be written down with that: most begin at once. Killed
