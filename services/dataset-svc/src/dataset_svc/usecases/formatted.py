@@ -200,7 +200,8 @@ async def _to_change(uow: UnitOfWork, who: Principal, set_id: str) -> FormattedS
 
 
 async def _shared(connection: AsyncConnection, item: FormattedSet) -> bool:
-    return item.shared_with(await DATASETS.get(connection, item.origin.dataset_id))
+    dataset = await DATASETS.find(connection, item.origin.dataset_id)
+    return dataset is not None and item.shared_with(dataset)
 
 
 async def list_set_files(
