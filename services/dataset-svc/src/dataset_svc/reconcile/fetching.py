@@ -94,11 +94,11 @@ class _Fetch:
             raise Invalid("too_many_bytes", f"The source has {total} bytes; at most {self._settings.unpacked_bytes}.")
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             for one in found:
-                await self._file(archive, one)
-                self._progress(len(found), total)
+                await self._file(archive, one, lambda: self._progress(len(found), total))
 
-    async def _file(self, archive: zipfile.ZipFile, one: Found) -> None:
-        """One file. More bytes than were listed are no reason to stop, but they count."""
+    async def _file(self, archive: zipfile.ZipFile, one: Found, arrived: Callable[[], None]) -> None:
+        """One file, each piece of which has `arrived`. More bytes than were listed are no reason to stop, but they
+        count."""
         with archive.open(zipfile.ZipInfo(one.path), "w", force_zip64=True) as member:
             async for chunk in self._source.read(one.path):
                 self._bytes += len(chunk)
@@ -108,7 +108,9 @@ class _Fetch:
                     await asyncio.to_thread(member.write, chunk)
                 else:
                     member.write(chunk)
+                arrived()
         self._files += 1
+        arrived()
 
     def _progress(self, files: int, total: int) -> None:
         spent = self._clock.monotonic() - self._began

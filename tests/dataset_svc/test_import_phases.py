@@ -1,0 +1,144 @@
+"""An import shows what it is at, can be cancelled there, and goes on after a kill there: fetching what lies elsewhere,
+copying the archive here, looking and taking (see `test_imports_api`, `test_kill`), storing."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common import manifests
+from dataset_svc.reconcile import fetching, workplace
+from tests.dataset_svc.conftest import DEADLINE_SECONDS, Desk, Open, Place, pictures, zipped
+from tests.dataset_svc.test_sources import brought, described, lying
+
+STEPS: dict[str, tuple[Any, str]] = {
+    "fetching": (fetching._Fetch, "_file"),
+    "copying": (workplace, "bring"),
+    "storing": (manifests, "store"),
+}
+
+
+class Held:
+    """A step that waits once it was done, until it is let go or cancelled."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+        self.reached, self.opened, self.cancelled = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        real = getattr(owner, name)
+
+        async def step(*told: Any) -> Any:
+            done = await real(*told)
+            self.reached.set()
+            try:
+                await self.opened.wait()
+            except asyncio.CancelledError:
+                self.cancelled.set()
+                raise
+            return done
+
+        monkeypatch.setattr(owner, name, step)
+
+
+async def uploaded(place: Place, alice: Desk, dataset: dict[str, Any]) -> dict[str, Any]:
+    return await alice.uploaded(dataset["id"], zipped(pictures()))
+
+
+async def from_source(place: Place, alice: Desk, dataset: dict[str, Any]) -> dict[str, Any]:
+    return await brought(alice, dataset, await described(alice, prefix="pets"))
+
+
+@pytest.mark.row("D2", "D11")
+@pytest.mark.parametrize(
+    ("phase", "begin"),
+    [("fetching", from_source), ("copying", uploaded), ("storing", uploaded)],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+async def test_it_is_cancelled_wherever_it_is(
+    open_place: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, begin: Any
+) -> None:
+    lying(tmp_path / "lab")
+    held = Held(monkeypatch, *STEPS[phase])
+    async with open_place(shared_roots={"lab": tmp_path / "lab"}) as place:
+        if phase == "copying":
+            monkeypatch.setattr(place.context.files, "local_path", lambda key: None)
+        alice = place.desk("alice")
+        dataset = await alice.create()
+        item = await begin(place, alice, dataset)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await held.reached.wait()
+        at = f"/datasets/{dataset['id']}/imports/{item['id']}"
+        seen = await alice.ok("GET", at)
+        assert (seen["state"], seen["phase"]) == ("running", "fetching" if phase == "copying" else phase)
+        assert 0 < seen["bytes_done"] <= seen["bytes_total"]
+        assert seen["rate"] > 0
+        assert (await alice.ok("POST", f"{at}/cancel"))["state"] == "cancelled"
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await held.cancelled.wait()
+        await place.tidied(f"datasets/{dataset['id']}/")
+        await place.swept()
+        assert (await alice.ok("GET", f"/datasets/{dataset['id']}"))["state"] == "empty"
+        held.opened.set()
+        assert (await alice.ended(await begin(place, alice, dataset)))["version_number"] == 1
+
+
+KILLED = """
+    import asyncio, sys
+    from pathlib import Path
+    from dataset_svc.reconcile import fetching, workplace
+    from tests.dataset_svc.conftest import Place, Settings, build, running
+    from tests.dataset_svc.test_sources import brought, described
+
+    home, lab, point = sys.argv[1:]
+    place, name, after = {
+        "fetching": (fetching._Fetch, "_file", True),
+        "fetched": (workplace.Workplace, "_archive", False),
+    }[point]
+    real = getattr(place, name)
+
+    async def wait_for_death(*args, **more):
+        if after:
+            await real(*args, **more)
+        print("here", flush=True)
+        await asyncio.sleep(3600)
+
+    setattr(place, name, wait_for_death)
+
+    async def main():
+        settings = Settings(shared_roots={"lab": lab})
+        async with running(Path(home), [lambda platform: build(platform, settings)]) as house:
+            alice = Place(house).desk()
+            made = await alice.create()
+            item = await brought(alice, made, await described(alice, prefix="pets"))
+            print(made["id"], item["id"], flush=True)
+            await asyncio.sleep(3600)
+
+    import structlog
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.row("D11")
+@pytest.mark.parametrize("point", ["fetching", "fetched"])
+async def test_killed_while_it_fetches_it_goes_on(
+    open_place: Open, home: Path, tmp_path: Path, child: Any, point: str
+) -> None:
+    """What was fetched whole is not fetched again: it is gone from where it lay."""
+    lab = tmp_path / "lab"
+    lying(lab)
+    killed = child(KILLED, home, lab, point)
+    lines = {killed.line() for _ in range(2)}
+    assert "here" in lines
+    dataset, item = (lines - {"here"}).pop().split()
+    killed.kill()
+    if point == "fetched":
+        shutil.rmtree(lab / "pets")
+    async with open_place(shared_roots={"lab": lab}) as place:
+        alice = place.desk()
+        done = await alice.ended({"dataset_id": dataset, "id": item})
+        assert (done["state"], done["version_number"]) == ("succeeded", 1), done
+        await place.tidied(f"datasets/{dataset}/", 2)
+        await place.swept()
