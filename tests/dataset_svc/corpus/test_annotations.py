@@ -10,11 +10,14 @@ from dataset_svc.formats import ContentLimits, get_format
 from dataset_svc.importing import Report
 from tests.dataset_svc.corpus.annotations import BRAT, COCO, LABELME, SINGLE, Case
 from tests.dataset_svc.corpus.good import annotation, boxes
+from tests.dataset_svc.corpus.marked import FILE, LABELLED, TEXTS, TOKENS
 
 CASES = [
     *(("json", case) for case in (*COCO, *LABELME)),
     *(("single_text", case) for case in SINGLE),
     *(("brat_ann", case) for case in BRAT),
+    *(("json", case) for case in (*LABELLED, *TEXTS)),
+    *(("single_text", case) for case in TOKENS),
 ]
 
 
@@ -95,6 +98,38 @@ def test_what_is_annotated_comes_out_as_data() -> None:
         {"line": 2, "text": "一\n二", "class": "好评"},
         {"line": 4, "text": '说"不"', "class": "差评"},
     ]
+
+
+@pytest.mark.row("D5")
+@pytest.mark.parametrize("case", LABELLED[:5], ids=lambda case: case.name)
+def test_images_with_classes_come_out_alike(case: Case) -> None:
+    report, found = check("json", case)
+    assert all(set(drawn) == {"kind", "width", "height", "labels"} for drawn in found.values())
+    assert len(found) == sum(report.summary["classes"].values()) - report.summary["together"].__len__()
+    assert report.summary["unannotated"] == 0
+
+
+@pytest.mark.row("D5")
+def test_entities_come_out_with_their_places() -> None:
+    _, found = check("json", TEXTS[0])
+    assert found["t.jsonl"]["total"] == 2
+    assert found["t.jsonl"]["rows"][1] == {
+        "line": 2,
+        "text": "张三住在北京。",
+        "entities": [
+            {"id": "1", "class": "Person", "spans": [[0, 2]], "text": "张三"},
+            {"id": "2", "class": "Place", "spans": [[4, 6]], "text": "北京"},
+        ],
+        "relations": [{"id": "1", "class": "LivesIn", "from": "1", "to": "2"}],
+    }
+    report, found = check("single_text", TOKENS[0])
+    chinese, english = found[FILE]["rows"]
+    assert (chinese["line"], chinese["text"], chinese["entities"][1]["spans"]) == (1, "张三住在北京", [[4, 6]])
+    assert (english["line"], english["text"], english["entities"][0]["text"]) == (8, "John Smith sleeps", "John Smith")
+    assert report.summary["entities"] == {"Person": 2, "Place": 1}
+    assert report.summary["rows"] == 2
+    bmes = check("single_text", TOKENS[1])[1]["t.tsv"]["rows"][0]
+    assert [entity["text"] for entity in bmes["entities"]] == ["张三", "李"]
 
 
 @pytest.mark.row("D5")

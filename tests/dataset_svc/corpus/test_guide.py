@@ -24,7 +24,10 @@ def test_an_example_of_the_guide(tmp_path: Path, kind: str, format: str, purpose
 
 
 def test_every_format_has_an_example_and_a_bad_one() -> None:
-    from dataset_svc.formats import format_names
+    from dataset_svc.formats import format_names, purposes
+
+    shown = {(format, purpose) for _, format, purpose, *_ in EXAMPLES}
+    assert shown == {(format, purpose) for format, all_of_it in purposes().items() for purpose in all_of_it}
 
     assert {(kind, format) for kind, format, *_ in EXAMPLES} == {
         (kind, name) for kind in ("files", "bad") for name in format_names()

@@ -1,5 +1,5 @@
-"""The format `json`: images with boxes or outlines in JSON (seed 002 §2.1.1), either COCO's (a file for many images;
-cocodataset.org/#format-data) or LabelMe's (a file beside each image)."""
+"""The format `json` (seed 002 §2.1.1): images with classes, boxes or outlines, as COCO (a file for many images;
+cocodataset.org/#format-data) or LabelMe (a file beside each image) say them; texts with entities and relations."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ class JsonFormat:
     """See Format."""
 
     name = "json"
-    purposes = ("image/detection", "image/segmentation")
+    purposes = ("image/classification", "image/detection", "image/segmentation", "text/entity", "text/relation")
 
     def checker(self, purpose: str, sink: Sink, limits: ContentLimits) -> Checker:
         """See Format."""
         from dataset_svc.formats.known.json.checker import JsonChecker
+        from dataset_svc.formats.known.json.labelled import LabelsChecker
+        from dataset_svc.formats.known.json.texts import JsonTextChecker
 
         check_purpose(self.name, self.purposes, purpose)
+        if purpose == "image/classification":
+            return LabelsChecker(sink, limits)
+        if purpose.startswith("text/"):
+            return JsonTextChecker(purpose, sink, limits)
         return JsonChecker(purpose, sink, limits)
 
 

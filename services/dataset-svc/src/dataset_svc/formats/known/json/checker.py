@@ -25,6 +25,10 @@ _OTHER = frozenset({"", ".txt", ".md", ".xml", ".yaml", ".yml", ".csv", ".names"
 class JsonChecker:
     """See Checker. `classes` counts the images that have an object of that class."""
 
+    nothing = "Nothing is drawn on any image; nothing could be learned."
+    unlisted = "No annotation file tells of this image."
+    """What is said where nothing was found, and of an image that is left out."""
+
     def __init__(self, purpose: str, sink: Sink, limits: ContentLimits) -> None:
         self._masks = purpose.endswith("segmentation")
         self._sink, self._limits = sink, limits
@@ -85,14 +89,18 @@ class JsonChecker:
 
     def _look_for_gaps(self) -> None:
         """What is not there at all; says nothing where an annotation file could not be read."""
-        if not self._files:
+        if not self._has_files():
             reason = "The archive has no annotation file. Add COCO's .json, or LabelMe's .json beside each image."
             return self._sink.error("no_annotations", "", reason)
         for path in sorted(self._shelf.sizes.keys() - self._drawn.keys()):
-            self._sink.warning("unlisted_image", path, "No annotation file tells of this image.")
+            self._sink.warning("unlisted_image", path, self.unlisted)
         if not self._objects:
-            self._sink.error("no_objects", "", "Nothing is drawn on any image; nothing could be learned.")
+            self._sink.error("no_objects", "", self.nothing)
         return None
+
+    def _has_files(self) -> bool:
+        """Whether there is any annotation file."""
+        return bool(self._files)
 
     def _annotations(self, path: str, data: bytes) -> None:
         """An annotation file that is at hand."""
@@ -101,14 +109,17 @@ class JsonChecker:
             if "shapes" in content:
                 self._files.append(LabelMeFile(path, self._sink, masks=self._masks, content=content))
             elif any(section in content for section in ("images", "annotations")):
-                coco = CocoFile(path, self._sink, masks=self._masks, outlines=True)
-                self._files.append(coco)
-                reading.feed(coco, content)
+                reading.feed(self._coco(path, outlines=True), content)
             else:
                 self._sink.warning("other_file", path, "This JSON is neither COCO's nor LabelMe's, and is not read.")
         except NotText as fault:
             self._unread = True
             self._sink.error(fault.code, path, fault.reason, fault.line)
+
+    def _coco(self, path: str, *, outlines: bool) -> CocoFile:
+        """One of COCO's files begins."""
+        self._files.append(coco := CocoFile(path, self._sink, masks=self._masks, outlines=outlines))
+        return coco
 
     def _held(self, path: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
         data = b"".join(chunks)
@@ -116,8 +127,7 @@ class JsonChecker:
         yield data
 
     def _streamed(self, path: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        coco = CocoFile(path, self._sink, masks=self._masks, outlines=False)
-        self._files.append(coco)
+        coco = self._coco(path, outlines=False)
         try:
             yield from reading.stream(coco, chunks)
         except NotText as fault:
@@ -128,21 +138,29 @@ class JsonChecker:
         """What one annotation file says of one image."""
         if path in self._drawn:
             return self._sink.error("duplicate_image", file, f"{path!r} is annotated by another file already.")
-        actual = self._shelf.sizes[path]
-        if actual is not None and width and height and actual != (width, height):
-            reason = f"{path!r} is {actual[0]} × {actual[1]} pixels, not {width} × {height} as is said here."
-            self._sink.error("image_size", file, reason)
-        size = actual or (width, height)
+        self._compare_size(file, path, width, height)
+        size = self._shelf.sizes[path] or (width, height)
         for shape in shapes:
             self._inside(file, path, shape, *size)
         labels = frozenset(shape.label for shape in shapes)
-        self._classes.update(labels)
-        self._together.add(labels)
-        self._annotated += bool(labels)
+        self._count(labels)
         self._objects.update(shape.label for shape in shapes)
         drawn: dict[str, Any] = {"kind": "objects", "width": size[0], "height": size[1]}
         self._drawn[path] = packed({**drawn, "objects": [shape.as_json() for shape in shapes]}), labels
         return None
+
+    def _count(self, labels: frozenset[str]) -> None:
+        """The classes of one image."""
+        self._classes.update(labels)
+        self._together.add(labels)
+        self._annotated += bool(labels)
+
+    def _compare_size(self, file: str, path: str, width: int, height: int) -> None:
+        """Hold the size that an annotation file says against the image's own."""
+        actual = self._shelf.sizes[path]
+        if actual is not None and width and height and actual != (width, height):
+            reason = f"{path!r} is {actual[0]} × {actual[1]} pixels, not {width} × {height} as is said here."
+            self._sink.error("image_size", file, reason)
 
     def _inside(self, file: str, path: str, shape: Shape, width: int, height: int) -> None:
         """Hold a shape against the image's edges."""

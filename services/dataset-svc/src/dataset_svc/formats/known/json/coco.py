@@ -17,10 +17,12 @@ SECTIONS = ("images", "annotations", "categories")
 
 
 class CocoFile:
-    """Checks one file. Of each annotation only what is shown later is kept; `outlines` says whether these are."""
+    """Checks one file. Of each annotation only what is shown later is kept; `outlines` says whether these are, and
+    without `boxes` an annotation is just the class of its image."""
 
-    def __init__(self, path: str, sink: Sink, *, masks: bool, outlines: bool) -> None:
+    def __init__(self, path: str, sink: Sink, *, masks: bool, outlines: bool, boxes: bool = True) -> None:
         self.path, self._sink, self._masks, self._outlines = path, sink, masks, outlines
+        self._boxes = boxes
         self._images: dict[int, tuple[str, int, int]] = {}
         self._categories: dict[int, str] = {}
         self._ids: set[int] = set()
@@ -103,6 +105,9 @@ class CocoFile:
         self._ids.add(entry["id"])
         if (crowd := entry.get("iscrowd", 0)) not in (0, 1):
             return self.error("bad_entry", '"iscrowd" is neither 0 nor 1')
+        if not self._boxes:
+            self._shapes.setdefault(image, []).append(packed([entry["id"], category, [0] * 4, [], False, 0, None]))
+            return None
         outline = self._outline(entry)
         box = self._box(entry, outline)
         if box is None or outline is None:

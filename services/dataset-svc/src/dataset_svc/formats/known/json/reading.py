@@ -17,18 +17,22 @@ _DEEPEST = 64
 
 def load(data: bytes) -> dict[str, Any]:
     """The object that a file is. Raises NotText (`bad_json`, `not_an_object`, and what `decode` raises)."""
-    text, _ = decode(data)
+    found = parsed(decode(data)[0])
+    if not isinstance(found, dict):
+        raise NotText("not_an_object", "The file is JSON, but no object. COCO and LabelMe files are objects.")
+    return found
+
+
+def parsed(text: str) -> Any:
+    """What a text of JSON says. Raises NotText (`bad_json`)."""
     try:
-        found = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise NotText("bad_json", f"This is no JSON: {error.msg} (column {error.colno}).", error.lineno) from None
     except (ValueError, RecursionError):
         raise NotText(
             "bad_json", "This is no JSON that can be read: it is nested too deep, or has huge numbers."
         ) from None
-    if not isinstance(found, dict):
-        raise NotText("not_an_object", "The file is JSON, but no object. COCO and LabelMe files are objects.")
-    return found
 
 
 def feed(coco: CocoFile, content: dict[str, Any]) -> None:

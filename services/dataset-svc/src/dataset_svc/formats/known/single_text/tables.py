@@ -1,27 +1,22 @@
-"""The format `single_text`: one file whose rows are samples, each a text and its class (seed 002 §2.1.1).
-
-CSV (RFC 4180), tab-separated values, or JSON lines.
-"""
+"""One table of texts and their classes: CSV (RFC 4180), tab-separated values, or JSON lines."""
 
 from __future__ import annotations
 
 import csv
-import json
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Any
 
 import orjson
 
 from dataset_svc.formats.decoding import Lines, NotText
+from dataset_svc.formats.known.single_text.one_file import OneFile
 from dataset_svc.formats.labels import is_text, label_fault
-from dataset_svc.formats.port import Annotations, Checker, ContentLimits, Sink, Summary
+from dataset_svc.formats.passing import JSON_LINES, objects, passing
+from dataset_svc.formats.port import Annotations, ContentLimits, Sink, Summary
 from dataset_svc.formats.ranges import Range
-from dataset_svc.formats.registry import check_purpose
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_JSON_LINES = (".jsonl", ".ndjson")
 _TEXT = frozenset({"text", "content", "sentence", "文本", "内容", "正文"})
 _CLASS = frozenset({"label", "class", "category", "标签", "类别", "分类"})
 _LONGEST_CELL = 4 << 20
@@ -33,59 +28,35 @@ Row = tuple[int, str, str]
 """Line (from 1), text and class."""
 
 
-class SingleTextFormat:
-    """See Format."""
-
-    name = "single_text"
-    purposes = ("text/classification",)
-
-    def checker(self, purpose: str, sink: Sink, limits: ContentLimits) -> Checker:
-        """See Format."""
-        check_purpose(self.name, self.purposes, purpose)
-        csv.field_size_limit(_LONGEST_CELL)
-        return SingleTextChecker(sink, limits)
-
-
-class SingleTextChecker:
+class SingleTextChecker(OneFile):
     """Reads the one file's rows as they come; memory stays flat however many there are."""
 
+    suffixes = (*_DELIMITERS, *JSON_LINES)
+    what = "CSV, TSV or JSON lines"
+
     def __init__(self, sink: Sink, limits: ContentLimits) -> None:
-        self._sink, self._limits = sink, limits
-        self._files: list[str] = []
+        super().__init__(sink)
+        csv.field_size_limit(_LONGEST_CELL)
+        self._limits = limits
         self._classes: Counter[str] = Counter()
         self._length = Range()
         self._rows = 0
         self._shown: list[dict[str, Any]] = []
         self._encoding = ""
 
-    def folder(self, path: str) -> None:
-        """See Checker. Folders say nothing."""
+    def rows(self, path: str, suffix: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """See OneFile."""
+        lines = Lines()
 
-    def whole(self, path: str, data: bytes) -> None:
-        """See Checker."""
-        deque(self.stream(path, len(data), iter((data,))), maxlen=0)
+        def rows(text: Iterator[str]) -> Iterator[Row]:
+            return self._tables(path, suffix, text) if suffix in _DELIMITERS else self._objects(path, text)
 
-    def stream(self, path: str, size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """See Checker."""
-        suffix = PurePosixPath(path).suffix.lower()
-        if suffix not in _DELIMITERS and suffix not in _JSON_LINES:
-            self._sink.warning("other_file", path, "This file is no CSV, TSV or JSON lines, and is not read.")
-            yield from chunks
-            return
-        self._files.append(path)
-        if len(self._files) > 1:
-            reason = f"There is more than one file of samples (the first is {self._files[0]}). Put all into one."
-            self._sink.error("several_files", path, reason)
-            yield from chunks
-            return
-        yield from self._read(path, suffix, chunks)
+        yield from passing(chunks, path, self._sink, lines, rows, lambda row: self._take(path, row))
+        self._encoding = lines.encoding
 
     def finish(self) -> Summary:
         """See Checker. `classes` counts rows; `texts` has the lengths in characters."""
-        if not self._files:
-            reason = "The archive has no file of samples. Put one .csv, .tsv or .jsonl file into it."
-            self._sink.error("no_samples_file", "", reason)
-        elif len(self._classes) < self._limits.min_classes:
+        if self.found() and len(self._classes) < self._limits.min_classes:
             found = ", ".join(sorted(self._classes)[:10]) or "none"
             reason = f"The rows have {len(self._classes)} classes ({found}); {self._limits.min_classes} are needed."
             self._sink.error("too_few_classes", self._files[0], reason)
@@ -96,29 +67,6 @@ class SingleTextChecker:
         """See Checker: the first rows."""
         if self._files:
             yield self._files[0], orjson.dumps({"kind": "rows", "total": self._rows, "rows": self._shown}), ()
-
-    def _read(self, path: str, suffix: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Pass the chunks on as far as the rows have been read; after a fatal fault, all of them."""
-        passed: deque[bytes] = deque()
-
-        def seen() -> Iterator[bytes]:
-            for chunk in chunks:
-                passed.append(chunk)
-                yield chunk
-
-        lines = Lines()
-        text = lines.of(seen())
-        rows = self._tables(path, suffix, text) if suffix in _DELIMITERS else self._objects(path, text)
-        try:
-            for row in rows:
-                self._take(path, row)
-                while passed:
-                    yield passed.popleft()
-        except NotText as fault:
-            self._sink.error(fault.code, path, fault.reason, fault.line)
-        self._encoding = lines.encoding
-        yield from passed
-        yield from chunks
 
     def _take(self, path: str, row: Row) -> None:
         """Check one sample. Raises NotText where there are too many classes for these to be classes."""
@@ -167,14 +115,7 @@ class SingleTextChecker:
 
     def _objects(self, path: str, lines: Iterator[str]) -> Iterator[Row]:
         """The rows of JSON lines."""
-        for line, text in enumerate(lines, 1):
-            if not text.strip():
-                continue
-            try:
-                found = json.loads(text)
-            except (ValueError, RecursionError) as error:
-                self._sink.error("bad_json", path, f"This line is no JSON: {str(error)[:200]}.", line)
-                continue
+        for line, found in objects(path, self._sink, lines):
             fault = self._object_fault(found)
             if fault:
                 self._sink.error("bad_row", path, fault, line)
@@ -220,6 +161,3 @@ def _columns(cells: list[str]) -> tuple[int, int, int] | None:
     if _is_header(cells):
         return _place(cells, _TEXT), _place(cells, _CLASS), len(cells)
     return (0, 1, 2) if len(cells) == 2 else None
-
-
-FORMAT = SingleTextFormat()

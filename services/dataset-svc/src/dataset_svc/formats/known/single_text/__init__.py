@@ -1,0 +1,26 @@
+"""The format `single_text`: one file whose rows are samples (seed 002 §2.1.1): a text and its class, or a text and the
+entities in it."""
+
+from __future__ import annotations
+
+from dataset_svc.formats.port import Checker, ContentLimits, Sink
+from dataset_svc.formats.registry import check_purpose
+
+
+class SingleTextFormat:
+    """See Format."""
+
+    name = "single_text"
+    purposes = ("text/classification", "text/entity")
+
+    def checker(self, purpose: str, sink: Sink, limits: ContentLimits) -> Checker:
+        """See Format."""
+        from dataset_svc.formats.known.single_text.entities import EntitiesChecker
+        from dataset_svc.formats.known.single_text.tables import SingleTextChecker
+
+        check_purpose(self.name, self.purposes, purpose)
+        kind = EntitiesChecker if purpose == "text/entity" else SingleTextChecker
+        return kind(sink, limits)
+
+
+FORMAT = SingleTextFormat()

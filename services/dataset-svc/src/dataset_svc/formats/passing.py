@@ -1,0 +1,53 @@
+"""Rows of a text that are looked at while its bytes pass on: memory stays flat however long it is."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from dataset_svc.formats.decoding import Lines, NotText
+from dataset_svc.formats.port import Sink
+
+JSON_LINES = (".jsonl", ".ndjson")
+T = TypeVar("T")
+
+
+def passing(
+    chunks: Iterator[bytes],
+    path: str,
+    sink: Sink,
+    lines: Lines,
+    rows: Callable[[Iterator[str]], Iterator[T]],
+    take: Callable[[T], None],
+) -> Iterator[bytes]:
+    """Pass the chunks on as far as their rows have been taken. After a fatal fault (NotText), which is told, all of
+    them pass."""
+    passed: deque[bytes] = deque()
+
+    def seen() -> Iterator[bytes]:
+        for chunk in chunks:
+            passed.append(chunk)
+            yield chunk
+
+    try:
+        for row in rows(lines.of(seen())):
+            take(row)
+            while passed:
+                yield passed.popleft()
+    except NotText as fault:
+        sink.error(fault.code, path, fault.reason, fault.line)
+    yield from passed
+    yield from chunks
+
+
+def objects(path: str, sink: Sink, lines: Iterator[str]) -> Iterator[tuple[int, Any]]:
+    """Line (from 1) and value of each line of JSON lines that is not empty; what is no JSON is told."""
+    for line, text in enumerate(lines, 1):
+        if not text.strip():
+            continue
+        try:
+            yield line, json.loads(text)
+        except (ValueError, RecursionError) as error:
+            sink.error("bad_json", path, f"This line is no JSON: {str(error)[:200]}.", line)
