@@ -97,6 +97,24 @@ async def test_what_a_quota_never_allows_is_refused_with_the_largest(yard: Yard,
 
 
 @pytest.mark.row("T19")
+async def test_what_one_user_may_use_of_a_queue_is_bounded(yard: Yard, things: dict[str, str]) -> None:
+    made = await put(yard, "default", per_user={"gpu": 2, "cpu": 6})
+    assert made["per_user"] == {"gpu": 2, "cpu": 6}
+    first = await yard.job(**things, resources={**GPU, "count": 2})
+    waits = await yard.job(**things, resources=GPU)
+    others = await yard.job("admin", **things, resources=GPU)
+    await yard.running(first["id"])
+    assert (await yard.client("admin").get(f"/jobs/{others['id']}")).json()["state"] in ("preparing", "running")
+    told = (await yard.get(f"/jobs/{waits['id']}"))["waiting"]
+    assert "The owner's part of the queue default may use 2 GPUs in all; 0 GPUs is left" in told["sentences"][1]
+    asked = {"name": "x", **things, "resources": {**GPU, "count": 3}}
+    refused = (await yard.alice.post("/jobs", json=asked)).json()
+    assert (refused["code"], refused["largest"]["count"]) == ("never_fits", 2)
+    bad = await put(yard, "default", 422, per_user={"gpu": 0.5})
+    assert [fault["where"] for fault in bad["faults"]] == ["per_user.gpu"]
+
+
+@pytest.mark.row("T19")
 async def test_why_a_job_waits_names_only_what_its_owner_may_see(yard: Yard, things: dict[str, str]) -> None:
     other = yard.owners.datasets
     await other.tell(replica(1, resources=Resources(accelerator="gpu", count=3, cpu=1)))

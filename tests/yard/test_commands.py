@@ -224,7 +224,7 @@ node uncordon here
 node fence here
 queue list
 queue show vision
-queue set vision --group vision --guaranteed gpu=4 --guaranteed memory=64GiB --weight 2
+queue set vision --group vision --per-user gpu=2 --guaranteed gpu=4 --guaranteed memory=64GiB --weight 2
 queue delete vision
 spec list
 spec set tiny --count 1 --memory 4GiB --label disk=nvme --cluster default

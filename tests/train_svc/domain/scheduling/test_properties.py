@@ -46,9 +46,9 @@ pytestmark = pytest.mark.row("T19")
 
 QUEUES = (
     Queue("sure", "g1", {"gpu": 4, "cpu": 8000}, cohort="c"),
-    Queue("half", "g2", {"gpu": 3, "cpu": 4000}, cohort="c", borrowing={"gpu": 4}),
+    Queue("half", "g2", {"gpu": 3, "cpu": 4000}, cohort="c", borrowing={"gpu": 4}, per_user={"cpu": 5000}),
     Queue("none", "g2", {}, cohort="c", weight=2.0),
-    Queue("apart", "g3", maximum={"gpu": 5}),
+    Queue("apart", "g3", maximum={"gpu": 5}, per_user={"gpu": 4}),
 )
 MODELS = ("A100", "H200")
 
@@ -170,9 +170,11 @@ class Model:
         memory: Counter = Counter()
         keys: Counter = Counter()
         quota: dict[str, Counter] = {queue.name: Counter() for queue in QUEUES}
+        parts: dict[tuple[str, str], Counter] = {}
         for name, admitted in self.running.items():
             request = self.requests[name]
             quota[request.queue].update(demand(request.member, request.gang))
+            parts.setdefault((request.queue, request.user), Counter()).update(demand(request.member, request.gang))
             for placement in admitted.placements:
                 used.update((placement.node, device) for device in placement.devices)
                 cpu[placement.node] += request.member.cpu
@@ -184,6 +186,8 @@ class Model:
         assert all(n <= self.nodes[name].cpu for name, n in cpu.items())
         assert all(n <= self.nodes[name].memory for name, n in memory.items())
         for queue in QUEUES:
+            for (name, _), part in parts.items():
+                assert name != queue.name or all(part[r] <= limit for r, limit in queue.per_user.items())
             for resource, limit in queue.maximum.items():
                 assert quota[queue.name][resource] <= limit
             for resource, above in (queue.borrowing or {}).items():

@@ -327,3 +327,23 @@ def test_an_unknown_end_keeps_the_node_that_is_nearest() -> None:
     house.step(ask("head", 8, at=1.0), now=2)
     assert house.kept()["head"].start == math.inf
     assert house.kept()["head"].nodes == ("a",)
+
+
+def test_nobody_uses_more_than_one_user_may_and_others_are_not_held_up() -> None:
+    house = House(node("n", 8), queues=(Queue("default", "g", per_user={"gpu": 2}),))
+    house.step(*(ask(f"u{n}", at=float(n)) for n in range(4)), ask("v0", 2, at=5.0, user="v"))
+    assert set(house.began()) == {"u0", "u1", "v0"}
+    (short,) = why(house.state, "u2", 0.0).quotas
+    assert (short.account, short.limit, short.free) == ("owner's part of the queue default", 2, 0)
+    house.step(ask("much", 3, user="w"), now=1)
+    (refused,) = [one for one in house.said if isinstance(one, Refuse)]
+    assert (refused.largest or (None,))[0] == ask("x", 2).member
+    house.step(ended=("u0",), now=2)
+    assert set(house.began()) == {"u2"}
+
+
+def test_who_has_all_that_one_user_may_have_ends_only_work_of_its_own() -> None:
+    house = House(node("n", 8), queues=(Queue("default", "g", per_user={"gpu": 2}),))
+    house.step(ask("mine", 2, preemptible=True), ask("theirs", 2, user="v", preemptible=True))
+    house.step(ask("urgent", 2, priority=5), now=1)
+    assert house.ended_for() == {"urgent": ("mine",)}

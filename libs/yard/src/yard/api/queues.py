@@ -25,7 +25,7 @@ class Queues:
         return cast(Queue, self._http.get(f"queues/{joined([name])}"))
 
     def put(self, name: str, queue: Mapping[str, Any]) -> Queue:
-        """Make or change a queue: `group`, `guaranteed`, `maximum`, `borrowing`, `cohort`, `weight`."""
+        """Make or change a queue: `group`, `guaranteed`, `maximum`, `borrowing`, `cohort`, `weight`, `per_user`."""
         return cast(Queue, self._http.send("PUT", f"queues/{joined([name])}", json=queue).json())
 
     def remove(self, name: str) -> None:

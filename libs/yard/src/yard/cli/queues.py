@@ -43,6 +43,7 @@ ONE = (
     *(Column(column.title.lower(), column.field, column.form) for column in LIST),
     Column("borrowing", "borrowing", _amounts),
     Column("weight", "weight"),
+    Column("per user", "per_user", _amounts),
 )
 
 
@@ -68,6 +69,7 @@ def set_queue(
     guaranteed: Amounts = None,
     maximum: Amounts = None,
     borrowing: Amounts = None,
+    per_user: Amounts = None,
     cohort: Annotated[
         str | None, typer.Option(help="Queues of one cohort lend each other what they leave.", show_default=False)
     ] = None,
@@ -82,6 +84,7 @@ def set_queue(
         "borrowing": amounts_of(borrowing) if borrowing is not None else None,
         "cohort": cohort,
         "weight": weight,
+        "per_user": amounts_of(per_user),
     }
     with connected() as yard:
         put_one(yard.queues.put(queue, asked), ONE, output)

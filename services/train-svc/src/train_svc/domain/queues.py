@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from common.kernel.errors import Fault
 from train_svc.domain.asking import DEFAULT_QUEUE, MILLI
@@ -49,6 +49,7 @@ class QueueRequest:
     borrowing: Mapping[str, float] | None = None
     cohort: str | None = None
     weight: float = 1.0
+    per_user: Mapping[str, float] = field(default_factory=dict)
 
 
 def faults_of(name: str, request: QueueRequest, others: Iterable[Queue]) -> Iterator[Fault]:
@@ -62,8 +63,9 @@ def faults_of(name: str, request: QueueRequest, others: Iterable[Queue]) -> Iter
     taken = [queue.name for queue in others if queue.group == request.group and queue.name != name]
     if taken and DEFAULT_QUEUE in taken:
         yield Fault("group", f"{DEFAULT_QUEUE!r} names no group.")
-    for field, amounts in (("guaranteed", request.guaranteed), ("maximum", request.maximum)):
-        yield from _amount_faults(field, amounts)
+    quotas = {"guaranteed": request.guaranteed, "maximum": request.maximum, "per_user": request.per_user}
+    for where, amounts in quotas.items():
+        yield from _amount_faults(where, amounts)
     yield from _amount_faults("borrowing", request.borrowing or {})
     for resource, most in request.maximum.items():
         if request.guaranteed.get(resource, 0) > most:
@@ -72,12 +74,12 @@ def faults_of(name: str, request: QueueRequest, others: Iterable[Queue]) -> Iter
         yield Fault("borrowing", "Only within a cohort can a queue borrow: name its cohort.")
 
 
-def _amount_faults(field: str, amounts: Mapping[str, float]) -> Iterator[Fault]:
+def _amount_faults(where: str, amounts: Mapping[str, float]) -> Iterator[Fault]:
     for resource, amount in amounts.items():
         if not math.isfinite(amount) or amount < 0:
-            yield Fault(f"{field}.{resource}", "A number that is not negative.")
+            yield Fault(f"{where}.{resource}", "A number that is not negative.")
         elif resource != "cpu" and amount != int(amount):
-            yield Fault(f"{field}.{resource}", "A whole number.")
+            yield Fault(f"{where}.{resource}", "A whole number.")
 
 
 def queue_of(name: str, request: QueueRequest) -> Queue:
@@ -90,6 +92,7 @@ def queue_of(name: str, request: QueueRequest) -> Queue:
         None if request.borrowing is None else counted(request.borrowing),
         request.cohort,
         request.weight,
+        counted(request.per_user),
     )
 
 

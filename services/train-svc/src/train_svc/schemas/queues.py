@@ -19,7 +19,8 @@ class QueueIn(Asked):
     """A queue of a group. Amounts are cores for `cpu`, bytes for `memory`, else pieces of a kind of accelerator.
 
     `guaranteed` it can always claim back from its `cohort`; `maximum` bounds what it uses in all, `borrowing` what it
-    uses above its guarantee. What is not named is not limited. `weight` is its share beside other groups.
+    uses above its guarantee, and `per_user` what each user may use of it. What is not named is not limited. `weight` is
+    its share beside other groups.
     """
 
     group: str = Field(min_length=1, max_length=80)
@@ -28,6 +29,7 @@ class QueueIn(Asked):
     borrowing: Amounts | None = Field(default=None, max_length=50)
     cohort: str | None = Field(default=None, min_length=1, max_length=63)
     weight: float = Field(default=1.0, allow_inf_nan=False)
+    per_user: Amounts = Field(default_factory=dict, max_length=50)
 
     def asked(self) -> QueueRequest:
         """As the domain has it."""
@@ -56,6 +58,7 @@ class QueueOut(BaseModel):
     borrowing: Amounts | None
     cohort: str | None
     weight: float
+    per_user: Amounts
     used: Amounts
     granted: int
     waiting_total: int
@@ -73,6 +76,7 @@ class QueueOut(BaseModel):
             borrowing=None if queue.borrowing is None else told(queue.borrowing),
             cohort=queue.cohort,
             weight=queue.weight,
+            per_user=told(queue.per_user),
             used={name: amount for name, amount in told(quotas.accounts[queue.name].used).items() if amount},
             granted=granted,
             waiting_total=waiting_total,

@@ -74,7 +74,7 @@ class Books:
         self.running[request.id] = running
         amounts = self.amounts[request.id] = demand(request.member, request.gang)
         self.quotas.charge(request.queue, request.user, amounts)
-        for account in self.quotas.of(request.queue):
+        for account in self.quotas.of(request.queue, request.user):
             account.note(ends, request.id)
         if running.ending:
             self.quotas.leaves(request.queue, amounts)
@@ -95,7 +95,7 @@ class Books:
         self.quotas.charge(request.queue, request.user, amounts, -1)
         if running.ending:
             self.quotas.leaves(request.queue, amounts, -1)
-        for account in self.quotas.of(request.queue):
+        for account in self.quotas.of(request.queue, request.user):
             account.forget(ends, workload)
         self._unlist(running)
         for place, placement in self._places(running.placements):

@@ -27,7 +27,7 @@ def why(state: State, request_id: str, now: float) -> Why:
         return Why(0, nodes, request.gang, holders=tuple(sorted(claim.victims)), start=now + books.policy.grace)
     request = books.lines.requests[request_id]
     wanted = demand(request.member, request.gang)
-    accounts = books.quotas.of(request.queue)
+    accounts = books.quotas.of(request.queue, request.user)
     quotas = tuple(short for account in accounts for short in account.short(wanted))
     places = _places(state, request)
     fitting_now = [place for place in places if place.open.fits(request.member)]
@@ -94,7 +94,7 @@ def _lacks(places: list[Place], request: Request) -> tuple[tuple[str, Amounts], 
 def _kept_for(state: State, request: Request, places: list[Place]) -> tuple[str, ...]:
     """Whose reservation or claim is on what it could use."""
     names = {place.node.name for place in places}
-    accounts = {account.name for account in state.books.quotas.of(request.queue)}
+    accounts = {account.name for account in state.books.quotas.of(request.queue, request.user)}
     others = {
         reserve.id
         for reserve in state.books.reserved.values()
@@ -110,7 +110,7 @@ def _holders(state: State, request: Request, places: list[Place], quota: bool) -
     """Who would have to end: of its quota's users those that end first, and of each of its nodes."""
     found: set[str] = set()
     wanted = demand(request.member, request.gang)
-    for account in state.books.quotas.of(request.queue) if quota else ():
+    for account in state.books.quotas.of(request.queue, request.user) if quota else ():
         freed: dict[str, int] = {}
         for _, workload in account.ends:
             if not account.short(wanted, freed):

@@ -13,10 +13,11 @@ def refusal(books: Books, request: Request) -> str | None:
     if request.queue not in books.quotas.queues:
         return f"There is no queue {request.queue!r}."
     wanted = demand(request.member, request.gang)
-    for account in books.quotas.of(request.queue):
+    for account in books.quotas.of(request.queue, request.user):
         for resource, limit in account.limit.items():
             if wanted.get(resource, 0) > limit:
-                return f"It asks for {wanted[resource]} of {resource}; the {account.name} may use {limit} at most."
+                whose = account.title or account.name
+                return f"It asks for {wanted[resource]} of {resource}; the {whose} may use {limit} at most."
     if not _ever(books, request):
         nodes = "no node could" if request.gang == 1 else f"there are no {request.gang} nodes that could"
         return f"Of all that there is, {nodes} take it."
@@ -61,7 +62,7 @@ def largest(books: Books, request: Request) -> tuple[Member, int] | None:
             devices=min(member.devices, count(best, member)),
         )
         gang = 1
-    return _within(books, request.queue, member, gang)
+    return _within(books, request, member, gang)
 
 
 def count(room: Room, member: Member) -> int:
@@ -70,10 +71,10 @@ def count(room: Room, member: Member) -> int:
     return sum(n for model, n in there if model[0] == member.kind and member.model in (None, model[1]))
 
 
-def _within(books: Books, queue: str, member: Member, gang: int) -> tuple[Member, int] | None:
+def _within(books: Books, request: Request, member: Member, gang: int) -> tuple[Member, int] | None:
     """As many members as quotas allow, or one that is as large as they allow."""
     limits: dict[str, int] = {}
-    for account in books.quotas.of(queue):
+    for account in books.quotas.of(request.queue, request.user):
         for resource, limit in account.limit.items():
             limits[resource] = min(limit, limits.get(resource, limit))
     one = demand(member, 1)

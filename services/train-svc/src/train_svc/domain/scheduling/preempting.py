@@ -86,8 +86,21 @@ class _Search:
         for given in spared.values():
             for resource, amount in given.items():
                 total[resource] = total.get(resource, 0) + amount
-        own, *shared = quotas.of(mine)
+        part = quotas.of_user(mine, self.request.user)
+        if part is not None and part.short(self.wanted, self._given_up(ended)):
+            return False
+        own, *shared = quotas.of_queue(mine)
         return not own.short(self.wanted, spared.get(mine)) and not any(a.short(self.wanted, total) for a in shared)
+
+    def _given_up(self, ended: Iterable[Running]) -> dict[str, int]:
+        """What the same user would use no more of the queue."""
+        mine = (self.request.queue, self.request.user)
+        found: dict[str, int] = {}
+        for running in ended:
+            if (running.request.queue, running.request.user) == mine:
+                for resource, amount in self.books.amounts[running.request.id].items():
+                    found[resource] = found.get(resource, 0) + amount
+        return found
 
     def _rooms(self, ended: Iterable[Running]) -> dict[int, Room]:
         """The room of each node that they leave."""

@@ -16,12 +16,14 @@ from train_svc.domain.scheduling.values import Amounts, Queue, Quota
 
 @dataclass(eq=False, slots=True)
 class Account:
-    """What may be used at most together, what is used, and when what is used ends: (end, id), soonest first."""
+    """What may be used at most together, what is used, and when what is used ends: (end, id), soonest first. `title` is
+    how people are told of it, where that is not its name."""
 
     name: str
     limit: Mapping[str, int]
     used: dict[str, int] = field(default_factory=dict)
     ends: list[tuple[float, str]] = field(default_factory=list)
+    title: str = ""
 
     def short(self, wanted: Amounts, spared: Amounts | None = None) -> list[Quota]:
         """What is missing for that to be used as well; `spared` is used now and would not be then."""
@@ -30,7 +32,7 @@ class Account:
             asked = wanted.get(resource, 0)
             used = self.used.get(resource, 0) - (spared.get(resource, 0) if spared else 0)
             if asked and used + asked > limit:
-                found.append(Quota(self.name, resource, limit, max(0, limit - used), asked))
+                found.append(Quota(self.title or self.name, resource, limit, max(0, limit - used), asked))
         return found
 
     def fits(self, wanted: Amounts) -> bool:
@@ -70,6 +72,7 @@ class Quotas:
             name: tuple(a for a in (self.accounts[name], self.cohorts.get(queue.cohort or "")) if a is not None)
             for name, queue in self.queues.items()
         }
+        self._users: dict[tuple[str, str], Account] = {}
         self._used: dict[tuple[str, ...], Counter[str]] = {}
         self._share: dict[tuple[str, ...], float] = {}
         self._weight: dict[str, float] = {}
@@ -77,13 +80,30 @@ class Quotas:
         for queue in self.queues.values():
             self._weight[queue.group] = max(self._weight.get(queue.group, 0.0), queue.weight)
 
-    def of(self, queue: str) -> tuple[Account, ...]:
-        """The accounts that a queue's requests are charged to."""
+    def of(self, queue: str, user: str) -> tuple[Account, ...]:
+        """The accounts that a user's requests in a queue are charged to: the user's own part of it where that has a
+        limit, the queue, and its cohort."""
+        own = self.of_user(queue, user)
+        return self._of[queue] if own is None else (own, *self._of[queue])
+
+    def of_queue(self, queue: str) -> tuple[Account, ...]:
+        """The accounts of a queue, whoever uses it: its own, and its cohort."""
         return self._of[queue]
+
+    def of_user(self, queue: str, user: str) -> Account | None:
+        """What a user may use of a queue; None where that has no limit of its own."""
+        limit = self.queues[queue].per_user
+        if not limit:
+            return None
+        known = self._users.get((queue, user))
+        if known is None:
+            title = f"owner's part of the queue {queue}"
+            known = self._users[queue, user] = Account(f"user {user} of queue {queue}", limit, title=title)
+        return known
 
     def charge(self, queue: str, user: str, amounts: Amounts, sign: int = 1) -> None:
         """Count somebody's use in, or out with `sign` -1."""
-        for account in self._of[queue]:
+        for account in self.of(queue, user):
             account.use(amounts, sign)
         group = self.queues[queue].group
         for key in ((group,), (group, user)):

@@ -35,6 +35,7 @@ class Queue:
     """What one group may use. `guaranteed` it can always claim back; what a cohort leaves unused its queues may borrow.
 
     `maximum` bounds what it uses in all, `borrowing` what it uses above its guarantee; None is without bound.
+    `per_user` bounds what each user may use of it.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Queue:
     borrowing: Amounts | None = None
     cohort: str | None = None
     weight: float = 1.0
+    per_user: Amounts = field(default_factory=dict)
 
 
 class Member(NamedTuple):

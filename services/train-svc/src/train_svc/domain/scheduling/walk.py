@@ -124,7 +124,7 @@ class Walk:
     def _serve(self, line: Line) -> bool:
         """Let the first of a line begin, or end others for it; False where it, and so all its like, must wait."""
         request = self.books.lines.requests[line.waiting[0][1]]
-        accounts = self.books.quotas.of(request.queue)
+        accounts = self.books.quotas.of(request.queue, request.user)
         short = [account for account in accounts if not account.fits(line.demand)]
         self._blocked_by_others = not short and self._held(line, request, accounts)
         if self._blocked_by_others:
@@ -185,7 +185,7 @@ class Walk:
             if kept is not None and not self._back_by(request, kept.start):
                 kept.spare = kept.spare.less(request.member, take)
             placements.append(Placement.model_construct(node=place.node.name, devices=place.choose(take)))
-        for account in self.books.quotas.of(request.queue):
+        for account in self.books.quotas.of(request.queue, request.user):
             hold = self.holds.get(account)
             if hold is not None and not self._back_by(request, hold.start):
                 for resource in hold.spare:
