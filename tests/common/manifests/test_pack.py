@@ -1,6 +1,7 @@
 """Packing: the digest depends on the content alone, whatever the order, the packs or the way in."""
 
 import hashlib
+import os
 import resource
 from pathlib import Path
 
@@ -81,6 +82,18 @@ def test_sorting_on_disk_is_sorting_in_memory(tmp_path_factory, content, run):
     lines = (folder / "body").read_bytes().splitlines()
     assert [Entry.parse(line).path for line in lines] == sorted(content, key=str.encode)
     assert [path.name for path in folder.iterdir()] == ["body"]
+
+
+def test_very_many_runs_need_few_open_files(tmp_path):
+    spool = Spool(tmp_path, run=1)
+    for number in range(200):
+        spool.add(Entry(f"{number * 7 % 200:03}", number, "0" * 64, 0, 0))
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 8, before[1]))
+    try:
+        assert spool.write(tmp_path / "body").files == 200
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.parametrize(

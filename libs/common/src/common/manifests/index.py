@@ -7,6 +7,7 @@ Python's strings): `p` path, `s` size, `h` sha256 in hex, `o` number of the obje
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring  # type: ignore[attr-defined,unused-ignore]
 from typing import NamedTuple
@@ -92,11 +93,12 @@ class ContentDigest:
         self.files = 0
         self.bytes = 0
 
-    def add(self, entry: Entry) -> None:
-        """Take the next file in."""
-        self._hash.update(f"{entry.path}\0{entry.size}\0{entry.sha256}\n".encode())
-        self.files += 1
-        self.bytes += entry.size
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Take the next files in."""
+        told = [f"{path}\0{size}\0{sha256}\n" for path, size, sha256, _, _ in entries]
+        self._hash.update("".join(told).encode())
+        self.files += len(entries)
+        self.bytes += sum([entry.size for entry in entries])
 
     def value(self) -> str:
         """The digest so far, as `sha256:` and 64 hex digits."""

@@ -51,8 +51,7 @@ async def batches(files: Files, ref: ManifestRef) -> AsyncIterator[list[Entry]]:
             Header.parse(lines.pop(0))
             first = False
         entries = [Entry.parse(line) for line in lines]
-        for entry in entries:
-            digest.add(entry)
+        digest.add(entries)
         if entries:
             yield entries
     if rest or first or digest.value() != ref.digest:
