@@ -132,6 +132,9 @@ def run(
         list[str] | None,
         typer.Option("--mount", help=f"A source as it is: {FORM}; may be repeated.", show_default=False),
     ] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Begin while the shards of a WebDataset set still arrive.")
+    ] = False,
     draft: Annotated[bool, typer.Option("--draft", help="Only make it; start it later.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show its log until it ends.")] = False,
     output: Out = Output.TABLE,
@@ -159,6 +162,7 @@ def run(
             queue=queue,
             preemptible=preemptible,
             mounts=mounts_of(mount, yard.sources.id_of),
+            stream=stream,
             start=not draft,
             algorithm_after=trained.get("version"),
         )

@@ -1,0 +1,120 @@
+"""`datasets-staging`: reading a version of many small files one after the other, as training code does, against plain
+files.
+
+Both folders hold the same files, one written by staging and one by copying; a process started afresh reads each in the
+order of paths, in turns. `cold` is without the page cache (what was read is dropped from it), `warm` with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.house import median, row
+from common.contracts.shared import ManifestRef
+from common.files import LocalFiles
+from common.manifests import store_stream
+from common.manifests.store import Source
+from common.ports.staging import StageRequest
+from common.staging import LocalStaging
+from common.staging.folder import remove_folder
+
+NAME = "datasets-staging"
+FILES = 50_000
+FILE_BYTES = 4 << 10
+CLASSES = 10
+WARM_ROUNDS = 10
+COLD_ROUNDS = 4
+GOAL = 1.0
+
+_READ = """
+import os, sys, time
+names = sorted(os.path.join(at, name) for at, _, names in os.walk(sys.argv[1]) for name in names)
+began, total = time.perf_counter(), 0
+for name in names:
+    with open(name, "rb") as file:
+        total += len(file.read())
+print(time.perf_counter() - began, total)
+"""
+
+
+def run() -> list[dict[str, Any]]:
+    """Files a second, with and without the page cache, and how fast the folder is filled."""
+    with tempfile.TemporaryDirectory(prefix="modelyard-bench-") as name:
+        folder = Path(name)
+        staged, seconds = asyncio.run(_staged(folder))
+        plain = _plain(folder / "plain")
+        rows = [_compared("cold", staged, plain, drop=True), _compared("warm", staged, plain, drop=False)]
+        remove_folder(staged)
+    return [*rows, row("staging: filling", FILES / seconds, "files/s", FILES / seconds, goal="reported", met=True)]
+
+
+def _compared(kind: str, staged: Path, plain: Path, *, drop: bool) -> dict[str, Any]:
+    """Both in turns, each as often first."""
+    rates: dict[Path, list[float]] = {staged: [], plain: []}
+    for number in range(COLD_ROUNDS if drop else WARM_ROUNDS):
+        for path in sorted(rates, reverse=bool(number % 2)):
+            rates[path].append(FILES / _read(path, drop=drop))
+    rate, limit = median(rates[staged]), median(rates[plain])
+    goal = f">= {GOAL} x plain files"
+    return row(f"staging: reading, {kind}", rate, "files/s", limit, goal=goal, met=rate >= GOAL * limit)
+
+
+async def _staged(folder: Path) -> tuple[Path, float]:
+    """The folder that staging makes of a stored version, and the seconds it takes."""
+    files = LocalFiles(folder / "store", sync=False)
+    staging = LocalStaging(files, folder / "cache", limit_bytes=8 << 30)
+    ref: ManifestRef = await store_stream(files, "version", _sources())
+    began = time.perf_counter()
+    staged = await staging.stage(StageRequest(ref))
+    seconds = time.perf_counter() - began
+    await staging.close()
+    await files.close()
+    return staged, seconds
+
+
+def _content() -> Iterator[tuple[str, bytes]]:
+    chance = random.Random(7)
+    for number in range(FILES):
+        yield f"topic-{number % CLASSES}/article-{number:06}.bin", chance.randbytes(FILE_BYTES)
+
+
+def _sources() -> Iterator[Source]:
+    for path, data in sorted(_content()):
+
+        async def opened(data: bytes = data) -> AsyncIterator[bytes]:
+            yield data
+
+        yield path, len(data), opened
+
+
+def _plain(folder: Path) -> Path:
+    """The same files, written one after the other."""
+    for path, data in sorted(_content()):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+    return folder
+
+
+def _read(folder: Path, *, drop: bool) -> float:
+    """Seconds that a process needs to read all of it."""
+    if drop:
+        os.sync()
+        for path in folder.rglob("*"):
+            if path.is_file():
+                descriptor = os.open(path, os.O_RDONLY)
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+                os.close(descriptor)
+    done = subprocess.run([sys.executable, "-c", _READ, folder], capture_output=True, text=True, check=True)
+    seconds, total = done.stdout.split()
+    if int(total) != FILES * FILE_BYTES:
+        sys.exit(f"{folder} holds {total} bytes instead of {FILES * FILE_BYTES}")
+    return float(seconds)
