@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,11 +12,16 @@ from common.manifests import Entry
 from dataset_svc.domain.formatted import FormattedSet, SetState, Side
 from dataset_svc.domain.taxonomy import Part
 
+ORDERS: list[Any] = [
+    {"dataset_id": "ds-…", "format": "recordio", "ratio": 0.8, "complement": True},
+    {"dataset_id": "ds-…", "format": "parquet", "version": 2, "part": "test", "name": "digits, test"},
+]
+
 
 class CreateSet(BaseModel):
     """A part of a dataset version that is to be had in a format."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": ORDERS})
 
     dataset_id: str
     format: str = Field(description="raw, recordio, lmdb, webdataset, tfrecord or parquet")
