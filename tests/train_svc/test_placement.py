@@ -72,6 +72,8 @@ async def test_replicas_that_are_to_be_apart_share_no_node(yard: Yard) -> None:
         return [answer.json() for answer in found] if all(answer.is_success for answer in found) else None
 
     states = [(one["state"], [place["node"] for place in one["placements"]]) for one in await eventually(there)]
+    held = (await yard.get("/allocations/alloc-r0"))["placements"]
+    assert [place["simulated"] for place in held] == [True], "what is simulated says so wherever it shows"
     assert sorted(states[:2]) == [("granted", ["a1"]), ("granted", ["b1"])]
     assert states[2] == ("waiting", []), "two GPUs are free, but each of the nodes has one of the service"
     await yard.owners.datasets.tell(AllocationReleased(id="alloc-r0", workload="rep-0"))

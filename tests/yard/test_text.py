@@ -12,7 +12,7 @@ from yard import YardError
 from yard.charts import Frame, beside, can_braille, chart
 from yard.cli.parameters import resources_of, seconds, size, typed
 from yard.evaluations import evaluation_text
-from yard.forms import duration, moment, pairs, resources
+from yard.forms import duration, moment, pairs, placements, resources
 from yard.forms import size as size_text
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
@@ -118,3 +118,9 @@ def test_values_for_people() -> None:
     assert pairs({"a": 1, "b": None, "c": [1, 2]}) == "a=1  c=[1, 2]"
     assert moment("2026-11-21T02:00:00Z").startswith("2026-11-2")
     assert moment("gibberish") == "gibberish"
+
+
+def test_where_something_runs_says_what_is_simulated() -> None:
+    places = [{"node": "a", "devices": ["gpu-0", "gpu-1"], "simulated": True}, {"node": "b", "devices": []}]
+    assert placements(places) == "a: gpu-0 gpu-1 (simulated); b"
+    assert placements(None) == ""

@@ -49,6 +49,15 @@ def percent(value: Any) -> str:
     return "" if value is None else f"{float(value) * 100:.0f} %"
 
 
+def placements(value: Any) -> str:
+    """Where something runs: nodes with their devices, and which of them are simulated."""
+    told = []
+    for place in value or ():
+        devices = f": {' '.join(place['devices'])}" if place.get("devices") else ""
+        told.append(f"{place['node']}{devices}{' (simulated)' if place.get('simulated') else ''}")
+    return "; ".join(told)
+
+
 def said(value: Any) -> str:
     """What is told in sentences."""
     return " ".join(value["sentences"]) if value else ""

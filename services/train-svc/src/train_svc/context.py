@@ -33,6 +33,11 @@ class Context:
     lately: dict[str, tuple[float, Job]] = field(default_factory=dict)
 
     @property
+    def simulated(self) -> set[tuple[str, str]]:
+        """The devices, by node, that are declared only."""
+        return {(node.name, one.id) for node in self.ledger.nodes for one in node.devices if one.simulated}
+
+    @property
     def house(self) -> House:
         """What this installation allows."""
         return self.specs.house(self.ledger.nodes, self.ledger.never_fits)

@@ -34,7 +34,11 @@ class Services(Group[Service]):
     ) -> Service:
         """Change the name, the description, who may see and call it, and for replicas that start from now on whether
         they may end for more urgent work, whether each has a node of its own, what each gets, and who goes first."""
-        terms = {"preemptible": preemptible, "spread": spread, "resources": resources and dict(resources)}
+        terms: dict[str, Any] = {
+            "preemptible": preemptible,
+            "spread": spread,
+            "resources": resources and dict(resources),
+        }
         terms |= {"priority": priority, "priority_class": priority_class}
         return self._edit(id, {"name": name, "description": description, "visibility": visibility, **terms})
 

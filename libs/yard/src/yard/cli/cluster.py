@@ -17,12 +17,14 @@ ALLOCATIONS = (
     Column("KIND", "kind"),
     Column("WORKLOAD", "workload"),
     Column("RESOURCES", "resources", forms.resources),
-    Column("PLACEMENTS", "placements", forms.pairs),
+    Column("PLACEMENTS", "placements", forms.placements),
     Column("OWNER", "owner"),
 )
 ALLOCATION = (
     *(Column(column.title.lower(), column.field, column.form) for column in ALLOCATIONS),
     Column("detail", "detail"),
+    Column("waits", "waiting", forms.said),
+    Column("gives way", "giving_way", forms.said),
     Column("created", "created_at", forms.moment),
 )
 

@@ -75,6 +75,7 @@ ATTEMPTS = (
     Column("PHASE", "phase"),
     Column("REASON", "reason"),
     Column("EXIT", "exit_code"),
+    Column("ON", "placements", forms.placements),
     Column("CPU SECONDS", "cpu_seconds"),
     Column("MEMORY", "peak_memory", forms.size),
     Column("STARTED", "started_at", forms.moment),

@@ -61,5 +61,5 @@ def _told(context: Context, allocation: Allocation, confirmed: datetime | None, 
     now = context.kit.store.clock.now()
     silent = allocation.holds and since is not None
     silent = silent and now - since > timedelta(seconds=context.settings.silent_seconds)  # type: ignore[operator]
-    told = AllocationOut.of(allocation, position)
+    told = AllocationOut.of(allocation, position, context.simulated if allocation.placements else ())
     return told.model_copy(update={"confirmed_at": confirmed, "silent": silent})

@@ -117,6 +117,6 @@ async def list_attempts(context: Ctx, who: Caller, job_id: str) -> PageOf[Attemp
     job = await usecases.seen(context, who, job_id)
     async with context.kit.store.reading() as connection:
         found = {attempt.id: attempt for attempt in await workloads.of_subject(connection, job.id)}
-    simulated = {(node.name, one.id) for node in context.ledger.nodes for one in node.devices if one.simulated}
+    simulated = context.simulated
     numbered = enumerate(job.attempts, start=1)
     return PageOf(items=[AttemptOut.of(number, found[attempt], simulated) for number, attempt in numbered])

@@ -9,14 +9,8 @@ from typing import Any, Self
 from pydantic import BaseModel
 
 from common.contracts.job import EndReason
-from common.contracts.shared import Placement
 from common.workloads.workload import Phase, Workload
-
-
-class PlacementOut(Placement):
-    """Where a member runs; `simulated` where its devices are declared only."""
-
-    simulated: bool
+from train_svc.schemas.shared import PlacementOut
 
 
 class AttemptOut(BaseModel):
@@ -50,14 +44,7 @@ class AttemptOut(BaseModel):
             reason=outcome.reason if outcome else None,
             detail=outcome.detail if outcome else "",
             exit_code=outcome.exit_code if outcome else None,
-            placements=[
-                PlacementOut(
-                    node=one.node,
-                    devices=one.devices,
-                    simulated=any((one.node, device) in simulated for device in one.devices),
-                )
-                for one in attempt.placements
-            ],
+            placements=[PlacementOut.of(one, simulated) for one in attempt.placements],
             cpu_seconds=attempt.cpu_seconds,
             peak_memory=attempt.peak_memory,
             metrics=result.get("metrics", {}),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import asdict
 from datetime import datetime
 from typing import Self
 
 from pydantic import BaseModel
 
-from common.contracts.shared import Placement
 from train_svc.domain.allocation import Allocation, AllocationState
 from train_svc.domain.reasons import Reasons, sentences
-from train_svc.schemas.shared import ResourcesOut
+from train_svc.schemas.shared import PlacementOut, ResourcesOut
 
 
 class LackOut(BaseModel):
@@ -92,7 +92,7 @@ class AllocationOut(BaseModel):
     priority: int
     preemptible: bool
     resources: ResourcesOut
-    placements: list[Placement]
+    placements: list[PlacementOut]
     position: int | None = None
     waiting: ReasonsOut | None = None
     giving_way: GivingWayOut | None = None
@@ -105,8 +105,10 @@ class AllocationOut(BaseModel):
     silent: bool = False
 
     @classmethod
-    def of(cls, allocation: Allocation, position: int | None = None) -> Self:
-        """As it is told."""
+    def of(
+        cls, allocation: Allocation, position: int | None = None, simulated: Container[tuple[str, str]] = ()
+    ) -> Self:
+        """As it is told; `simulated` are the devices, by node, that are declared only."""
         return cls(
             id=allocation.id,
             name=allocation.name,
@@ -119,7 +121,7 @@ class AllocationOut(BaseModel):
             priority=allocation.priority,
             preemptible=allocation.preemptible,
             resources=ResourcesOut(spec=None, **allocation.resources.model_dump()),
-            placements=list(allocation.placements),
+            placements=[PlacementOut.of(one, simulated) for one in allocation.placements],
             position=position,
             detail=allocation.detail,
             created_at=allocation.created_at,

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+from typing import Self
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from common.contracts.shared import Placement
 
 
 class Asked(BaseModel):
@@ -24,3 +29,15 @@ class ResourcesOut(BaseModel):
     nodes: int
     selectors: dict[str, str] = Field(default_factory=dict)
     cluster: str | None = None
+
+
+class PlacementOut(Placement):
+    """Where a member runs; `simulated` where its devices are declared only."""
+
+    simulated: bool
+
+    @classmethod
+    def of(cls, place: Placement, simulated: Container[tuple[str, str]]) -> Self:
+        """As it is told; `simulated` are the devices, by node, that are declared only."""
+        declared = any((place.node, device) in simulated for device in place.devices)
+        return cls(node=place.node, devices=place.devices, simulated=declared)
