@@ -35,6 +35,8 @@ async def test_a_job_trains_on_a_set_and_its_model_says_so(yard: Yard) -> None:
     assert (job["validation"]["dataset"]["name"], job["validation"]["part"]) == ("狐狸", "train")
     attempt = await yard.running(job["id"])
     assert {item for item, _ in yard.owners.datasets.holds} == {most, other}
+    using = await yard.client("dataset-svc").get(f"/uses/datasets/{other}")
+    assert [one["id"] for one in using.json()["items"]] == [job["id"]]
     yard.runtime.says(attempt, model=b"weights")
     yard.runtime.ends(attempt)
     ended = await yard.until(job["id"], "succeeded")

@@ -9,7 +9,7 @@ from common.db.aggregates import PageRequest
 from common.web.access import Permission, permits
 from train_svc.context import Ctx
 from train_svc.domain.job import ENDED, JobState
-from train_svc.storage import jobs, jobs_table
+from train_svc.storage import jobs, jobs_table, uses_dataset
 
 router = APIRouter(prefix="/uses", tags=["uses"])
 
@@ -36,8 +36,8 @@ class UsesOut(BaseModel):
 
 @router.get("/datasets/{dataset_id}", **permits(Permission.SERVICE))
 async def list_uses(dataset_id: str, context: Ctx) -> UsesOut:
-    """The jobs that wait for a dataset's files or train on them."""
-    of_it = jobs_table.c.dataset_id == dataset_id, jobs_table.c.state.in_(_USING)
+    """The jobs that wait for a dataset's files, or train or validate on them."""
+    of_it = uses_dataset(dataset_id), jobs_table.c.state.in_(_USING)
     async with context.kit.store.reading() as connection:
         found = await jobs.page(connection, PageRequest(_MOST), *of_it)
     items = [UseOut(kind="job", id=job.id, name=job.name, owner=job.owner, state=job.state) for job in found.items]
