@@ -1,4 +1,5 @@
-"""Sources mounted as they are into a job: a shared path is bound, an S3 prefix comes as a copy (row D11)."""
+"""What reaches a job besides a version: a shared path is bound, an S3 prefix comes as a copy (row D11), and a formatted
+set may still arrive while the job reads it (row D9)."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ import pytest
 
 from common.files.s3 import S3Files
 from common.kernel.ids import new_id
-from tests.journeys.steps import online_images, refused, succeeded, where
+from tests.journeys.steps import PATIENCE, online_images, refused, succeeded, where
 from tests.servers.s3 import BUCKET, Rclone
 from tests.support import process
 from tests.support.data import packed
@@ -38,6 +39,21 @@ for name in ("lab", "bucket"):
 (mounts / "notes" / "from-the-job.txt").write_text("hello")
 print(json.dumps(told, ensure_ascii=False, sort_keys=True), flush=True)
 print(dict(os.environ), flush=True)
+(Path(os.environ["RESULT_DIR"]) / "model.json").write_text("{}")
+"""
+
+STREAM = """
+import os, tarfile, time
+from pathlib import Path
+
+data, samples = Path(os.environ["DATA_DIR"]), 0
+shards = Path(os.environ["YARD_SHARDS"]).read_text().split()
+for name in shards:
+    while not (data / name).exists():
+        time.sleep(0.2)
+    with tarfile.open(data / name) as shard:
+        samples += sum(one.name.endswith(".cls") for one in shard)
+print(len(shards), "shards", samples, "samples", flush=True)
 (Path(os.environ["RESULT_DIR"]) / "model.json").write_text("{}")
 """
 
@@ -67,6 +83,7 @@ def platform(engine: Path, shared: Path) -> Iterator[PlatformProcess]:
         "YARD_SHARED_ROOTS": json.dumps({"lab": str(shared / "lab"), "notes": str(shared / "notes")}),
         "YARD_WRITABLE_ROOTS": '["notes"]',
         "DATASET_SOURCE_NETWORKS": '["127.0.0.0/8"]',
+        "DATASET_SHARD_BYTES": "5000",
     }
     with process.platform(**settings) as running:
         yield running
@@ -85,6 +102,26 @@ def things(alice: Client, folder: Path) -> dict[str, Any]:
     alice.algorithms.put_code(made["id"], "training", packed(folder / "code.zip", {"train.py": TRAIN.encode()}))
     alice.algorithms.online(made["id"])
     return {"algorithm_id": made["id"], "dataset_id": online_images(alice, folder)["id"]}
+
+
+@pytest.mark.row("D9")
+def test_d9_a_job_reads_the_shards_of_a_set_as_they_arrive(alice: Client, things: dict[str, Any], folder: Path) -> None:
+    made = alice.algorithms.create(
+        {
+            "name": "reads shards",
+            "purpose": "image/classification",
+            "formats": ["webdataset"],
+            "training": {"engine": ENGINE, "command": ["python", "train.py"], "parameters": []},
+        }
+    )
+    alice.algorithms.put_code(made["id"], "training", packed(folder / "stream.zip", {"train.py": STREAM.encode()}))
+    alice.algorithms.online(made["id"])
+    ordered = alice.sets.create(things["dataset_id"], "webdataset")
+    ready = alice.sets.wait(ordered["id"], timeout=PATIENCE)
+    job = alice.jobs.create("streams", algorithm_id=made["id"], formatted_set_id=ready["id"], stream=True)
+    words = alice.jobs.log(succeeded(alice, job)["id"])["text"].split()
+    assert int(words[0]) > 1
+    assert words[1:4] == ["shards", str(ready["records"]), "samples"]
 
 
 def source(client: Client, name: str, connection: dict[str, Any], **credentials: str) -> str:
