@@ -91,10 +91,18 @@ class Owners:
     datasets: Owner = field(default_factory=lambda: Owner("dataset-svc"))
     algorithms: Owner = field(default_factory=lambda: Owner("algo-svc"))
 
-    async def dataset(self, platform: Platform, *, tell: bool = True, test: bool = False, **fields: Any) -> str:
+    async def dataset(
+        self,
+        platform: Platform,
+        *,
+        tell: bool = True,
+        test: bool = False,
+        files: dict[str, bytes] | None = None,
+        **fields: Any,
+    ) -> str:
         """A dataset of eight tiny files in two classes, online; with `test`, an independent test set."""
         ds_id = new_id("ds")
-        files = {f"{label}/{n}.txt": f"{label} {n}".encode() for label in ("cat", "dog") for n in range(4)}
+        files = files or {f"{label}/{n}.txt": f"{label} {n}".encode() for label in ("cat", "dog") for n in range(4)}
         train = await manifests.store_bytes(platform.files, files, f"datasets/{ds_id}/train")
         tests = await manifests.store_bytes(platform.files, files, f"datasets/{ds_id}/test") if test else None
         version = DatasetVersion(

@@ -71,6 +71,19 @@ async def test_the_rest_is_offered_and_what_is_on_both_sides_is_told(yard: Yard)
 
 
 @pytest.mark.row("D9")
+async def test_files_of_another_dataset_that_are_trained_on_too_are_counted(yard: Yard) -> None:
+    algorithm, dataset = await things(yard)
+    files = {"cat/again.txt": b"cat 2", "dog/new.txt": b"dog 99", "dog/0.txt": b"dog 0"}
+    other = await yard.owners.dataset(yard.house.platform, files=files)
+    body: dict[str, Any] = {"algorithm_id": algorithm, "dataset_id": dataset, "start": False}
+    job = await yard.job(**body, validation={"dataset_id": other})
+    assert "2 of the 3 files that it validates on are among those of the dataset '猫狗' too." in job["note"]
+    lost = yard.owners.datasets.snapshots[other].version.train
+    await yard.house.platform.files.delete(lost.address)
+    assert "files that it validates on" not in (await yard.job(**body, validation={"dataset_id": other}))["note"]
+
+
+@pytest.mark.row("D9")
 async def test_an_earlier_version_and_a_test_set_validate(yard: Yard) -> None:
     algorithm, dataset = await things(yard)
     other = await yard.owners.dataset(yard.house.platform, test=True)

@@ -123,6 +123,16 @@ def test_classes_and_formats_that_differ_are_told() -> None:
 
 
 @pytest.mark.row("D9")
+def test_files_that_were_counted_on_both_sides_are_told() -> None:
+    elsewhere = Material(dataset("other", "e"))
+    (told,) = material_notes(WHOLE, None, elsewhere, shared=3)
+    assert told.startswith("3 of the 8 files")
+    assert material_notes(WHOLE, None, elsewhere, shared=0) == ()
+    assert material_notes(WHOLE, None, Material(dataset(digest="later")), shared=0) == ()
+    assert "the very files" in material_notes(WHOLE, None, WHOLE, shared=None)[0]
+
+
+@pytest.mark.row("D9")
 def test_who_chooses_most_of_a_dataset_is_offered_the_rest() -> None:
     (made,) = material_notes(formatted(complement_id="set-rest"), None, None)
     assert "20 % of it" in made

@@ -23,6 +23,7 @@ from train_svc.domain.job import Job, JobRequest, JobState, Terms
 from train_svc.domain.queues import queue_faults, usable_queues
 from train_svc.domain.request import naming_faults, terms_of
 from train_svc.mounting import agreed
+from train_svc.overlap import counted
 from train_svc.plans import environment_faults, plan_of
 from train_svc.settings import Settings
 from train_svc.storage import add_job, job_in, jobs, save_job
@@ -46,7 +47,8 @@ async def agree(
     Raises Invalid (`invalid_job`, all faults at once), NeverFits (`never_fits`), and as `catalogue`.
     """
     raise_faults("job", naming_faults(request))
-    used = await usable(context.kit, who, Wanted.of(request, algorithm_after, dataset_after))
+    found = await usable(context.kit, who, Wanted.of(request, algorithm_after, dataset_after))
+    used = await counted(context.kit.platform.files, found)
     async with context.kit.store.reading() as connection:
         queues = usable_queues(await context.ledger.queues(connection), who.groups, everyone=who.is_admin)
     choice = queue_faults(request, queues, context.settings.priority_classes)

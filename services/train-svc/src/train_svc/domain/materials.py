@@ -132,11 +132,14 @@ class Material:
         return version.train if part == "train" else version.test
 
 
-def material_notes(data: Material, split: SplitRequest | None, validation: Material | None) -> tuple[str, ...]:
-    """What whoever asks for a job should know of what it trains and validates on."""
+def material_notes(
+    data: Material, split: SplitRequest | None, validation: Material | None, shared: int | None = None
+) -> tuple[str, ...]:
+    """What whoever asks for a job should know of what it trains and validates on; `shared` is how many files both have,
+    where that was counted."""
     if validation is None:
         return tuple(_offer(data))
-    return (*_common(data, split, validation), *_classes(data, validation), *_formats(data, validation))
+    return (*_common(data, split, validation, shared), *_classes(data, validation), *_formats(data, validation))
 
 
 def _offer(data: Material) -> Iterator[str]:
@@ -148,8 +151,8 @@ def _offer(data: Material) -> Iterator[str]:
     yield f"The rest of {one.dataset_id} ({(1 - one.share) * 100:.4g} % of it) {where}, to be chosen as its validation."
 
 
-def _common(data: Material, split: SplitRequest | None, validation: Material) -> Iterator[str]:
-    """Whether the same files are on both sides, as far as can be told without reading them."""
+def _common(data: Material, split: SplitRequest | None, validation: Material, shared: int | None) -> Iterator[str]:
+    """Whether the same files are on both sides."""
     train, other = data.cut(split), validation.cut()
     if train is None or other is None or train.excludes(other):
         return
@@ -162,6 +165,10 @@ def _common(data: Material, split: SplitRequest | None, validation: Material) ->
     elif train.content == other.content:
         reason = f"{data.called} and {validation.called} are cut from the same files, and not by the same cut"
         yield f"It may validate on files that it trains on: {reason}."
+    elif shared is not None:
+        of = validation.manifest.files if validation.manifest is not None else 0
+        if shared:
+            yield f"{shared} of the {of} files that it validates on are among those of {data.called} too."
     elif data.dataset.id == validation.dataset.id:
         reason = f"both are of the dataset {data.dataset.name!r}, of different versions or parts"
         yield f"It may validate on files that it trains on: {reason}."

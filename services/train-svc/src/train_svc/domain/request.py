@@ -45,11 +45,13 @@ class House:
 
 @dataclass(frozen=True)
 class Used:
-    """What a request names, as it was found."""
+    """What a request names, as it was found; `shared` counts the files to validate on that are trained on too, where
+    that was counted."""
 
     algorithm: AlgorithmSnapshot
     data: Material
     validation: Material | None = None
+    shared: int | None = None
 
 
 def terms_of(request: JobRequest, used: Used, house: House, queue: str = DEFAULT_QUEUE) -> Terms:
@@ -67,7 +69,7 @@ def terms_of(request: JobRequest, used: Used, house: House, queue: str = DEFAULT
         parameters=parameters.settled(training.parameters, request.parameters),
         resources=resources,
         time_limit_seconds=request.time_limit_seconds or house.default_time_limit,
-        notes=(*notes, *material_notes(data, split, used.validation)),
+        notes=(*notes, *material_notes(data, split, used.validation, used.shared)),
         queue=queue,
         formatted=data.formatted,
         validation=used.validation,
