@@ -149,9 +149,10 @@ class Model:
                 assert request.priority < by.priority
             else:
                 assert {request.queue, by.queue} <= {"sure", "half", "none"}
-                assert self.over_guarantee(request.queue, by), "only what is borrowed is claimed back"
+                assert self.over_guarantee(request, by), "only what is borrowed is claimed back, from who uses it"
 
-    def over_guarantee(self, name: str, by: Request) -> bool:
+    def over_guarantee(self, victim: Request, by: Request) -> bool:
+        name = victim.queue
         (queue,) = (queue for queue in QUEUES if queue.name == name)
         used: Counter = Counter()
         for running in self.running.keys() - self.leaving:
@@ -161,8 +162,9 @@ class Model:
         for claim in self.claims.keys() | (self.perhaps & self.waiting):
             if self.requests[claim].queue == name:
                 used.update(demand(self.requests[claim].member, self.requests[claim].gang))
-        wanted = demand(by.member, by.gang)
-        return any(used[r] > queue.guaranteed.get(r, 0) for r in ("gpu", "cpu") if wanted.get(r))
+        wanted, freed = demand(by.member, by.gang), demand(victim.member, victim.gang)
+        both = [r for r in ("gpu", "cpu") if wanted.get(r) and freed.get(r)]
+        return any(used[r] > queue.guaranteed.get(r, 0) for r in both)
 
     def check(self) -> None:
         used: Counter = Counter()

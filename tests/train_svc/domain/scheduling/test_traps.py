@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.train_svc.domain.scheduling.cases import House, ask, node
-from train_svc.domain.scheduling.values import Queue, Refuse, Revoke
+from train_svc.domain.scheduling.values import Member, Queue, Refuse, Revoke
 
 pytestmark = pytest.mark.row("T19")
 
@@ -123,3 +125,21 @@ def test_a_claim_on_a_node_that_is_lost_is_made_anew_elsewhere() -> None:
     assert house.ended_for()["urgent"] != (victim,)
     assert settle(house) == 1
     assert "urgent" in house.running()
+
+
+def test_only_who_uses_what_its_queue_borrowed_has_to_give_it_back() -> None:
+    """Found by the long run: a queue that had borrowed CPUs lost GPUs that were guaranteed to it, took them back from a
+    more urgent one that had borrowed those, which took its place in its own queue again: three went round for ever."""
+    queues = (
+        Queue("sure", "g1", {"gpu": 4, "cpu": 8000}, cohort="c"),
+        Queue("half", "g2", {"gpu": 3, "cpu": 4000}, cohort="c"),
+    )
+    house = House(node("n", 4, cpu=12_000), queues=queues)
+    cpus = replace(ask("cpus", queue="sure", preemptible=True), member=Member(9000))
+    house.step(cpus, now=0)
+    house.step(ask("gpus", 4, queue="sure", preemptible=True), now=1)
+    house.step(replace(ask("claims", 3, queue="half"), member=Member(500, 0, "gpu", 3)), now=2)
+    assert house.ended_for() == {}, "sure has borrowed CPUs, and its GPUs are its own"
+    house.step(cancelled=("claims",), now=3)
+    house.step(replace(ask("claims cpu", 0, queue="half"), member=Member(4000)), now=4)
+    assert house.ended_for() == {"claims cpu": ("cpus",)}

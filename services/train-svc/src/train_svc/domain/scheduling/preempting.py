@@ -1,8 +1,8 @@
 """Whom to end so that another can begin: whole workloads, the fewest, of the lowest priority, the newest.
 
 Whoever is of lower priority in the same queue may be ended; and, by a queue that stays within its guarantee, what
-others in its cohort borrowed. Of two workloads at most one may ever end the other for the same capacity, and nobody is
-ended unless the other can begin for it: so there is no cycle and no loss for nothing.
+others in its cohort borrowed, where that is what they use. Of two workloads at most one may ever end the other for the
+same capacity, and nobody is ended unless the other can begin for it: so there is no cycle and no loss for nothing.
 """
 
 from __future__ import annotations
@@ -58,10 +58,17 @@ def _candidates(books: Books, request: Request, wanted: dict[str, int], now: flo
         for name, queue in quotas.queues.items():
             if queue.cohort == cohort and name != request.queue and quotas.over(name, wanted, {}):
                 listed = books.preemptible.get(name, ())[:_CANDIDATES]
-                found += [w for p, *_, w in listed if policy.reclaim == "any" or p < request.priority]
-    able = [books.running[workload] for workload in found]
-    able = [running for running in able if running.started + running.request.min_run <= now]
-    return sorted(able, key=order)[:_CANDIDATES]
+                able = (w for p, *_, w in listed if policy.reclaim == "any" or p < request.priority)
+                found += [w for w in able if _claimable(books, w, name, wanted, {})]
+    running_ones = [books.running[workload] for workload in found]
+    ripe = [running for running in running_ones if running.started + running.request.min_run <= now]
+    return sorted(ripe, key=order)[:_CANDIDATES]
+
+
+def _claimable(books: Books, workload: str, queue: str, wanted: dict[str, int], given: dict[str, int]) -> bool:
+    """Whether it uses something that is wanted and that its queue borrows, once that gives up what it has to."""
+    amounts = books.amounts[workload]
+    return books.quotas.over(queue, {resource: n for resource, n in wanted.items() if amounts.get(resource)}, given)
 
 
 @dataclass
@@ -78,7 +85,7 @@ class _Search:
         for running in ended:
             queue = running.request.queue
             given = spared.setdefault(queue, {})
-            if queue != mine and not quotas.over(queue, self.wanted, given):
+            if queue != mine and not _claimable(self.books, running.request.id, queue, self.wanted, given):
                 return False
             for resource, amount in self.books.amounts[running.request.id].items():
                 given[resource] = given.get(resource, 0) + amount
@@ -141,7 +148,8 @@ class _Search:
         for running in ended:
             queue = running.request.queue
             given = spared.setdefault(queue, {})
-            if queue != self.request.queue and not self.books.quotas.over(queue, self.wanted, given):
+            claimed = queue != self.request.queue
+            if claimed and not _claimable(self.books, running.request.id, queue, self.wanted, given):
                 continue
             found.append(running)
             for resource, amount in self.books.amounts[running.request.id].items():
