@@ -1,6 +1,8 @@
 """Cutting into blocks loses nothing, and only the last block is short."""
 
+import base64
 import hashlib
+import zlib
 from collections.abc import AsyncIterator
 
 from hypothesis import given
@@ -21,7 +23,7 @@ async def test_blocks_are_the_content(pieces, size):
             assert [len(block) for block in found[:-1]] == [size] * (len(found) - 1)
             assert 0 < len(found[-1]) <= size or whole == b""
         for block in found:
-            assert await digests.add(block) == hashlib.sha256(block).hexdigest()
+            assert base64.b64decode(await digests.add(block)) == zlib.crc32(block).to_bytes(4, "big")
         assert (digests.size, digests.value()) == (len(whole), hashlib.sha256(whole).hexdigest())
     finally:
         cutting.BLOCK = before

@@ -9,7 +9,7 @@ import pytest
 from yarl import URL
 
 from common.files.s3 import S3Files
-from common.kernel.errors import NotFound
+from common.kernel.errors import Invalid, NotFound
 
 MIB = 1 << 20
 CONTENT = bytes(range(256)) * (6 * MIB // 256)
@@ -83,3 +83,13 @@ async def test_a_link_to_a_few_bytes_gives_no_others(on_swift: S3Files) -> None:
         for headers in ({}, {"Range": "bytes=0-9"}):
             async with anybody.get(link, headers=headers) as answer:
                 assert answer.status == 403
+
+
+async def test_a_block_that_is_damaged_on_its_way_is_refused(on_swift: S3Files) -> None:
+    wire = on_swift._wire
+    upload = await wire.create_upload("damaged", {}, summed=True)
+    with pytest.raises(Invalid) as refused:
+        await wire.send_part("damaged", upload, 1, b"abc", "AAAAAA==")
+    assert refused.value.code == "checksum_mismatch"
+    await wire.send_part("damaged", upload, 1, b"abc", "NSRBwg==")
+    await wire.abort_upload("damaged", upload)

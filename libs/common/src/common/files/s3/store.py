@@ -90,7 +90,8 @@ class S3Files(Links):
             first = await anext(cut)
             second = await anext(cut, None)
             if second is None:
-                found = await digests.add(first)
+                await digests.add(first)
+                found = digests.value()
                 check_sum(key, found, sha256)
                 await self._wire.put(name, first, found, {"sha256": found}, if_absent=conditional)
             else:

@@ -1,7 +1,7 @@
 """aiobotocore with types, time limits and our problems: one method a request, and nothing above that.
 
-aiobotocore has no types of its own, so `Any` ends here. Bodies carry their SHA-256 in `x-amz-checksum-sha256`, which
-the server holds them against where it can; so the payload is not hashed once more for the signature.
+aiobotocore has no types of its own, so `Any` ends here. Bodies carry their SHA-256, or as parts their CRC-32, in a
+header that the server holds them against where it can; so the payload is not hashed once more for the signature.
 """
 
 from __future__ import annotations
@@ -136,14 +136,13 @@ class Wire:
         await self._ask("delete_object", key)
 
     async def create_upload(self, key: str, metadata: Mapping[str, str], *, summed: bool) -> str:
-        """CreateMultipartUpload; its id. `summed`: whether parts will come with their SHA-256."""
-        more: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"} if summed else {}
+        """CreateMultipartUpload; its id. `summed`: whether parts will come with their CRC-32."""
+        more: dict[str, Any] = {"ChecksumAlgorithm": "CRC32"} if summed else {}
         return str((await self._ask("create_multipart_upload", key, Metadata=metadata, **more))["UploadId"])
 
-    async def send_part(self, key: str, upload: str, number: int, body: bytes, sha256: str) -> SentPart:
-        """UploadPart."""
-        checksum = _base64(sha256)
-        more = {"UploadId": upload, "PartNumber": number, "ChecksumSHA256": checksum}
+    async def send_part(self, key: str, upload: str, number: int, body: bytes, checksum: str) -> SentPart:
+        """UploadPart; `checksum` is its CRC-32 in Base64."""
+        more = {"UploadId": upload, "PartNumber": number, "ChecksumCRC32": checksum}
         found = await self._ask("upload_part", key, len(body), Body=body, **more)
         return SentPart(number, found["ETag"], checksum)
 
@@ -151,13 +150,13 @@ class Wire:
         """UploadPartCopy of a whole object of the same bucket."""
         where = {"Bucket": self._settings.bucket, "Key": source}
         found = await self._ask("upload_part_copy", key, size, UploadId=upload, PartNumber=number, CopySource=where)
-        return SentPart(number, found["CopyPartResult"]["ETag"], found["CopyPartResult"].get("ChecksumSHA256"))
+        return SentPart(number, found["CopyPartResult"]["ETag"], None)
 
     async def complete_upload(self, key: str, upload: str, parts: Sequence[SentPart], *, if_absent: bool) -> None:
         """CompleteMultipartUpload; the object is there at once, or not at all."""
         named = [
             {"PartNumber": part.number, "ETag": part.etag}
-            | ({"ChecksumSHA256": part.checksum} if part.checksum else {})
+            | ({"ChecksumCRC32": part.checksum} if part.checksum else {})
             for part in sorted(parts, key=lambda part: part.number)
         ]
         more: dict[str, Any] = {"IfNoneMatch": "*"} if if_absent else {}
