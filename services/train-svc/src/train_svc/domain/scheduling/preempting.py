@@ -56,10 +56,11 @@ def _candidates(books: Books, request: Request, wanted: dict[str, int], now: flo
     cohort = quotas.queues[request.queue].cohort
     if cohort is not None and policy.reclaim != "never" and not quotas.borrows(request.queue, wanted):
         for name, queue in quotas.queues.items():
-            if queue.cohort == cohort and name != request.queue and quotas.over(name, wanted, {}):
+            borrowed = [r for r in wanted if quotas.over(name, {r: wanted[r]}, {})] if queue.cohort == cohort else []
+            if borrowed and name != request.queue:
                 listed = books.preemptible.get(name, ())[:_CANDIDATES]
                 able = (w for p, *_, w in listed if policy.reclaim == "any" or p < request.priority)
-                found += [w for w in able if _claimable(books, w, name, wanted, {})]
+                found += [w for w in able if any(books.amounts[w].get(r) for r in borrowed)]
     running_ones = [books.running[workload] for workload in found]
     ripe = [running for running in running_ones if running.started + running.request.min_run <= now]
     return sorted(ripe, key=order)[:_CANDIDATES]
