@@ -55,3 +55,14 @@ async def test_many_files_are_found_at_once_wherever_the_index_lies(folder, kind
         assert [entry.path for entry in await entries_at(files, ref, spans)] == PATHS[70:73]
     finally:
         await files.close()
+
+
+async def test_paths_as_long_as_they_may_be_are_found(folder):
+    long = sorted([f"{'/'.join(['猫' * 80] * 8)}/{number}" for number in range(60)] + [f"a/{n}" for n in range(600)])
+    files = LocalFiles(folder, sync=False)
+    try:
+        ref = await store_bytes(files, dict.fromkeys(long, b"x"), "long")
+        assert [entry and entry.path for entry in await find_many(files, ref, long)] == long
+        assert await find_many(files, ref, [path + "." for path in long]) == [None] * len(long)
+    finally:
+        await files.close()

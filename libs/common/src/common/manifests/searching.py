@@ -12,8 +12,8 @@ from typing import TypeVar
 from common.manifests.index import Entry
 from common.ports.files import Files
 
-_PROBE = 1 << 15
-"""Bytes read at one step of a search: more than two of the longest lines."""
+_STEP, _PROBE = 1 << 12, 1 << 15
+"""Bytes read at one step of a search, and where that holds no whole line: more than two of the longest ones."""
 
 Span = tuple[int, int]
 """Bytes of an index from a position up to another one (exclusive)."""
@@ -25,15 +25,26 @@ Search = Generator[Span, bytes, T]
 def around(path: str, low: int, high: int) -> Search[Span]:
     """A short span of the index (which goes from `low` to `high`) that the entry of that path begins in, if there is
     one; the first later entry begins in it or right behind it."""
-    while high - low > 2 * _PROBE:
-        middle = (low + high) // 2
-        block = yield middle, middle + _PROBE
-        begin = block.index(b"\n") + 1
-        if Entry.parse(block[begin : block.index(b"\n", begin)]).path <= path:
-            low = middle + begin
+    while high - low > 2 * _STEP:
+        start, line = yield from _line_after((low + high) // 2)
+        if start >= high:
+            break  # one long line is all that is behind the middle
+        if Entry.parse(line).path <= path:
+            low = start
         else:
-            high = middle + begin
+            high = start
     return low, high
+
+
+def _line_after(position: int) -> Search[tuple[int, bytes]]:
+    """The first line that begins after a position, and where it begins; nothing at the end of the index."""
+    for length in (_STEP, _PROBE):
+        block = yield position, position + length
+        begin = block.find(b"\n") + 1
+        end = block.find(b"\n", begin)
+        if begin and end >= 0:
+            return position + begin, block[begin:end]
+    return position + begin, b""
 
 
 def entry(path: str, low: int, high: int) -> Search[Entry | None]:
