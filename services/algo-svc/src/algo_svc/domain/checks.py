@@ -23,6 +23,7 @@ _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
 CONTRACT_VARIABLES = frozenset(
     [
         "DATA_DIR",
+        "VALIDATION_DIR",
         "RESULT_DIR",
         "CKPT_DIR",
         "PRETRAINED_DIR",
