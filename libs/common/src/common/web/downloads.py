@@ -39,7 +39,9 @@ class LinkOut(BaseModel):
     sha256: str
 
 
-RESPONSES: dict[int | str, dict[str, Any]] = {200: {"model": LinkOut, "description": "The bytes, or with `link` where they are"}}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"model": LinkOut, "description": "The bytes, or with `link` where they are"}
+}
 """What a route that takes `WantsLink` says of its answers."""
 
 

@@ -155,8 +155,7 @@ class Wire:
     async def complete_upload(self, key: str, upload: str, parts: Sequence[SentPart], *, if_absent: bool) -> None:
         """CompleteMultipartUpload; the object is there at once, or not at all."""
         named = [
-            {"PartNumber": part.number, "ETag": part.etag}
-            | ({"ChecksumCRC32": part.checksum} if part.checksum else {})
+            {"PartNumber": part.number, "ETag": part.etag} | ({"ChecksumCRC32": part.checksum} if part.checksum else {})
             for part in sorted(parts, key=lambda part: part.number)
         ]
         more: dict[str, Any] = {"IfNoneMatch": "*"} if if_absent else {}
