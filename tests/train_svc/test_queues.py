@@ -154,6 +154,17 @@ async def test_more_urgent_work_ends_the_newest_and_gets_what_it_leaves(yard: Ya
 
 
 @pytest.mark.row("T19")
+async def test_a_replica_too_has_its_time_before_it_is_ended(yard: Yard, things: dict[str, str]) -> None:
+    """Its service says nothing of a least time: the platform's holds for it as well."""
+    yard.context.settings.min_run_seconds = 3600
+    for number in range(4):
+        await yard.owners.datasets.tell(replica(number, preemptible=True))
+    await granted(yard, 4)
+    await yard.job(**things, resources=GPU, priority=500)
+    assert await yard.events("allocation.preempting") == []
+
+
+@pytest.mark.row("T19")
 async def test_silence_alone_takes_nothing_away(yard: Yard) -> None:
     other, context = yard.owners.datasets, yard.context
     await other.tell(replica(1))

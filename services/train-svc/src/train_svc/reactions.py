@@ -49,7 +49,8 @@ def reactions(context: Context) -> Reactions:
         if isinstance(asked, AllocationRequested):
             if asked.kind != "job":  # a job's request was taken in the transaction that made it
                 resources = normalised(asked.resources, context.house.grounds)
-                await ledger.hear(uow, asked.model_copy(update={"resources": resources}))
+                min_run = max(asked.min_run, context.settings.min_run_seconds)
+                await ledger.hear(uow, asked.model_copy(update={"resources": resources, "min_run": min_run}))
             return
         await ledger.hear(uow, Gone(asked.id, asked.workload, "replica", heard.envelope.owner or ""))
 

@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     preemption_grace_seconds: float = Field(default=30.0, ge=0)
     """How long what was told to end has to write a checkpoint."""
     min_run_seconds: float = Field(default=60.0, ge=0)
-    """How long a job runs before it may be told to end for a more urgent one."""
+    """How long a job, notebook or replica runs at least before it may be told to end for more urgent work."""
     overdue_seconds: float = Field(default=30.0, ge=0)
     """How long after its grace what was told to end may still take to be gone until that is revoked, and how long after
     that until what is left of it is ended by train-svc itself, whoever's it is."""
