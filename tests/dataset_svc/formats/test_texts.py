@@ -1,5 +1,6 @@
 """Texts are UTF-8 or GB18030, whole or streamed, and nothing else."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_svc.formats import ContentLimits
-from dataset_svc.formats.texts import content
+from dataset_svc.formats.texts import Reader, content
 from tests.dataset_svc.formats.sinks import Heard
 
 
@@ -57,3 +58,27 @@ def test_whole_and_streamed_agree(text: str, encoding: str, step: int) -> None:
 def test_an_empty_text_is_a_warning() -> None:
     assert check(b"")[:2] == ([], ["empty_text"])
     assert check(b"", 5)[:2] == ([], ["empty_text"])
+
+
+MIXED = st.lists(st.sampled_from(["a", "bc", "\n", "é", "数", "据集", "😀"]), max_size=10).map("".join)
+
+
+@given(
+    text=MIXED, encoding=st.sampled_from(["utf-8", "gb18030"]), damage=st.none() | st.integers(0, 255), data=st.data()
+)
+def test_pieces_are_decoded_as_the_whole_is_wherever_they_are_cut(text, encoding, damage, data):
+    raw = bytearray(text.encode(encoding))
+    if raw and damage is not None:
+        raw[data.draw(st.integers(0, len(raw) - 1))] = damage
+    cuts = [0, *sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=5))), len(raw)]
+    for name in ("utf-8", "gb18030"):
+        reader = Reader(name)
+        for start, end in pairwise(cuts):
+            reader.feed(bytes(raw[start:end]))
+        try:
+            length = len(raw.decode(name))
+        except UnicodeDecodeError:
+            assert not reader.ends_well()
+        else:
+            assert reader.ends_well()
+            assert reader.length == length

@@ -78,6 +78,9 @@ class Reader:
         """Take the next piece."""
         if self._decoder is None:
             return
+        if chunk.isascii() and not self._decoder.getstate()[0]:  # no character is begun, and these are whole ones
+            self.length += len(chunk)
+            return
         try:
             self.length += len(self._decoder.decode(chunk, final))
         except UnicodeDecodeError:
