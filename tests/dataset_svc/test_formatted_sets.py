@@ -156,6 +156,8 @@ async def test_an_encoded_set_outlives_its_dataset(place: Place, alice: Desk) ->
     await alice.ok("DELETE", f"/datasets/{dataset['id']}", 204)
     await place.tidied(f"datasets/{dataset['id']}/")
     assert await content(alice, item)
+    facts = await place.desk("train-svc").ok("GET", f"/formatted-sets/{item['id']}/snapshot")
+    assert facts["dataset"]["version"]["digest"] == dataset["current_version"]["digest"]
 
 
 async def test_what_a_workload_holds_is_kept(place: Place, alice: Desk) -> None:
