@@ -33,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.db.database import may_lock
+from common.db.direct import Direct, read
 from common.db.tables import Instant, Json
 from common.kernel.errors import BadRequest, Conflict, NotFound
 
@@ -121,10 +122,10 @@ class Aggregates(Generic[T]):
         self._columns = columns
         # built once: building and hashing a statement costs more than running it
         self._insert = insert(table)
-        self._by_id = select(table.c.doc).where(table.c.id == bindparam("its_id"))
-        self._by_id_alone = self._by_id.with_for_update(key_share=True)
-        self._update = update(table).where(
-            table.c.id == bindparam("its_id"), table.c.version == bindparam("its_version")
+        by_id = select(table.c.doc).where(table.c.id == bindparam("its_id"))
+        self._by_id, self._by_id_alone = Direct(by_id), Direct(by_id.with_for_update(key_share=True))
+        self._update = Direct(
+            update(table).where(table.c.id == bindparam("its_id"), table.c.version == bindparam("its_version"))
         )
 
     def _row(self, item: T) -> dict[str, Any]:
@@ -149,8 +150,8 @@ class Aggregates(Generic[T]):
         """Store a changed one; gives it with its new version. Raises Conflict (`stale`) where it changed meanwhile."""
         newer = replace(item, version=item.version + 1, updated_at=now)
         guard = {"its_id": item.id, "its_version": item.version}
-        done = await connection.execute(self._update, self._row(newer) | guard)
-        if not done.rowcount:
+        done = await self._update.run(connection, self._row(newer) | guard)
+        if not done.changed:
             raise Conflict("stale", f"The {self.kind} {item.id} was changed meanwhile. Read it again and repeat.")
         return newer
 
@@ -169,14 +170,13 @@ class Aggregates(Generic[T]):
         if items:
             guards = [{"its_id": item.id, "its_version": item.version} for item in items]
             rows = [self._row(item) | guard for item, guard in zip(newer, guards, strict=True)]
-            await connection.execute(self._update, rows)
+            await self._update.run_all(connection, rows)
         return newer
 
     async def find(self, connection: AsyncConnection, item_id: str) -> T | None:
         """The one with that id, None where there is none. Who may write has it alone until the transaction ends."""
         found = self._by_id_alone if may_lock(connection) else self._by_id
-        doc = (await connection.execute(found, {"its_id": item_id})).scalar_one_or_none()
-        return self._adapter.validate_python(doc) if doc is not None else None
+        return read(self._adapter, await found.run(connection, {"its_id": item_id}))
 
     async def get(self, connection: AsyncConnection, item_id: str) -> T:
         """The one with that id. Raises NotFound (`<kind>_not_found`)."""

@@ -15,6 +15,7 @@ from sqlalchemy import Executable, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.db.database import Database, may_lock
+from common.db.direct import Direct
 from common.db.postgres import Crossed
 from common.db.tables import outbox, sequences
 from common.kernel.clock import Clock
@@ -32,9 +33,11 @@ log = structlog.get_logger("database")
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 # as text, because both dialects read it alike and the built statement would be compiled for every event
-_NEXT = text(
-    "INSERT INTO sequences (subject, value) VALUES (:subject, 1)"
-    " ON CONFLICT (subject) DO UPDATE SET value = sequences.value + 1 RETURNING value"
+_NEXT = Direct(
+    text(
+        "INSERT INTO sequences (subject, value) VALUES (:subject, 1)"
+        " ON CONFLICT (subject) DO UPDATE SET value = sequences.value + 1 RETURNING value"
+    )
 )
 
 _NEXT_OF_MANY = """
@@ -42,12 +45,13 @@ INSERT INTO sequences (subject, value) SELECT {subject}, 1 FROM {rows} AS row WH
 ON CONFLICT (subject) DO UPDATE SET value = sequences.value + 1 RETURNING subject, value
 """
 _NEXT_OF = {
-    "sqlite": text(_NEXT_OF_MANY.format(subject="row.value", rows="json_each(:subjects)")),
-    "postgresql": text(
-        _NEXT_OF_MANY.format(subject="row.value", rows="jsonb_array_elements_text(CAST(:subjects AS jsonb))")
+    "sqlite": Direct(text(_NEXT_OF_MANY.format(subject="row.value", rows="json_each(:subjects)"))),
+    "postgresql": Direct(
+        text(_NEXT_OF_MANY.format(subject="row.value", rows="jsonb_array_elements_text(CAST(:subjects AS jsonb))"))
     ),
 }
 
+_TELL = Direct(insert(outbox))
 _ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
@@ -100,8 +104,8 @@ class UnitOfWork:
         if not told:
             return
         subjects = json.dumps([subject for _, subject, _ in told])
-        counted = await self.connection.execute(_NEXT_OF[self.connection.dialect.name], {"subjects": subjects})
-        numbers = {row.subject: int(row.value) for row in counted}
+        counted = await _NEXT_OF[self.connection.dialect.name].run(self.connection, {"subjects": subjects})
+        numbers = {subject: int(value) for subject, value in counted.rows}
         for data, subject, owner in told:
             self._tell(data, subject, owner, numbers[subject])
 
@@ -149,7 +153,7 @@ class UnitOfWork:
             await self.connection.execute(statement, values)
         self._later.clear()
         if self._rows:
-            await self.connection.execute(insert(outbox), self._rows)
+            await _TELL.run_all(self.connection, self._rows)
             self._rows.clear()
 
     async def count(self, name: str) -> int:
@@ -157,7 +161,7 @@ class UnitOfWork:
         return await self._next(name)
 
     async def _next(self, subject: str) -> int:
-        return int((await self.connection.execute(_NEXT, {"subject": subject})).scalar_one())
+        return int((await _NEXT.run(self.connection, {"subject": subject})).rows[0][0])
 
     async def alone(self, name: str) -> None:
         """Until this transaction ends no other of that name passes here. SQLite has one writer at a time anyway."""

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.db.aggregates import missing
 from common.db.database import may_lock
+from common.db.direct import Direct, read
 from common.db.tables import workloads
 from common.kernel.errors import Conflict
 from common.workloads.workload import Phase, Workload
@@ -20,11 +21,12 @@ from common.workloads.workload import Phase, Workload
 _ADAPTER = TypeAdapter(Workload)
 
 # built once: building and hashing a statement costs more than running it
-_INSERT = insert(workloads)
+_INSERT = Direct(insert(workloads))
 _BY_ID = select(workloads.c.doc).where(workloads.c.id == bindparam("its_id"))
-_BY_ID_ALONE = _BY_ID.with_for_update(key_share=True)
-_UPDATE = update(workloads).where(
-    workloads.c.id == bindparam("its_id"), workloads.c.version == bindparam("its_version")
+_ALONE = Direct(_BY_ID.with_for_update(key_share=True))
+_OF_ID = Direct(_BY_ID)
+_UPDATE = Direct(
+    update(workloads).where(workloads.c.id == bindparam("its_id"), workloads.c.version == bindparam("its_version"))
 )
 
 
@@ -44,23 +46,22 @@ def _row(workload: Workload) -> dict[str, Any]:
 
 async def add(connection: AsyncConnection, workload: Workload) -> None:
     """Store a new one."""
-    await connection.execute(_INSERT, _row(workload))
+    await _INSERT.run(connection, _row(workload))
 
 
 async def save(connection: AsyncConnection, workload: Workload, now: datetime) -> Workload:
     """Store a changed one; raises Conflict (`stale`) where it changed meanwhile."""
     newer = replace(workload, version=workload.version + 1, updated_at=now)
     guard = {"its_id": workload.id, "its_version": workload.version}
-    if not (await connection.execute(_UPDATE, _row(newer) | guard)).rowcount:
+    if not (await _UPDATE.run(connection, _row(newer) | guard)).changed:
         raise Conflict("stale", f"The workload {workload.id} was changed meanwhile.")
     return newer
 
 
 async def find(connection: AsyncConnection, workload_id: str) -> Workload | None:
     """The one with that id, None where this service has none. Who may write has it alone until the commit."""
-    found = _BY_ID_ALONE if may_lock(connection) else _BY_ID
-    doc = (await connection.execute(found, {"its_id": workload_id})).scalar_one_or_none()
-    return _ADAPTER.validate_python(doc) if doc is not None else None
+    found = _ALONE if may_lock(connection) else _OF_ID
+    return read(_ADAPTER, await found.run(connection, {"its_id": workload_id}))
 
 
 async def get(connection: AsyncConnection, workload_id: str) -> Workload:

@@ -13,6 +13,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.contracts.allocation import AllocationGranted, AllocationPreempting, AllocationRevoked
+from common.db.direct import Direct
 from common.db.uow import UnitOfWork
 from common.kernel.events import EventData
 from train_svc.domain.allocation import Allocation, AllocationState
@@ -22,14 +23,17 @@ from train_svc.ledger.reading import by_id
 from train_svc.storage import granted_devices
 
 # as text, because both dialects read it alike
-_USE = text(
-    "INSERT INTO node_usage (node, cpu, cpu_limit, memory, memory_limit)"
-    " VALUES (:node, :cpu, :cpu_limit, :memory, :memory_limit)"
-    " ON CONFLICT (node) DO UPDATE SET cpu = node_usage.cpu + excluded.cpu, cpu_limit = excluded.cpu_limit,"
-    " memory = node_usage.memory + excluded.memory, memory_limit = excluded.memory_limit"
+_USE = Direct(
+    text(
+        "INSERT INTO node_usage (node, cpu, cpu_limit, memory, memory_limit)"
+        " VALUES (:node, :cpu, :cpu_limit, :memory, :memory_limit)"
+        " ON CONFLICT (node) DO UPDATE SET cpu = node_usage.cpu + excluded.cpu, cpu_limit = excluded.cpu_limit,"
+        " memory = node_usage.memory + excluded.memory, memory_limit = excluded.memory_limit"
+    )
 )
-_FREE = text("DELETE FROM granted_devices WHERE allocation = :allocation")
-_LEAVE = text("UPDATE node_usage SET cpu = cpu - :cpu, memory = memory - :memory WHERE node = :node")
+_FREE = Direct(text("DELETE FROM granted_devices WHERE allocation = :allocation"))
+_LEAVE = Direct(text("UPDATE node_usage SET cpu = cpu - :cpu, memory = memory - :memory WHERE node = :node"))
+_HOLD = Direct(insert(granted_devices))
 
 
 def decided(
@@ -107,7 +111,7 @@ async def promise(connection: AsyncConnection, granted: Sequence[Allocation], no
         for device in placement.devices
     ]
     if rows:
-        await connection.execute(insert(granted_devices), rows)
+        await _HOLD.run_all(connection, rows)
     cpu, memory = promised(granted)
     usage = [
         {
@@ -120,18 +124,18 @@ async def promise(connection: AsyncConnection, granted: Sequence[Allocation], no
         for node in sorted(cpu)
     ]
     if usage:
-        await connection.execute(_USE, usage)
+        await _USE.run_all(connection, usage)
 
 
 async def take_back(connection: AsyncConnection, held: Sequence[Allocation]) -> None:
     """What they held is nobody's now."""
     gone = [{"allocation": one.id} for one in held if any(placement.devices for placement in one.placements)]
     if gone:
-        await connection.execute(_FREE, gone)
+        await _FREE.run_all(connection, gone)
     cpu, memory = promised(held)
     left = [{"node": node, "cpu": cpu[node], "memory": memory[node]} for node in sorted(cpu)]
     if left:
-        await connection.execute(_LEAVE, left)
+        await _LEAVE.run_all(connection, left)
 
 
 async def changed_by(
