@@ -122,6 +122,7 @@ dataset create new --purpose image/classification
 dataset upload digits digits.zip
 dataset upload digits digits.zip --no-wait
 dataset list
+dataset list --catalogue --class 3
 dataset show digits
 dataset edit digits --description better
 dataset offline digits

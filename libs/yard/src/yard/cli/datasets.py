@@ -121,12 +121,17 @@ def list_(
     state: State = None,
     purpose: Annotated[str | None, typer.Option(help="Only those for this.", show_default=False)] = None,
     visibility: Annotated[str | None, typer.Option(help="Only private, public or preset ones.")] = None,
+    class_: Annotated[
+        str | None, typer.Option("--class", help="Only those with this class.", show_default=False)
+    ] = None,
+    catalogue: Annotated[bool, typer.Option("--catalogue", help="Only what everybody may use, presets first.")] = False,
     limit: Limit = 50,
     output: Out = Output.TABLE,
 ) -> None:
     """Your datasets, and others' that are shared."""
     with connected() as yard:
-        found = yard.datasets.list(limit, q=query, state=state, purpose=purpose, visibility=visibility)
+        filters = {"q": query, "state": state, "purpose": purpose, "visibility": visibility, "class": class_}
+        found = yard.datasets.list(limit, **filters, catalogue=catalogue or None)
     put_list(found, LIST, output, noun="dataset")
 
 

@@ -44,9 +44,11 @@ async def list_datasets(
     state: DatasetState | None = None,
     online: bool | None = None,
     owner: str | None = None,
+    label: Annotated[str | None, Query(alias="class", description="A class that its current version has")] = None,
+    catalogue: Annotated[bool, Query(description="Only what everybody may use, presets first")] = False,
 ) -> PageOf[DatasetOut]:
-    """One's own datasets and those that others share: the catalogue (an administrator sees all)."""
-    filters = usecases.Filters(q, purpose, format, visibility, state, online, owner)
+    """One's own datasets and those that others share (an administrator sees all)."""
+    filters = usecases.Filters(q, purpose, format, visibility, state, online, owner, label, catalogue)
     found, next_cursor = await usecases.list_datasets(context, who, page, filters)
     items = [DatasetOut.of(seen.dataset, tuple(seen.imports), seen.progress) for seen in found]
     return PageOf(items=items, next_cursor=next_cursor)

@@ -20,6 +20,7 @@ from dataset_svc.domain.versions import Version
 from dataset_svc.importing import Progress
 from dataset_svc.storage import DATASETS, IMPORTS, datasets, imports
 from dataset_svc.usecases.access import to_change, to_see
+from dataset_svc.usecases.catalogue import catalogue_page, has_class
 
 _SHOWN = 10
 """Imports shown with a dataset, the newest first."""
@@ -27,7 +28,8 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Filters:
-    """Which datasets of a list are wanted; None is no matter. `q` is a part of the name."""
+    """Which datasets of a list are wanted; None is no matter. `q` is a part of the name, `label` a class of the current
+    version. `catalogue`: only what everybody may use, presets first."""
 
     q: str | None = None
     purpose: str | None = None
@@ -36,6 +38,8 @@ class Filters:
     state: str | None = None
     online: bool | None = None
     owner: str | None = None
+    label: str | None = None
+    catalogue: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,10 @@ async def list_datasets(
     """The datasets that the caller may see, each with its latest import where they may see that too, and the cursor
     of the next page."""
     async with context.store.reading() as connection:
-        found = await DATASETS.page(connection, page, visible(who, datasets), *_conditions(filters))
+        wanted = [visible(who, datasets), *_conditions(filters)]
+        wanted += [has_class(connection, filters.label)] if filters.label is not None else []
+        a_page = catalogue_page if filters.catalogue else DATASETS.page
+        found = await a_page(connection, page, *wanted)
         own = [dataset.id for dataset in found.items if may_change(who, dataset.owner)]
         latest = await storage.latest_imports(connection, own)
         progress = await _progress(context, connection, list(latest.values()))
