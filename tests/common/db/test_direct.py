@@ -45,21 +45,25 @@ async def test_what_is_written_either_way_is_read_either_way(database: Database)
         (mine,), (theirs,) = [(await Direct(find).run(connection, {"its_id": name})).rows for name in "ab"]
         assert mine[1:] == theirs[1:]
     async with database.reading() as connection:
+        again = await Direct(find).run(connection, {"its_id": "a"})
+        assert again.rows[0][3] == ROW["doc"], "no transaction was begun, so as ever"
         for name in "ab":
             assert dict((await connection.execute(find, {"its_id": name})).one()._mapping) == {**ROW, "id": name}
-        again = await Direct(find).run(connection, {"its_id": "a"})
-        assert again.rows[0][3] == ROW["doc"], "outside a transaction that was begun, as ever"
 
 
 async def test_it_tells_how_many_it_changed_and_is_undone_with_the_rest(database: Database) -> None:
     guarded = Direct(update(THINGS).where(THINGS.c.id == bindparam("its_id"), THINGS.c.count == bindparam("was")))
     async with database.writing() as connection:
         await Direct(insert(THINGS)).run_all(connection, [ROW, {**ROW, "id": "b"}])
-    with pytest.raises(ZeroDivisionError):
+
+    async def changed_and_undone() -> None:
         async with database.writing() as connection:
             assert (await guarded.run(connection, {"its_id": "a", "was": 1, "count": 2})).changed == 1
             assert (await guarded.run(connection, {"its_id": "a", "was": 1, "count": 3})).changed == 0
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await changed_and_undone()
     async with database.reading() as connection:
         assert set((await connection.execute(select(THINGS.c.count))).scalars()) == {1}
 
