@@ -10,7 +10,7 @@ from common.hosting.settings import MachineSettings
 from common.hosting.workplaces import docker_settings, open_workplace
 from common.kernel.clock import SystemClock
 from common.kernel.errors import Invalid
-from common.runtime.docker import DockerSettings
+from common.runtime.docker import DockerRuntime, DockerSettings
 
 
 def test_docker_alone_is_the_engine_of_this_machine() -> None:
@@ -48,3 +48,14 @@ async def test_a_service_that_only_builds_engines_ends_well_on_docker(tmp_path: 
     settings = MachineSettings(home=tmp_path)
     place = open_workplace("docker:", settings, LocalFiles(tmp_path / "files"), SystemClock())
     await place.runtime.close()
+
+
+@pytest.mark.row("D11")
+async def test_containers_may_mount_the_shared_file_systems(tmp_path: Path) -> None:
+    settings = MachineSettings(home=tmp_path, shared_roots={"lab": tmp_path / "lab"}, writable_roots=("lab",))
+    place = open_workplace("docker:", settings, LocalFiles(tmp_path / "files"), SystemClock())
+    assert isinstance(place.runtime, DockerRuntime)
+    assert place.runtime.settings.roots == (tmp_path / "lab",)
+    await place.runtime.close()
+    with pytest.raises(ValueError, match="home"):
+        MachineSettings(home=tmp_path, writable_roots=("home",))
