@@ -40,7 +40,7 @@ from train_svc.domain.allocation import AllocationState
 from train_svc.domain.node import KnownNode, Mark
 from train_svc.domain.queues import QueueRequest
 from train_svc.domain.scheduling.values import Policy, Snapshot
-from train_svc.ledger import Ledger, granted_now, promised
+from train_svc.ledger import Gone, Ledger, granted_now, promised
 from train_svc.ledger.memory import snapshot_of
 from train_svc.ledger.reading import open_ones, queues_of
 from train_svc.service import MIGRATIONS
@@ -124,6 +124,18 @@ class Ledgers(RuleBasedStateMachine):
         name = f"alloc-{number:02}"
         self.do(lambda uow: self.ledger.free(uow, name, f"w-{name}", "replica", "user"))
         self.over.add(name)
+
+    @rule(told=st.lists(st.tuples(st.integers(0, 11), st.booleans()), min_size=2, max_size=6), resources=ASKS)
+    def a_batch_is_heard(self, told: list[tuple[int, bool]], resources: Resources) -> None:
+        async def hear(uow: Any) -> None:
+            for number, asks in told:
+                name = f"alloc-{number:02}"
+                about: dict[str, Any] = {"id": name, "workload": f"w-{name}", "kind": "replica", "owner": "user"}
+                ask = AllocationRequested(**about, resources=resources, queue="red", preemptible=True)
+                await self.ledger.hear(uow, ask if asks else Gone(**about))
+
+        self.do(hear)
+        self.over |= {f"alloc-{number:02}" for number, asks in told if not asks}
 
     @rule(seconds=st.sampled_from([1.0, 40.0, 700.0]))
     def time_goes_by(self, seconds: float) -> None:
