@@ -29,6 +29,10 @@ _UPDATE = Direct(
     update(workloads).where(workloads.c.id == bindparam("its_id"), workloads.c.version == bindparam("its_version"))
 )
 
+_UNDER_WAY = tuple(phase for phase in Phase if phase not in (Phase.WAITING, Phase.ENDED))
+"""Named one by one, because an index finds what is asked for and not what isn't: of ten thousand that wait none need be
+read each second."""
+
 
 def _row(workload: Workload) -> dict[str, Any]:
     return {
@@ -86,21 +90,19 @@ async def of_subject(connection: AsyncConnection, subject: str) -> list[Workload
 
 async def unfinished(connection: AsyncConnection) -> list[str]:
     """The ids of those for which there is something to do: granted, and not ended."""
-    idle = (Phase.WAITING, Phase.ENDED)
-    found = select(workloads.c.id).where(workloads.c.phase.not_in(idle)).order_by(workloads.c.id)
+    found = select(workloads.c.id).where(workloads.c.phase.in_(_UNDER_WAY)).order_by(workloads.c.id)
     return list((await connection.execute(found)).scalars())
 
 
 async def going_on(connection: AsyncConnection) -> list[Workload]:
     """The same ones whole."""
-    idle = (Phase.WAITING, Phase.ENDED)
-    found = select(workloads.c.doc).where(workloads.c.phase.not_in(idle)).order_by(workloads.c.id)
+    found = select(workloads.c.doc).where(workloads.c.phase.in_(_UNDER_WAY)).order_by(workloads.c.id)
     return [_ADAPTER.validate_python(doc) for doc in (await connection.execute(found)).scalars()]
 
 
 async def not_ended(connection: AsyncConnection) -> list[str]:
     """The ids of all that wait for capacity or hold it."""
-    found = select(workloads.c.id).where(workloads.c.phase != Phase.ENDED).order_by(workloads.c.id)
+    found = select(workloads.c.id).where(workloads.c.phase.in_((Phase.WAITING, *_UNDER_WAY))).order_by(workloads.c.id)
     return list((await connection.execute(found)).scalars())
 
 
