@@ -101,7 +101,7 @@ class Walk:
         if role != "anonymous":
             tokens = self._logins if service == "gateway" else self._tokens
             headers.append((b"authorization", f"Bearer {tokens[role]}".encode()))
-        query = b"path=x" if path.endswith("/file") else b""
+        query = b"path=x" if path.endswith(("/file", "/thumbnail")) else b""
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
