@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from PIL import Image
 from tusclient.client import TusClient
@@ -82,6 +84,11 @@ def test_d2_an_upload_goes_on_where_a_killed_client_stopped(
     assert phases <= {"queued", "running", "fetching", "checking", "importing", "indexing", "storing", "done"}
     version = alice.datasets.version(dataset, 1)
     assert (done["version_number"], version["files"], version["classes"]) == (1, 8, {"狗": 4, "猫": 4})
+    link = alice.http.get(f"datasets/{dataset}/samples/file", {"path": "狗/3.bmp", "link": True})
+    assert link["direct"] == isinstance(platform, Cluster)
+    if link["direct"]:
+        found = httpx2.get(link["url"], headers=link["headers"], trust_env=False)
+        assert hashlib.sha256(found.content).hexdigest() == link["sha256"], "by a link, and nobody asked who"
 
 
 @pytest.mark.row("D2")
