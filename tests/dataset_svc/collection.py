@@ -129,13 +129,13 @@ class Yard:
 
 
 @asynccontextmanager
-async def opened(home, files=None):
+async def opened(home, files=None, *, part_bytes=1000):
     """A yard on a folder, over the platform's own file store or another."""
     fate, clients = Fate(), {}
     async with open_platform(EmbeddedSettings(home=home), clients) as platform:
         real = files or platform.files
         platform = replace(platform, files=MortalFiles(real, fate))
-        settings = Settings(part_bytes=1000, pack_bytes=100, upload_ttl=1e9, tidy_seconds=1e9)
+        settings = Settings(part_bytes=part_bytes, pack_bytes=100, upload_ttl=1e9, tidy_seconds=1e9)
         service = build(platform, settings)
         store = service.kit.store
         await upgrade(store.database, service.migrations)
