@@ -125,6 +125,7 @@ class _Filling:
     def __init__(self, files: Files, threads: Executor, writer: FolderWriter, done: Done, watch: Watch | None) -> None:
         self._files, self._threads, self._writer, self._done = files, threads, writer, done
         self._watch = watch
+        self._writing = asyncio.Lock()  # reading overlaps; small files written by several threads take twice as long
 
     async def works(self, ref: ManifestRef) -> AsyncGenerator[Work, None]:
         """What there is to do, a piece each."""
@@ -155,7 +156,8 @@ class _Filling:
     async def _small(self, key: str, run: Run) -> None:
         """Several small files with one reading."""
         data = await self._read(key, run) if run.end > run.start else b""
-        await to_the_end(self._threads, self._writer.write_all, run.entries, run.start, data)
+        async with self._writing:
+            await to_the_end(self._threads, self._writer.write_all, run.entries, run.start, data)
         await self._there(run.entries)
 
     async def _read(self, key: str, run: Run) -> bytes:
