@@ -79,7 +79,7 @@ def shared() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def platform(engine: Path, shared: Path) -> Iterator[PlatformProcess]:
-    settings = {
+    settings: dict[str, Any] = {
         "YARD_SHARED_ROOTS": json.dumps({"lab": str(shared / "lab"), "notes": str(shared / "notes")}),
         "YARD_WRITABLE_ROOTS": '["notes"]',
         "DATASET_SOURCE_NETWORKS": '["127.0.0.0/8"]',

@@ -61,6 +61,7 @@ class CountingFiles:
 
 @pytest.fixture(params=["local", "s3"])
 async def files(request, tmp_path):
+    made: LocalFiles | S3Files
     if request.param == "s3":
         made = S3Files(request.getfixturevalue("rclone").settings(f"{new_id('stage')}/"))
     else:
