@@ -45,12 +45,12 @@ async def shown(context: Context, jobs: Sequence[Job]) -> list[JobOut]:
 async def shown_with_reasons(context: Context, who: Principal, job: Job) -> JobOut:
     """One job as it is told, with why it waits where it does, and how it gives way to others."""
     (told,) = await shown(context, [job])
+    if job.state not in (JobState.QUEUED, *_MAY_GIVE_WAY):
+        return told
     async with context.kit.store.reading() as connection:
         if job.state in _MAY_GIVE_WAY:
             held = await allocations.find(connection, _allocation(job))
             return told.model_copy(update={"giving_way": held and await giving_way_of(connection, who, held)})
-        if job.state != JobState.QUEUED:
-            return told
         return told.model_copy(update={"waiting": await reasons_for(context, connection, who, _allocation(job))})
 
 
