@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from io import BytesIO
 
+import httpx2
+import pytest
+
 from common import manifests
 from common.db.migrate import upgrade
 from common.manifests import PackWriter
@@ -131,7 +134,8 @@ class Yard:
 @asynccontextmanager
 async def opened(home, files=None, *, part_bytes=1000):
     """A yard on a folder, over the platform's own file store or another."""
-    fate, clients = Fate(), {}
+    fate = Fate()
+    clients: dict[str, httpx2.AsyncClient] = {}
     async with open_platform(EmbeddedSettings(home=home), clients) as platform:
         real = files or platform.files
         platform = replace(platform, files=MortalFiles(real, fate))
@@ -143,11 +147,12 @@ async def opened(home, files=None, *, part_bytes=1000):
         _mortal_commits(store, fate)
         house = House(platform, {service.name: service}, platform.signer_of("gateway"))
         lease = await service.kit.leases.acquire("imports", SECONDS)
-        before, imports.import_archive = imports.import_archive, unpacked
+        patch = pytest.MonkeyPatch()
+        patch.setattr(imports, "import_archive", unpacked)
         try:
             yield Yard(service, house, real, fate, lease)
         finally:
-            imports.import_archive = before
+            patch.undo()
             await house.close()
             await store.database.close()
 

@@ -2,6 +2,11 @@
 
 import pytest
 
+from common.db.aggregates import PageRequest
+from common.db.database import Database
+from common.db.migrate import upgrade
+from dataset_svc import storage
+from dataset_svc.history import history_page
 from dataset_svc.usecases.catalogue import has_class
 from tests.dataset_svc.conftest import png
 
@@ -52,9 +57,25 @@ async def test_what_others_need_of_a_dataset_is_in_what_is_told(place, alice):
     assert (await place.events(made["id"]))[-1].data == {**told.data, "name": "better"}
 
 
-def test_classes_are_looked_for_on_postgresql_too():
-    class Connection:
-        class dialect:
-            name = "postgresql"
-
-    assert "jsonb_exists" in str(has_class(Connection, "cat"))
+@pytest.mark.row("D10")
+async def test_classes_are_found_on_postgresql_too(place, alice, postgres):
+    """The rows of the embedded database, in another."""
+    made = [await alice.filled(), await alice.create()]
+    async with place.context.store.reading() as connection:
+        found = [await storage.DATASETS.get(connection, one["id"]) for one in made]
+    url = await postgres.create()
+    database = Database(url)
+    try:
+        await upgrade(database, place.house.service("dataset-svc").migrations)
+        async with database.writing() as connection:
+            for one in found:
+                await storage.DATASETS.add(connection, one)
+        async with database.reading() as connection:
+            for name, ids in {"cat": [made[0]["id"]], "bird": []}.items():
+                page = await storage.DATASETS.page(connection, PageRequest(), has_class(connection, name))
+                assert [one.id for one in page.items] == ids
+            entries, more = await history_page(connection, made[0]["id"], None, 5)
+            assert (entries, more) == ([], None)
+    finally:
+        await database.close()
+        await postgres.drop(url)
