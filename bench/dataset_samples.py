@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+import psutil
+
 from bench.dataset_import import CLASSES, make, tmpfs
 from bench.house import password, percentile, platform, row
 from yard import Client
@@ -41,7 +43,8 @@ def run() -> list[dict[str, Any]]:
         asking = _Asking(running.address, token, dataset)
         asking.ask({})
         first = asking.ask({"q": _name(1)})
-        rows = [_row(name, [asking.ask(query()) for _ in range(QUESTIONS)]) for name, query in _questions().items()]
+        server = psutil.Process(running.pid)
+        rows = [each for name, query in _questions().items() for each in _rows(name, asking, query, server)]
         asking.close()
     return [
         *rows,
@@ -50,9 +53,16 @@ def run() -> list[dict[str, Any]]:
     ]
 
 
-def _row(name: str, took: list[float]) -> dict[str, Any]:
-    value = percentile(took, 0.95)
-    return row(f"samples: {name}, p95", value, "ms", P95_MS, goal=f"< {P95_MS:.0f} ms", met=value < P95_MS)
+def _rows(name: str, asking: _Asking, query: Callable[[], Query], server: psutil.Process) -> list[dict[str, Any]]:
+    """What is waited for, and what the platform computes for one answer, which a busy machine does not change much."""
+    before = server.cpu_times()
+    value = percentile([asking.ask(query()) for _ in range(QUESTIONS)], 0.95)
+    after = server.cpu_times()
+    cpu = (after.user + after.system - before.user - before.system) * 1000 / QUESTIONS
+    return [
+        row(f"samples: {name}, p95", value, "ms", P95_MS, goal=f"< {P95_MS:.0f} ms", met=value < P95_MS),
+        row(f"samples: {name}, CPU", cpu, "ms", P95_MS, goal="reported", met=True),
+    ]
 
 
 def _questions() -> dict[str, Callable[[], Query]]:
