@@ -18,8 +18,9 @@ from common.web.access import declared_permissions
 from tests.architecture.world import PASSWORD, SECONDS, World, zip_of
 from tests.support.algorithms import DEFINITION, TRAIN
 
-SHAREABLE = frozenset({"datasets", "algorithms", "environments", "services"})
-"""Collections whose things can be public. Jobs, uploads, models (so far) are their owner's alone."""
+SHAREABLE = frozenset({"datasets", "formatted-sets", "algorithms", "environments", "services"})
+"""Collections whose things can be public; what the owner of a public dataset made of it is public with it.
+Jobs, uploads, models (so far) are their owner's alone."""
 
 DOCUMENT = "/openapi.json"
 """The framework's own route: what the routes are is no secret."""
@@ -52,6 +53,7 @@ class Route:
         """The query without which it can't be called."""
         wanted = {
             "/api/v1/datasets/{dataset_id}/samples/file": f"path={quote(world.sample)}",
+            "/api/v1/datasets/{dataset_id}/samples/thumbnail": f"path={quote(world.sample)}",
             "/api/v1/jobs/{job_id}/results/file": "path=model.json",
             "/api/v1/models/{model_id}/files/file": "path=model.json",
             "/api/v1/formatted-sets/{set_id}/files/file": f"path={quote(world.sample)}",
@@ -93,6 +95,7 @@ _UPLOAD = {"part": "train", "filename": "x.zip", "size": 100}
 _BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/datasets"): {"name": "x", "purpose": "image/classification"},
     ("PATCH", "/datasets/{dataset_id}"): {"description": "changed"},
+    ("PATCH", "/datasets/{dataset_id}/versions/{number}"): {"description": "changed"},
     ("PUT", "/datasets/{dataset_id}/visibility"): lambda world: {"visibility": world.visibility},
     ("POST", "/datasets/{dataset_id}/uploads"): _UPLOAD,
     ("PUT", "/datasets/{dataset_id}/uploads/{upload_id}/parts/{number}"): b"x",
