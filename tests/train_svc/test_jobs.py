@@ -296,6 +296,6 @@ async def test_devices_are_shown_with_who_has_them(tmp_path) -> None:
         (theirs,) = (await yard.client("bob").get("/nodes")).json()["items"]
         assert (theirs["devices"][0]["busy"], theirs["devices"][0]["allocation"]) == (True, None)
         mine = (await yard.get("/allocations?state=granted"))["items"]
-        assert mine[0]["placements"] == [{"node": "one", "devices": ["gpu-0"]}]
+        assert mine[0]["placements"] == [{"node": "one", "devices": ["gpu-0"], "simulated": True}]
         refused = await yard.alice.post("/jobs", json={"name": "x", **things, "resources": {"spec": "large"}})
         assert refused.json()["largest"]["count"] == 2
