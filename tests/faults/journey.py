@@ -171,6 +171,5 @@ class Journey:
         until(lambda: self.only_platform(), PATIENCE, lambda: f"left over: {left_over(self.platform.home)}")
 
     def only_platform(self) -> bool:
-        """Whether nothing but the platform itself runs, and the one that forks supervisors for it: those look alike."""
-        others = [one for one in left_over(self.platform.home) if not one.startswith(f"{self.platform.pid}:")]
-        return len(others) <= 1 and all("/forker.pyc" in one for one in others)
+        """Whether nothing but the platform itself runs."""
+        return all(one.startswith(f"{self.platform.pid}:") for one in left_over(self.platform.home))

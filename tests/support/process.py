@@ -343,7 +343,11 @@ def until(
 
 
 def left_over(home: Path) -> list[str]:
-    """Every process that has to do with a state folder: by its command, its working folder, or an open file there."""
+    """Every process that has to do with a state folder: by its command, its working folder, or an open file there.
+
+    Not the one that forks supervisors for a platform that runs, which ends with it; supervisors themselves, which look
+    like it, are its children, or nobody's.
+    """
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid() and (why := _belongs(folder, str(home))):
@@ -359,12 +363,25 @@ def settled_left_over(home: Path, seconds: float = 5.0) -> list[str]:
     return left
 
 
+_FORKER = "/forker.pyc"
+
+
+def _command_of_parent(process: Path) -> str:
+    """What a process's parent runs; where that has ended, something that is taken for a forker."""
+    parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+    if parent == "1":
+        return _FORKER
+    return (process.parent / parent / "cmdline").read_bytes().decode(errors="replace")
+
+
 def _belongs(process: Path, home: str) -> str:
     try:
         if (process / "stat").read_text().rpartition(")")[2].split()[0] in ("Z", "X"):
             return ""
         command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         told = f"{process.name}: {command}"
+        if _FORKER in command and _FORKER not in _command_of_parent(process):
+            return ""
         if home in command or home in str((process / "cwd").readlink()):
             return told
         environment = (process / "environ").read_bytes().decode(errors="replace")
