@@ -10,14 +10,13 @@ from dataclasses import replace
 from io import BytesIO
 
 import httpx2
-import pytest
 
 from common import manifests
 from common.db.migrate import upgrade
 from common.manifests import PackWriter
 from dataset_svc.importing import ImportResult
 from dataset_svc.importing.report import Report
-from dataset_svc.reconcile import Imports, Sets, Tidy, imports
+from dataset_svc.reconcile import Imports, Sets, Tidy
 from dataset_svc.service import build
 from dataset_svc.settings import Settings
 from embedded.platform import open_platform
@@ -147,12 +146,9 @@ async def opened(home, files=None, *, part_bytes=1000):
         _mortal_commits(store, fate)
         house = House(platform, {service.name: service}, platform.signer_of("gateway"))
         lease = await service.kit.leases.acquire("imports", SECONDS)
-        patch = pytest.MonkeyPatch()
-        patch.setattr(imports, "import_archive", unpacked)
         try:
             yield Yard(service, house, real, fate, lease)
         finally:
-            patch.undo()
             await house.close()
             await store.database.close()
 

@@ -14,13 +14,20 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from common.contracts.shared import ManifestRef
 from dataset_svc import storage
-from tests.dataset_svc.collection import opened, zipped
+from dataset_svc.reconcile import imports
+from tests.dataset_svc.collection import opened, unpacked, zipped
 from tests.dataset_svc.conftest import DEADLINE_SECONDS
 
 FILE = st.sampled_from([b"", b"cat" * 9, b"dog" * 20, b"bird" * 30, b"fish" * 40])
 CONTENTS = st.dictionaries(st.sampled_from([f"{c}/{n}" for c in "ab" for n in range(3)]), FILE, min_size=1, max_size=5)
 KILL = st.one_of(st.none(), st.integers(0, 25))
 HOLDERS = st.sampled_from(["hold-1", "hold-2"])
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """Imports unpack here: what they start otherwise has nothing to do with who holds what."""
+    monkeypatch.setattr(imports, "import_archive", unpacked)
 
 
 class Collection(RuleBasedStateMachine):

@@ -64,9 +64,14 @@ async def test_a_malformed_body_is_refused(alice, body):
 
 @pytest.mark.row("D1")
 async def test_an_administrator_can_add_purposes(open_place):
+    """They can be described; what no format can hold is not uploaded in vain."""
     async with open_place(more_purposes=("audio/keywords",)) as place:
-        made = await place.desk().create(purpose="audio/keywords", annotation="entity", format="json")
+        alice = place.desk()
+        made = await alice.create(purpose="audio/keywords", annotation="entity", format="json")
         assert made["purpose"] == "audio/keywords"
+        sent = {"json": {"part": "train", "filename": "x.zip", "size": 100}}
+        told = await alice.refused("POST", f"/datasets/{made['id']}/uploads", 409, "format_not_importable", **sent)
+        assert "json" in told["detail"]
 
 
 async def test_a_create_that_is_sent_twice_is_done_once(alice, bob):

@@ -147,9 +147,6 @@ async def test_nothing_is_uploaded_in_vain(alice):
     ratio = await alice.create()
     path = f"/datasets/{ratio['id']}/uploads"
     await alice.refused("POST", path, 409, "no_independent_test_set", json={**BODY, "part": "test"})
-    boxes = await alice.create(purpose="text/entity", annotation="entity", format="json")
-    problem = await alice.refused("POST", f"/datasets/{boxes['id']}/uploads", 409, "format_not_importable", json=BODY)
-    assert "json" in problem["detail"]
 
 
 async def test_an_upload_that_is_begun_twice_with_one_key_is_one(alice, dataset):
