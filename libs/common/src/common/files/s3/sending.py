@@ -58,12 +58,12 @@ async def _send_all(
         number = 0
         async for block in blocks:
             number += 1
-            own = await digests.add(block)
-            under_way.add(asyncio.create_task(wire.send_part(name, upload, number, block, own)))
-            del block
+            own = await digests.add(block)  # while as many as may be are on their way
             if len(under_way) >= AT_ONCE:
                 done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 sent.extend(task.result() for task in done)
+            under_way.add(asyncio.create_task(wire.send_part(name, upload, number, block, own)))
+            del block
         sent.extend(await asyncio.gather(*under_way))
     finally:
         for task in under_way:
