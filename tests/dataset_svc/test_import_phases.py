@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from common import manifests
+from common.kernel.errors import Unavailable
 from dataset_svc.reconcile import fetching, workplace
 from tests.dataset_svc.conftest import DEADLINE_SECONDS, Desk, Open, Place, pictures, zipped
 from tests.dataset_svc.test_sources import brought, described, lying
@@ -142,3 +143,34 @@ async def test_killed_while_it_fetches_it_goes_on(
         assert (done["state"], done["version_number"]) == ("succeeded", 1), done
         await place.tidied(f"datasets/{dataset}/", 2)
         await place.swept()
+
+
+@pytest.mark.row("D2")
+async def test_while_its_storage_is_away_it_waits_and_its_progress_never_goes_back(
+    place: Place, alice: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = asyncio.Event()
+    store = manifests.store
+
+    async def storing(*told: Any) -> Any:
+        if not away.is_set():
+            away.set()
+            raise Unavailable("files_unavailable", "The file store does not answer.")
+        return await store(*told)
+
+    monkeypatch.setattr(manifests, "store", storing)
+    made = await alice.create()
+    item = await alice.uploaded(made["id"], zipped(pictures()))
+    seen: list[dict[str, Any]] = []
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not seen or seen[-1]["state"] in ("queued", "running"):
+            seen.append(await alice.ok("GET", f"/datasets/{made['id']}/imports/{item['id']}"))
+            await asyncio.sleep(0.005)
+    assert away.is_set()
+    assert "waiting" in {one["phase"] for one in seen}
+    progress = [(one["progress"], one["bytes_done"], one["files_done"]) for one in seen]
+    assert progress == sorted(progress)
+    assert (seen[-1]["state"], seen[-1]["progress"]) == ("succeeded", 1.0)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while place.context.progress:  # nothing is kept of what has ended
+            await asyncio.sleep(0.005)

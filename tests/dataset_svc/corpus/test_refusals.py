@@ -9,7 +9,7 @@ from dataset_svc.archives import Limits
 from dataset_svc.importing import ImportResult, run_import
 from dataset_svc.reconcile import imports
 from tests.dataset_svc.archives.makers import libarchive
-from tests.dataset_svc.collection import opened, zipped
+from tests.dataset_svc.collection import opened, unpacked, zipped
 from tests.dataset_svc.corpus.annotations import BRAT, COCO, SINGLE
 from tests.dataset_svc.corpus.archives import CASES
 
@@ -49,6 +49,7 @@ async def test_what_is_refused_leaves_the_version_online_and_readable(tmp_path, 
         alice, bob = yard.desk("alice"), yard.desk("bob")
         made = await alice.create(purpose=purpose, annotation=annotation, format=format, visibility="public")
         path = f"/datasets/{made['id']}"
+        monkeypatch.setattr(imports, "import_archive", unpacked)
         await yard.import_((await alice.uploaded(made["id"], zipped(GOOD)))["id"])
         await alice.ok("POST", f"{path}/online")
         before = await bob.ok("GET", path)

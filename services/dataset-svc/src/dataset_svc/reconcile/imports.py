@@ -49,7 +49,9 @@ class Imports:
             self._lease = lease
         async with self._context.store.reading() as connection:
             active = await storage.active_imports(connection)
-        await self._drop(self._tasks.keys() - {item.id for item in active})
+        ids = {item.id for item in active}
+        await self._drop(self._tasks.keys() - ids)
+        self._forget(self._context.progress.keys() - ids)
         await self._note_progress()
         for item in due(active, self._tasks.keys(), self._context.settings.imports_at_once):
             task = asyncio.create_task(self._take(item.id, lease), name=f"import {item.id}")
@@ -60,10 +62,12 @@ class Imports:
         self._lease = None
         for task in self._tasks.values():
             task.cancel()
+        self._forget(set(self._context.progress))
 
     async def stop(self) -> None:
         """Stop working; whoever holds the lease next begins these imports again."""
         await self._drop(set(self._tasks))
+        self._forget(set(self._context.progress))
 
     async def _drop(self, ids: Collection[str]) -> None:
         """End tasks, with their child processes."""
@@ -71,6 +75,11 @@ class Imports:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _forget(self, ids: Collection[str]) -> None:
+        """How far they are is told no more: they have ended, or another instance works at them."""
+        for import_id in ids:
+            self._context.progress.pop(import_id, None)
 
     async def _note_progress(self) -> None:
         """For those who ask another instance."""
@@ -86,14 +95,20 @@ class Imports:
             await self._import(import_id, lease)
         except (LeaseLost, Unavailable, Conflict) as reason:
             log.warning("import waits", import_id=import_id, reason=str(reason))
-            await self._context.store.clock.sleep(1.0)
+            await self._wait(import_id)
         except Exception:
             log.exception("import could not be ended, will be begun again", import_id=import_id)
-            await self._context.store.clock.sleep(1.0)
+            await self._wait(import_id)
         finally:
             self._tasks.pop(import_id, None)
-            self._context.progress.pop(import_id, None)
             self._context.ring()
+
+    async def _wait(self, import_id: str) -> None:
+        """Before it is begun again; who looks on sees that it waits, and how far it had come."""
+        last = self._context.progress.get(import_id)
+        if last is not None:
+            self._context.progress[import_id] = replace(last, phase="waiting", rate=0.0)
+        await self._context.store.clock.sleep(1.0)
 
     async def _import(self, import_id: str, lease: Lease) -> None:
         outcomes = Outcomes(self._context, lease)
@@ -127,4 +142,7 @@ class Imports:
         return await outcomes.succeed(item.id, content, result.report.as_json(), place.sha256)
 
     def _tell(self, item: Import, progress: Progress) -> None:
-        self._context.progress[item.id] = progress
+        """How far it is; one that is begun again has come as far as it had before until it is beyond that."""
+        last = self._context.progress.get(item.id) or progress
+        further = replace(progress, bytes=max(progress.bytes, last.bytes), files=max(progress.files, last.files))
+        self._context.progress[item.id] = further
