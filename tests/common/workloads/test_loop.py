@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import tempfile
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -100,6 +101,30 @@ async def test_the_whole_way(world):
     assert (ended.phase, ended.outcome.reason, ended.result) == (Phase.ENDED, EndReason.COMPLETED, {"kept": True})
     assert next(phase for _, phase in world.hooks.phases if phase != Phase.WAITING) == Phase.PREPARING
     assert await told(world) == ["allocation.requested", "allocation.released"]
+
+
+async def test_what_is_over_before_its_launch_could_be_written_is_written_with_it(world: World) -> None:
+    world.staging.gate = asyncio.Event()
+    world.workloads.loop.held_until = math.inf
+    await world.ask()
+    going = asyncio.create_task(world.round())
+    while not world.workloads.progress:
+        await asyncio.sleep(0)
+    async with asyncio.timeout(20), world.store.database.writing():
+        world.staging.gate.set()
+        while not world.workloads._writing.under_way:
+            await asyncio.sleep(0)
+        world.runtime.ends("att-1")
+        await asyncio.sleep(0)
+    await going
+    ended = await world.find()
+    assert (ended.phase, ended.version) == (Phase.ENDED, 5), "asked, granted, run, collected, released"
+    assert [phase for _, phase in world.hooks.phases][-4:] == [
+        Phase.RUNNING,
+        Phase.COLLECTING,
+        Phase.RELEASING,
+        Phase.ENDED,
+    ]
 
 
 async def act(world: World, action: str) -> None:

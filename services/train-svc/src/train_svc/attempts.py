@@ -24,7 +24,7 @@ from common.workloads.workload import Outcome, Phase, Workload, gives_back
 from train_svc import collecting, following
 from train_svc.domain.job import ENDED, Job, JobState, ending_verb
 from train_svc.domain.model import Model, model_of
-from train_svc.ledger import Ledger
+from train_svc.ledger import Gone, Ledger
 from train_svc.metrics import Metrics
 from train_svc.settings import Settings
 from train_svc.storage import job_in, models, save_job
@@ -57,7 +57,7 @@ class Attempts:
             if job.attempts[-1] == after.id:
                 await self._follow(uow, job, before, after)
         if before is not None and gives_back(before, after):
-            await self._ledger.free(uow, after.allocation, after.id, "job", after.owner)
+            await self._ledger.hear(uow, Gone(after.allocation, after.id, "job", after.owner))
 
     async def _follow(self, uow: UnitOfWork, job: Job, before: Workload | None, after: Workload) -> None:
         if before is None:

@@ -7,7 +7,7 @@ again. What was asked (`request`, `ask_stop`, `granted`) is recorded by reaction
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
 import structlog
@@ -22,15 +22,15 @@ from common.workloads import storage
 from common.workloads.asked import Asked, Hooks
 from common.workloads.gangs import workload_of
 from common.workloads.holding import Holding
+from common.workloads.pauses import Pauses
 from common.workloads.progress import Progress, Stand
 from common.workloads.steps import Steps
 from common.workloads.workload import Phase, Workload
+from common.workloads.writing import Way, Writing
 
 log = structlog.get_logger("workloads")
 
 TICK_SECONDS = 1.0
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 15.0
 LAUNCH_SECONDS = 3.0
 """How long a lease must last at least for what is done without asking whose it is."""
 FIRST_LOOK_SECONDS = 0.1
@@ -47,24 +47,32 @@ class Workloads(Asked):
         self._progress = Progress(kit.store)
         self._holding = Holding(kit, self._guarded)
         self._steps = Steps(kit, hooks.collect, self._may_launch, self._progress.here, self._holding)
+        self._writing = Writing(kit.store, self._guarded, self._write)
+        self._known: set[str] = set()
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._changed: set[str] = set()
         self._heard: dict[str, asyncio.Event] = {}
-        self._pauses: dict[str, tuple[float, float]] = {}
+        self._pauses = Pauses(kit.store.clock)
         self._interrupted: set[str] = set()
         self._lease: Lease | None = None
         self._tidier: asyncio.Task[None] | None = None
         self._beat = kit.store.clock.monotonic() + HEARTBEAT_SECONDS
         self.loop = Loop("workloads", self._round, every=TICK_SECONDS, lost=self._lost)
-        kit.platform.runtime.on_change(lambda member: self.wake(workload_of(member)))
+        kit.platform.runtime.on_change(self._hear)
 
     # The loop
+
+    def _hear(self, member: str) -> None:
+        """The runtime tells every service of all workloads. One of ours that is not known yet is seen in a round."""
+        if (workload_id := workload_of(member)) in self._known:
+            self.wake(workload_id)
 
     def wake(self, workload_id: str, known: Workload | None = None) -> None:
         """Look at this one soon; `known` is how somebody has just written it down."""
         if self._lease is None:
             return
+        self._known.add(workload_id)
         if (task := self._busy.get(workload_id)) is not None and not task.done():
             self._again.add(workload_id)
             if known is not None:
@@ -83,7 +91,7 @@ class Workloads(Asked):
     def under_way(self) -> list[asyncio.Task[None]]:
         """The steps that are being taken at this moment."""
         tidier = [self._tidier] if self._tidier is not None and not self._tidier.done() else []
-        return [*self._busy.values(), *tidier]
+        return [*self._busy.values(), *tidier, *self._writing.under_way]
 
     async def close(self) -> None:
         """Stop stepping; workloads go on by themselves."""
@@ -103,7 +111,7 @@ class Workloads(Asked):
 
     @asynccontextmanager
     async def _guarded(self) -> AsyncIterator[UnitOfWork]:
-        """A unit of work under the loop's lease. Raises LeaseLost where it is another's."""
+        """A unit of work under the loop's lease. Raises LeaseLost."""
         async with self._kit.store.work() as uow:
             if self._lease is None:
                 raise LeaseLost("workloads")
@@ -142,16 +150,15 @@ class Workloads(Asked):
         for workload_id in stopped - self._interrupted:
             self._interrupt(workload_id)  # it was asked of another instance
         self._interrupted = stopped
-        now = self._kit.store.clock.monotonic()
+        self._known = {*ids, *self._busy}
         for workload_id in ids:
-            due, _ = self._pauses.get(workload_id, (0.0, 0.0))
-            if due <= now and workload_id not in self._busy:
+            if workload_id not in self._busy and self._pauses.over(workload_id):
                 self.wake(workload_id)
-        self._pauses = {known: pause for known, pause in self._pauses.items() if known in ids}
+        self._pauses.keep(ids)
         if self._tidier is None or self._tidier.done():  # an owner that hangs delays nobody
             self._tidier = asyncio.create_task(self._tidy(), name="holds")
         await self._progress.tell()
-        if now >= self._beat:
+        if (now := self._kit.store.clock.monotonic()) >= self._beat:
             self._beat = now + HEARTBEAT_SECONDS
             await self._confirm()
 
@@ -182,14 +189,14 @@ class Workloads(Asked):
                     break
                 self._again.discard(workload_id)
                 self._changed.discard(workload_id)
-            self._pauses.pop(workload_id, None)
+            self._pauses.end(workload_id)
         except (Conflict, LeaseLost):
             self.loop.wake()  # it changed meanwhile, or another instance has it: look afresh
         except Unavailable as problem:
             await self._wait(workload_id, problem.detail)
         except Exception:
             log.exception("step failed, will be tried again", workload=workload_id)
-            self._pause(workload_id)
+            self._pauses.begin(workload_id)
         finally:
             for heard in (self._again, self._changed):
                 heard.discard(workload_id)  # who looks next reads it anyway
@@ -209,32 +216,55 @@ class Workloads(Asked):
         after = await self._steps.take(workload, self._report(workload))
         if after is None:
             return workload, False
-        way = [workload, after]
-        if after.phase == Phase.RUNNING and workload.phase == Phase.PREPARING:
-            way += await self._first_look(after)
-        saved = await self._apply(way)
+        launched = after.phase == Phase.RUNNING and workload.phase == Phase.PREPARING
+        saved = await (self._launched([workload, after]) if launched else self._writing.write([workload, after]))
+        if saved.phase != workload.phase:
+            self.progress.pop(saved.id, None)
         return saved, saved.phase != workload.phase
 
-    async def _first_look(self, launched: Workload) -> list[Workload]:
-        """What became of it in the moment after its launch, to be written down with that: most begin at once. Killed
-        before, it is launched again, which gives the same."""
-        self._heard[launched.id] = heard = asyncio.Event()
+    async def _launched(self, way: list[Workload]) -> Workload:
+        """Write down a launch, with what becomes of it until its turn to be written comes: most begin at once, and many
+        a one is over by then. Killed before, it is launched again, which gives the same."""
+        self._heard[way[0].id] = heard = asyncio.Event()
+        try:
+            if await self._tells(heard, way[0].id):
+                way += await self._seen(way[-1])
+            if not self._kit.store.database.is_sqlite:
+                return await self._writing.write(way)
+            entry = self._writing.enter(way)
+            entry.written.add_done_callback(lambda _: heard.set())
+            try:
+                await heard.wait()
+            finally:
+                waits = self._writing.withdraw(entry)
+            if not waits:
+                return await entry.written
+            self._again.discard(way[0].id)
+            return await self._writing.write([*way, *await self._seen(way[-1])])
+        finally:
+            self._heard.pop(way[0].id, None)
+
+    async def _tells(self, heard: asyncio.Event, workload_id: str) -> bool:
+        """Whether there is word of it within a moment."""
         try:
             async with asyncio.timeout(FIRST_LOOK_SECONDS):
-                await (heard.wait() if launched.id not in self._again else asyncio.sleep(0))
+                await (heard.wait() if workload_id not in self._again else asyncio.sleep(0))
         except TimeoutError:
-            return []
-        finally:
-            self._heard.pop(launched.id, None)
-        self._again.discard(launched.id)
+            return False
+        self._again.discard(workload_id)
+        heard.clear()
+        return True
+
+    async def _seen(self, workload: Workload) -> list[Workload]:
+        """What there is to be seen of it now, if that is anything new."""
         try:
-            begun = await self._steps.take(launched, self._report(launched))
+            after = await self._steps.take(workload, self._report(workload))
         except Unavailable:
             return []
-        return [begun] if begun is not None else []
+        return [after] if after is not None else []
 
     async def _look_at(self, workload: Workload) -> None:
-        """The service's own look. Whatever it stumbles over, the workload's end must be seen all the same."""
+        """The service's own look; whatever it stumbles over, the workload's end must be seen."""
         try:
             await self._hooks.observed(workload)
         except Unavailable as problem:
@@ -259,23 +289,14 @@ class Workloads(Asked):
         """How preparing these stands, whichever instance does it; there it is noted at every turn."""
         return self.progress if self._lease is not None else await self._progress.elsewhere(workloads)
 
-    async def _apply(self, way: Sequence[Workload]) -> Workload:
-        """Write down how it went on, in one transaction; gives it as it is stored."""
-        async with self._guarded() as uow:
-            if may_lock(uow.connection):
-                await self._hooks.begin(uow, way[0].subject)
-            saved = await self._change(uow, *way)
-        if saved.phase != way[0].phase:
-            self.progress.pop(saved.id, None)
-        return saved
+    async def _write(self, uow: UnitOfWork, way: Way) -> Workload:
+        """Write down how it went on; gives it as it is stored."""
+        if may_lock(uow.connection):
+            await self._hooks.begin(uow, way[0].subject)
+        return await self._change(uow, *way)
 
     async def _wait(self, workload_id: str, reason: str) -> None:
         """Something it needs is not there now: say so, and try again after a growing pause."""
-        self._pause(workload_id)
+        self._pauses.begin(workload_id)
         log.warning("workload waits", workload=workload_id, reason=reason)
         self.progress[workload_id] = (0.0, reason)
-
-    def _pause(self, workload_id: str) -> None:
-        _, last = self._pauses.get(workload_id, (0.0, FIRST_PAUSE_SECONDS / 2))
-        pause = min(last * 2, LONGEST_PAUSE_SECONDS)
-        self._pauses[workload_id] = (self._kit.store.clock.monotonic() + pause, pause)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 import subprocess
 from pathlib import Path
 
@@ -72,7 +73,10 @@ def unreachable(path: Path) -> Path | None:
     """The first folder on the way to `path`, links resolved, that another user can't pass, or None."""
     real = path.resolve()
     for folder in [*reversed(real.parents), real]:
-        needed = 0o001 if folder.is_dir() else 0o004
-        if folder.exists() and not folder.stat().st_mode & needed:
+        try:
+            mode = folder.stat().st_mode
+        except FileNotFoundError:
+            continue
+        if not mode & (0o001 if stat.S_ISDIR(mode) else 0o004):
             return folder
     return None
