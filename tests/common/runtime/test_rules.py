@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from common.kernel.accelerators import device_variables
 from common.kernel.errors import Invalid, Problem, Unavailable
 from common.ports.runtime import WorkloadState
 from common.runtime.environment import check_environment
-from common.runtime.process import outputs, ports, supervisor
+from common.runtime.process import ending, outputs, ports, supervisor
 from common.runtime.process.folder import Folder, check_id
 from common.runtime.process.plan import launch_words
 
@@ -190,3 +191,31 @@ def test_it_runs_in_the_event_loop_of_the_server(home):
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(run()) == ["job-1", "job-1"]
+
+
+@pytest.mark.parametrize(
+    ("there", "entered"), [(("tasks", "cgroup.procs"), "tasks"), (("cgroup.procs",), "cgroup.procs")]
+)
+def test_a_control_group_is_entered_without_waiting_for_all_processors_where_that_can_be(
+    tmp_path: Path, there: tuple[str, ...], entered: str
+) -> None:
+    for name in there:
+        (tmp_path / name).touch()
+    supervisor.enter(str(tmp_path))
+    assert [name for name in there if (tmp_path / name).read_text() == "0"] == [entered]
+
+
+def test_what_is_left_is_asked_of_the_control_group_unless_the_workload_is_roots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = subprocess.Popen(["true"])
+    while ending.lives(gone.pid):
+        os.sched_yield()
+    with subprocess.Popen(["sleep", "60"]) as left:
+        (tmp_path / "cgroup.procs").write_text(f"{left.pid}\n{gone.pid}\n{os.getpid()}\n")
+        plan = {"cgroup": [str(tmp_path)], "uid": ["200001"]}
+        assert ending.rest(plan) == {left.pid}, "neither one that has ended nor the supervisor"
+        monkeypatch.setattr(ending, "tree", lambda *_: {1})
+        assert ending.rest({**plan, "uid": ["0"]}) == ending.rest({"uid": ["200001"]}) == {1}
+        left.kill()
+    gone.wait()

@@ -102,13 +102,31 @@ def kill(pids: set[int]) -> None:
             print(f"process {pid}: {error.strerror}", file=sys.stderr)
 
 
+def rest(plan: Plan) -> set[int]:
+    """What lives of the workload beside its first process. Who is not root gets out of no control group, so where there
+    is one that says it all, and nobody need look through all processes of the machine."""
+    groups = plan.get("cgroup", [])
+    if groups and plan["uid"] != ["0"]:
+        return {pid for pid in members(groups[:1]) if lives(pid)} - {os.getpid()}
+    return tree(os.getcwd(), groups, {os.getpid()})
+
+
+def lives(pid: int) -> bool:
+    """Whether that process has not ended yet, taken leave of or not."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def kill_rest(plan: Plan, child: int) -> bool:
     """Kill the child's process group and all that belongs to the workload; whether anything was left beside it."""
     try:
         os.killpg(child, signal.SIGKILL)
     except OSError as error:
         print(f"process group {child}: {error.strerror}", file=sys.stderr)
-    left = tree(os.getcwd(), plan.get("cgroup", []), {os.getpid()})
+    left = rest(plan)
     kill(left)
     return bool(left)
 
