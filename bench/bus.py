@@ -118,8 +118,8 @@ async def _burst(store: Store) -> list[bytes]:
     for start in range(0, BURST, TOLD_AT_ONCE):
         async with store.work() as uow:
             for n in range(start, start + TOLD_AT_ONCE):
-                event = await uow.emit(DatasetOffline(id=f"burst-{n}"), subject=f"burst-{n}")
-                messages.append(event.model_dump_json(exclude_none=True).encode())
+                uow.emit(DatasetOffline(id=f"burst-{n}"), subject=f"burst-{n}")
+        messages += [event.model_dump_json(exclude_none=True).encode() for event in uow.events]
     return messages
 
 
@@ -138,7 +138,7 @@ async def _paced(store: Store, effects: Effects, count: int) -> list[float]:
     for n in range(count):
         await asyncio.sleep(max(0.0, begin + n / RATE - time.perf_counter()))
         async with store.work() as uow:
-            await uow.emit(DatasetOffline(id=f"paced-{n}"), subject=f"paced-{n}")
+            uow.emit(DatasetOffline(id=f"paced-{n}"), subject=f"paced-{n}")
         sent[f"paced-{n}"] = time.perf_counter()
     await effects.until(BURST + count)
     return [effects.done[name] - at for name, at in sent.items()]

@@ -58,7 +58,7 @@ async def measured(folder: Path) -> tuple[float, list[float]]:
 
     async def tell(name: str) -> float:
         async with store.work() as uow:
-            await uow.emit(DatasetOffline(id=name), subject=name)
+            uow.emit(DatasetOffline(id=name), subject=name)
         return time.perf_counter()
 
     began = time.perf_counter()

@@ -78,7 +78,8 @@ class Gate:
     async def emit(self, data: EventData, subject: str, owner: str | None = None) -> CloudEvent:
         """Tell the bus, as any service would."""
         async with self.context.kit.store.work() as uow:
-            return await uow.emit(data, subject=subject, owner=owner)
+            uow.emit(data, subject=subject, owner=owner)
+        return uow.events[0]
 
     def route(self, *urls: str, owner: str = "nobody", visibility: Visibility = Visibility.PUBLIC, **more: Any) -> None:
         """Say what stands behind `/serve/svc-1/`."""

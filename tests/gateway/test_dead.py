@@ -186,7 +186,7 @@ async def test_the_whole_way_with_all_services_in_one_process(tmp_path: Path, mo
             teller = next(one for one in house.services if one.name == "dataset-svc")
             async with teller.kit.store.work() as uow:
                 for n in range(2):
-                    await uow.emit(DatasetOffline(id=f"ds-{n}"), subject=f"ds-{n}")
+                    uow.emit(DatasetOffline(id=f"ds-{n}"), subject=f"ds-{n}")
             first, _ = await letters_of(client, 2)
             assert first["id"] == f"train-svc.on_dataset_gone.{first['event_id']}"
             assert (first["type"], first["kept"]) == ("dataset.offline", "inbox")

@@ -7,6 +7,7 @@ in one of its own on a real broker, database server and S3 server. Those share o
 
 import asyncio
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,14 +39,25 @@ def engine() -> Path:
 
 
 @pytest.fixture(scope="session")
-def outside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What an administrator allows of what lies outside: a shared folder, and this machine's own S3 servers. Uploads
-    are cut into small parts."""
-    lab = tmp_path_factory.mktemp("lab")
+def shared() -> Iterator[Path]:
+    """Two shared file systems, `lab` and `notes`, which the users of workloads can reach."""
+    with tempfile.TemporaryDirectory(prefix="modelyard-shared-") as root:
+        for folder in (Path(root), Path(root, "lab"), Path(root, "notes")):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)
+        yield Path(root)
+
+
+@pytest.fixture(scope="session")
+def outside(shared: Path) -> dict[str, Any]:
+    """What an administrator allows of what lies outside: shared folders, one to be written to, and this machine's own
+    S3 servers. Uploads and formatted sets are cut into small parts."""
     return {
-        "YARD_SHARED_ROOTS": json.dumps({"lab": str(lab)}),
+        "YARD_SHARED_ROOTS": json.dumps({"lab": str(shared / "lab"), "notes": str(shared / "notes")}),
+        "YARD_WRITABLE_ROOTS": '["notes"]',
         "DATASET_SOURCE_NETWORKS": '["127.0.0.0/8"]',
         "DATASET_PART_BYTES": str(12 << 20),
+        "DATASET_SHARD_BYTES": "5000",
     }
 
 
@@ -58,11 +70,13 @@ def processes(
 
 
 @pytest.fixture(scope="session")
-def on_docker(rabbitmq: RabbitMQ, postgres: Postgres, swift: Swift, docker: Docker) -> Iterator[Cluster]:
+def on_docker(
+    rabbitmq: RabbitMQ, postgres: Postgres, swift: Swift, docker: Docker, outside: dict[str, Any]
+) -> Iterator[Cluster]:
     """The six processes again, with containers for jobs and replicas."""
     containers.ensure_engine(docker)
     url = containers.runtime_url(docker)
-    with cluster(rabbitmq, postgres, swift, YARD_RUNTIME_URL=url) as running:
+    with cluster(rabbitmq, postgres, swift, YARD_RUNTIME_URL=url, **outside) as running:
         try:
             yield running
         finally:

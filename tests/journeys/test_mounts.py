@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,14 @@ import pytest
 
 from common.files.s3 import S3Files
 from common.kernel.ids import new_id
-from tests.journeys.steps import PATIENCE, online_images, refused, succeeded, where
+from tests.journeys.steps import DOCKER, EMBEDDED, PATIENCE, PROCESSES, online_images, refused, succeeded, where
 from tests.servers.s3 import BUCKET, Rclone
-from tests.support import process
+from tests.support.cluster import Cluster
 from tests.support.data import packed
 from tests.support.process import ENGINE, PlatformProcess
 from yard import Client
+
+ON = (EMBEDDED, PROCESSES, DOCKER)
 
 TRAIN = """
 import json, os
@@ -62,31 +62,16 @@ BUCKET_FILES = {"x.txt": "from S3", "深/y.txt": "also"}
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Path]:
-    """Two shared file systems, which the users of workloads can reach."""
-    root = Path(tempfile.mkdtemp(prefix="modelyard-shared-"))
-    root.chmod(0o755)
+def lying(shared: Path) -> Path:
+    """What lies in the shared file systems."""
     for path, text in LAB.items():
-        (root / "lab" / "sub" / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / "lab" / "sub" / path).write_text(text)
-    (root / "secret").mkdir()
-    (root / "lab" / "out").symlink_to(root / "secret")
-    (root / "notes" / "mine").mkdir(parents=True)
-    (root / "notes" / "mine").chmod(0o777)
-    yield root
-    shutil.rmtree(root)
-
-
-@pytest.fixture(scope="module")
-def platform(engine: Path, shared: Path) -> Iterator[PlatformProcess]:
-    settings: dict[str, Any] = {
-        "YARD_SHARED_ROOTS": json.dumps({"lab": str(shared / "lab"), "notes": str(shared / "notes")}),
-        "YARD_WRITABLE_ROOTS": '["notes"]',
-        "DATASET_SOURCE_NETWORKS": '["127.0.0.0/8"]',
-        "DATASET_SHARD_BYTES": "5000",
-    }
-    with process.platform(**settings) as running:
-        yield running
+        (shared / "lab" / "sub" / path).parent.mkdir(parents=True, exist_ok=True)
+        (shared / "lab" / "sub" / path).write_text(text)
+    (shared / "secret").mkdir()
+    (shared / "lab" / "out").symlink_to(shared / "secret")
+    (shared / "notes" / "mine").mkdir()
+    (shared / "notes" / "mine").chmod(0o777)
+    return shared
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +115,7 @@ def source(client: Client, name: str, connection: dict[str, Any], **credentials:
 
 
 @pytest.fixture(scope="module")
-def mounts(alice: Client, rclone: Rclone) -> list[dict[str, Any]]:
+def mounts(alice: Client, rclone: Rclone, lying: Path) -> list[dict[str, Any]]:
     prefix = new_id("src")
 
     async def put() -> None:
@@ -157,7 +142,7 @@ def test_d11_a_job_finds_what_it_mounts_and_no_secret(
     things: dict[str, Any],
     mounts: list[dict[str, Any]],
     shared: Path,
-    platform: PlatformProcess,
+    platform: PlatformProcess | Cluster,
     rclone: Rclone,
 ) -> None:
     for _ in range(2):

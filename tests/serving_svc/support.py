@@ -112,7 +112,7 @@ class Ledger:
             self.asked.append(asked)
             if self.refuse:
                 refused = AllocationRefused(id=asked.id, workload=asked.workload, code="never", reason="It never fits.")
-                await uow.emit(refused, subject=asked.id)
+                uow.emit(refused, subject=asked.id)
             elif len(self.granted) - len(self.released) >= self.room:
                 self.waiting.append(asked)
             else:
@@ -134,12 +134,12 @@ class Ledger:
         """Tell that a replica is to give way, or that its node is drained."""
         async with self.kit.store.work() as uow:
             told = AllocationPreempting(id=f"alloc-{workload}", workload=workload, grace=grace, moving=moving)
-            await uow.emit(told, subject=told.id)
+            uow.emit(told, subject=told.id)
 
     async def _grant(self, uow: UnitOfWork, asked: AllocationRequested) -> None:
         self.granted.append(asked.workload)
         place = (Placement(node="here"),)
-        await uow.emit(AllocationGranted(id=asked.id, workload=asked.workload, placements=place), subject=asked.id)
+        uow.emit(AllocationGranted(id=asked.id, workload=asked.workload, placements=place), subject=asked.id)
 
     def algo(self, platform: Platform) -> Service:
         kit = platform.kit("algo-svc")
@@ -183,7 +183,7 @@ class Yard:
         code = await store_bytes(files, {"serve.py": program}, f"algorithms/{new_id('algo')}")
         event = published(model, code, interface, **changes)
         async with self.house.service("train-svc").kit.store.work(actor="alice") as uow:
-            await uow.emit(event, subject=event.id, owner=event.owner)
+            uow.emit(event, subject=event.id, owner=event.owner)
         await self.until(lambda: self._exists(event.service_id))
         return event.service_id
 

@@ -81,7 +81,7 @@ class Owner:
         """Emit it, as the owner does in its transaction."""
         assert self.service is not None
         async with self.service.kit.store.work() as uow:
-            await uow.emit(event, subject=event.id, owner=getattr(event, "owner", None))
+            uow.emit(event, subject=event.id, owner=getattr(event, "owner", None))
 
 
 @dataclass

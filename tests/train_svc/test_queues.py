@@ -171,7 +171,7 @@ async def test_silence_alone_takes_nothing_away(yard: Yard) -> None:
     await eventually(lambda: yard.events("allocation.granted"))
     assert other.service is not None
     async with other.service.kit.store.work() as uow:
-        await uow.emit(AllocationConfirmed(holder="serving-svc", ids=("alloc-r1",)), subject="serving-svc")
+        uow.emit(AllocationConfirmed(holder="serving-svc", ids=("alloc-r1",)), subject="serving-svc")
 
     async def confirmed() -> Any:
         return (await yard.client("bob").get("/allocations/alloc-r1")).json()["confirmed_at"]

@@ -46,9 +46,10 @@ async def store(tmp_path):
 async def told(store, bus, *ids: str) -> list[str]:
     """Events on their way, by the outbox; their ids."""
     async with store.work() as uow:
-        events = [await uow.emit(DatasetOffline(id=one), subject=one) for one in ids]
+        for one in ids:
+            uow.emit(DatasetOffline(id=one), subject=one)
     await Relay(store, bus).once()
-    return [event.id for event in events]
+    return [event.id for event in uow.events]
 
 
 async def letters_of(letters: DeadLetters, count: int) -> list[Letter]:

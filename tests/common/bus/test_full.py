@@ -45,7 +45,9 @@ async def test_what_a_full_queue_refuses_waits_in_the_outbox_and_flows_later(bus
 
     async def tell(count: int) -> None:
         async with teller.work() as uow:
-            told.extend([(await uow.emit(DatasetOffline(id="ds-1"), subject="ds-1")).id for _ in range(count)])
+            for _ in range(count):
+                uow.emit(DatasetOffline(id="ds-1"), subject="ds-1")
+        told.extend(event.id for event in uow.events)
 
     sender = bus_at(url)
     await sender.start([])

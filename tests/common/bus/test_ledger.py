@@ -53,7 +53,7 @@ async def test_relays_consumers_and_the_broker_die_and_every_effect_happens_once
     async def tell() -> None:
         for n in range(EVENTS):
             async with teller.work() as uow:
-                await uow.emit(DatasetOffline(id=f"ds-{n}"), subject=f"ds-{n % 7}")
+                uow.emit(DatasetOffline(id=f"ds-{n}"), subject=f"ds-{n % 7}")
 
     async def kill_relays() -> None:
         while True:
@@ -129,7 +129,7 @@ async def test_relays_are_killed_in_the_middle_of_batches_and_what_is_sent_again
         for _ in range(10):
             async with teller.work() as uow:
                 for _ in range(40):
-                    await uow.emit(DatasetOffline(id=f"ds-{told}"), subject=f"ds-{told % 7}")
+                    uow.emit(DatasetOffline(id=f"ds-{told}"), subject=f"ds-{told % 7}")
                     told += 1
         await asyncio.sleep(seeded.uniform(0.0, 0.15))
         for relay in relays:

@@ -136,7 +136,7 @@ async def test_queues_deleted_under_two_instances_while_events_flow_lose_none_an
     relay = asyncio.create_task(Relay(teller, sender).run())
     for n in range(200):
         async with teller.work() as uow:
-            await uow.emit(DatasetOffline(id=f"ds-{n}"), subject=f"ds-{n % 7}")
+            uow.emit(DatasetOffline(id=f"ds-{n}"), subject=f"ds-{n % 7}")
         if n % 50 == 20:
             await eventually(lambda: _has(rabbitmq, vhost, "hearer-svc.on_offline"))
             # one that is deleted while its worker for dead letters starts ends those workers for good (RabbitMQ 3.10)

@@ -35,7 +35,7 @@ async def test_what_it_had_confirmed_and_nobody_had_heard_is_told_again_and_has_
     async def tell(numbers: range) -> None:
         async with teller.work() as uow:
             for n in numbers:
-                await uow.emit(DatasetOffline(id=f"ds-{n}"), subject=f"ds-{n % 7}")
+                uow.emit(DatasetOffline(id=f"ds-{n}"), subject=f"ds-{n % 7}")
 
     listening = bus_at(url)
     await listening.start(ear.subscriptions())
@@ -70,7 +70,7 @@ async def test_what_is_older_than_inboxes_surely_know_is_not_told_again(bus_at, 
     relay = Relay(teller, bus_at(url))
     async with teller.work() as uow:
         for n in range(3):
-            await uow.emit(DatasetOffline(id=f"ds-{n}"), subject="ds")
+            uow.emit(DatasetOffline(id=f"ds-{n}"), subject="ds")
     now = teller.clock.now()
     [old, lately, unsent] = await column(teller, select(outbox.c.id).order_by(outbox.c.id))
     async with teller.database.writing() as connection:

@@ -20,7 +20,7 @@ async def test_only_what_is_confirmed_and_old_goes(store, clock):
 
     async def emit(name: str) -> None:
         async with store.work() as uow:
-            await uow.emit(DatasetOffline(id=name), subject=name)
+            uow.emit(DatasetOffline(id=name), subject=name)
 
     bus, ear = MemoryBus(), Inbox(store, "test-svc", {DatasetOffline: [on_offline]})
     await bus.start(ear.subscriptions())

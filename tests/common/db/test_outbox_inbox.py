@@ -42,13 +42,15 @@ async def effects(store) -> Effects:
 
 async def emitted(store, *ids: str):
     async with store.work(actor="alice") as uow:
-        return [await uow.emit(DatasetOffline(id=i), subject=i, owner="alice") for i in ids]
+        for i in ids:
+            uow.emit(DatasetOffline(id=i), subject=i, owner="alice")
+    return uow.events
 
 
 async def test_events_of_a_rolled_back_transaction_never_leave(store):
     async def fail() -> None:
         async with store.work() as uow:
-            await uow.emit(DatasetOffline(id="ds-1"), subject="ds-1")
+            uow.emit(DatasetOffline(id="ds-1"), subject="ds-1")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):

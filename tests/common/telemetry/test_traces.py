@@ -48,7 +48,7 @@ async def test_one_trace_all_the_way(tmp_path, exporter):
     @router.post("/things", **permits(Permission.ANYONE))
     async def create() -> None:
         async with store.work() as uow:
-            await uow.emit(DatasetOffline(id="ds-1"), subject="ds-1")
+            uow.emit(DatasetOffline(id="ds-1"), subject="ds-1")
 
     async def on_offline(uow, heard) -> None:
         heard_in.append(trace.get_current_span().get_span_context().trace_id)

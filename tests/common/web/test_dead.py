@@ -69,7 +69,8 @@ async def died(store, ear, count: int) -> list[str]:
     ids = []
     for n in range(count):
         async with store.work() as uow:
-            event = await uow.emit(DatasetOffline(id=f"ds-{n}"), subject=f"ds-{n}")
+            uow.emit(DatasetOffline(id=f"ds-{n}"), subject=f"ds-{n}")
+        [event] = uow.events
         await ear.receive("on_offline", [event])
         store.clock.advance(60)
         ids.append(f"{QUEUE}.{event.id}")
@@ -93,7 +94,8 @@ async def test_a_letter_says_what_it_is_and_what_to_do(store, ear):
 
 async def test_what_the_broker_has_is_told_with_its_reason(store, ear):
     async with store.work() as uow:
-        event = await uow.emit(DatasetOffline(id="ds-1"), subject="ds-1")
+        uow.emit(DatasetOffline(id="ds-1"), subject="ds-1")
+    [event] = uow.events
     body = event.model_dump_json(exclude_none=True).encode()
     broker = Broker(in_broker("odd", 0), in_broker(event.id, 1, "delivery_limit", body))
     odd, limit = (await DeadLetters("test-svc", ear, broker).page(50)).items

@@ -102,4 +102,4 @@ class Builder:
             else:
                 after = engine.moved("fail", told.reason)
             await ENGINES.save(uow.connection, after, now=uow.clock.now())
-            await uow.emit(told, subject=name, owner=engine.owner)
+            uow.emit(told, subject=name, owner=engine.owner)

@@ -81,7 +81,7 @@ async def _put_preset(
     new = await _made(uow, algorithm_id, preset, code)
     if before is None:
         await ALGORITHMS.add(uow.connection, replace(new, preset_digest=digest))
-        await uow.emit(AlgorithmOnline(**new.facts()), subject=new.id, owner=new.owner)
+        uow.emit(AlgorithmOnline(**new.facts()), subject=new.id, owner=new.owner)
         return
     after = before.edited(
         description=new.description,
@@ -92,7 +92,7 @@ async def _put_preset(
         preset_digest=digest,
     )
     saved = await ALGORITHMS.save(uow.connection, after, now=uow.clock.now())
-    await uow.emit(AlgorithmChanged(**saved.facts()), subject=saved.id, owner=saved.owner)
+    uow.emit(AlgorithmChanged(**saved.facts()), subject=saved.id, owner=saved.owner)
 
 
 async def _made(uow: UnitOfWork, algorithm_id: str, preset: PresetDefinition, code: ManifestRef) -> Algorithm:

@@ -156,7 +156,7 @@ async def _changed(uow: UnitOfWork, after: Algorithm) -> Algorithm:
 
 
 async def _tell(uow: UnitOfWork, algorithm: Algorithm, event: EventData) -> None:
-    await uow.emit(event, subject=algorithm.id, owner=algorithm.owner)
+    uow.emit(event, subject=algorithm.id, owner=algorithm.owner)
 
 
 async def _with_engine(uow: UnitOfWork, where: str, part: Any) -> Any:

@@ -23,7 +23,7 @@ async def settle(
         return before
     saved = await SERVICES.save(uow.connection, after, now=uow.clock.now())
     if saved.facts() != before.facts():
-        await uow.emit(_event(before, saved), subject=saved.id, owner=saved.owner)
+        uow.emit(_event(before, saved), subject=saved.id, owner=saved.owner)
     return saved
 
 

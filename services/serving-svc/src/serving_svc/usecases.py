@@ -40,7 +40,7 @@ async def create_from_model(uow: UnitOfWork, published: ModelPublished) -> None:
         updated_at=now,
     )
     await SERVICES.add(uow.connection, service)
-    await uow.emit(ServiceCreated(**service.facts()), subject=service.id, owner=service.owner)
+    uow.emit(ServiceCreated(**service.facts()), subject=service.id, owner=service.owner)
 
 
 async def changeable(uow: UnitOfWork, who: Principal, service_id: str) -> InferenceService:
@@ -100,7 +100,7 @@ async def remove(uow: UnitOfWork, who: Principal, service_id: str) -> None:
     """Delete it and its address (row S5)."""
     service = await deletable(uow, who, service_id)
     await SERVICES.remove(uow.connection, service.id)
-    await uow.emit(ServiceDeleted(id=service.id), subject=service.id, owner=service.owner)
+    uow.emit(ServiceDeleted(id=service.id), subject=service.id, owner=service.owner)
 
 
 def _check_number(replicas: int, most: int) -> None:

@@ -61,7 +61,7 @@ class Attempts:
 
     async def _follow(self, uow: UnitOfWork, job: Job, before: Workload | None, after: Workload) -> None:
         if before is None:
-            await uow.emit(JobQueued(**_facts(job)), subject=job.id, owner=job.owner)
+            uow.emit(JobQueued(**_facts(job)), subject=job.id, owner=job.owner)
             return
         moved = job
         if before.phase == Phase.WAITING and after.phase == Phase.PREPARING:
@@ -74,7 +74,7 @@ class Attempts:
         if moved is not job:
             job = await save_job(uow, moved)
         if started:
-            await uow.emit(JobStarted(**_facts(job)), subject=job.id, owner=job.owner)
+            uow.emit(JobStarted(**_facts(job)), subject=job.id, owner=job.owner)
         if _is_over(before, after) and job.state not in ENDED:
             await self._end(uow, job, after)
 
@@ -82,7 +82,7 @@ class Attempts:
         """The job's end, its event, and its model where it succeeded: one commit."""
         outcome = _outcome(attempt)
         if outcome.reason == EndReason.PREEMPTED:
-            await uow.emit(JobPreempted(**_facts(job)), subject=job.id, owner=job.owner)
+            uow.emit(JobPreempted(**_facts(job)), subject=job.id, owner=job.owner)
             await self.take_up_again(uow, job)
             return
         ended = job.moved(
@@ -102,7 +102,7 @@ class Attempts:
         if model is not None:
             await models.add(uow.connection, model)
             created = ModelCreated(**facts_of(model))
-            await uow.emit(created, subject=model.id, owner=model.owner)
+            uow.emit(created, subject=model.id, owner=model.owner)
 
     async def _tell_end(self, uow: UnitOfWork, job: Job, outcome: Outcome) -> None:
         how: dict[str, Any] = {"reason": outcome.reason, "detail": outcome.detail, "exit_code": outcome.exit_code}
@@ -111,7 +111,7 @@ class Attempts:
             if job.state == JobState.SUCCEEDED
             else _ENDINGS[job.state](**_facts(job), **how)
         )
-        await uow.emit(event, subject=job.id, owner=job.owner)
+        uow.emit(event, subject=job.id, owner=job.owner)
 
     async def observed(self, workload: Workload) -> None:
         """Read on in its metrics file."""

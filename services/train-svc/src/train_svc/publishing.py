@@ -36,7 +36,7 @@ async def publish(
         description=description,
         inference=inference,
     )
-    await uow.emit(event, subject=saved.id, owner=saved.owner)
+    uow.emit(event, subject=saved.id, owner=saved.owner)
     return saved, service
 
 
@@ -56,7 +56,7 @@ async def delete(uow: UnitOfWork, who: Principal, model_id: str) -> None:
     """Delete it; services made of it go on, and its lineage stays."""
     model = await owned(uow, who, model_id)
     await models.save(uow.connection, model.removed(), now=uow.clock.now())
-    await uow.emit(ModelDeleted(id=model.id), subject=model.id, owner=model.owner)
+    uow.emit(ModelDeleted(id=model.id), subject=model.id, owner=model.owner)
 
 
 async def owned(uow: UnitOfWork, who: Principal, model_id: str) -> Model:

@@ -162,7 +162,7 @@ async def delete(uow: UnitOfWork, who: Principal, job_id: str) -> None:
     """Delete a job that does not run; its outputs and its model stay (row T16). Raises Conflict (`job_running`)."""
     job = await owned(uow, who, job_id)
     await save_job(uow, job.removed())
-    await uow.emit(JobDeleted(id=job.id), subject=job.id, owner=job.owner)
+    uow.emit(JobDeleted(id=job.id), subject=job.id, owner=job.owner)
 
 
 async def owned(uow: UnitOfWork, who: Principal, job_id: str) -> Job:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -33,21 +34,20 @@ log = structlog.get_logger("database")
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 # as text, because both dialects read it alike and the built statement would be compiled for every event
-_NEXT = Direct(
-    text(
-        "INSERT INTO sequences (subject, value) VALUES (:subject, 1)"
-        " ON CONFLICT (subject) DO UPDATE SET value = sequences.value + 1 RETURNING value"
-    )
-)
-
-_NEXT_OF_MANY = """
-INSERT INTO sequences (subject, value) SELECT {subject}, 1 FROM {rows} AS row WHERE true
-ON CONFLICT (subject) DO UPDATE SET value = sequences.value + 1 RETURNING subject, value
+_COUNT = """
+INSERT INTO sequences (subject, value) SELECT {subject}, {times} FROM {rows} AS row WHERE true
+ON CONFLICT (subject) DO UPDATE SET value = sequences.value + excluded.value RETURNING subject, value
 """
-_NEXT_OF = {
-    "sqlite": Direct(text(_NEXT_OF_MANY.format(subject="row.value", rows="json_each(:subjects)"))),
+_COUNT_IN = {
+    "sqlite": Direct(text(_COUNT.format(subject="row.key", times="row.value", rows="json_each(:counts)"))),
     "postgresql": Direct(
-        text(_NEXT_OF_MANY.format(subject="row.value", rows="jsonb_array_elements_text(CAST(:subjects AS jsonb))"))
+        text(
+            _COUNT.format(
+                subject="row.key",
+                times="CAST(row.value AS bigint)",
+                rows="jsonb_each_text(CAST(:counts AS jsonb))",
+            )
+        )
     ),
 }
 
@@ -90,26 +90,13 @@ class UnitOfWork:
     actor: str | None = None
     memo: dict[tuple[str, str], Any] = field(default_factory=dict)
     _events: list[CloudEvent] = field(default_factory=list)
-    _rows: list[dict[str, Any]] = field(default_factory=list)
+    _untold: list[CloudEvent] = field(default_factory=list)
     _later: dict[Executable, list[Mapping[str, Any]]] = field(default_factory=dict)
     _before: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     _after: list[Callable[[], None]] = field(default_factory=list)
 
-    async def emit(self, data: EventData, *, subject: str, owner: str | None = None) -> CloudEvent:
-        """Tell the others, once this commits. Numbers the event within its subject."""
-        return self._tell(data, subject, owner, await self._next(subject))
-
-    async def emit_all(self, told: Sequence[tuple[EventData, str, str | None]]) -> None:
-        """Tell many things at once, each with its subject and owner; no subject may be there twice."""
-        if not told:
-            return
-        subjects = json.dumps([subject for _, subject, _ in told])
-        counted = await _NEXT_OF[self.connection.dialect.name].run(self.connection, {"subjects": subjects})
-        numbers = {subject: int(value) for subject, value in counted.rows}
-        for data, subject, owner in told:
-            self._tell(data, subject, owner, numbers[subject])
-
-    def _tell(self, data: EventData, subject: str, owner: str | None, sequence: int) -> CloudEvent:
+    def emit(self, data: EventData, *, subject: str, owner: str | None = None) -> None:
+        """Tell the others, once this commits. The event is numbered within its subject by `flush`."""
         event = CloudEvent(
             id=new_id("ev"),
             source=self.source,
@@ -117,22 +104,13 @@ class UnitOfWork:
             subject=subject,
             time=self.clock.now(),
             dataversion=type(data).dataversion,
-            sequence=sequence,
+            sequence=0,
             owner=owner,
             actor=self.actor,
             traceparent=current_traceparent(),
             data=data.model_dump(mode="json"),
         )
-        row = {
-            "event_id": event.id,
-            "type": event.type,
-            "subject": subject,
-            "payload": event.model_dump_json(exclude_none=True),
-            "created_at": event.time,
-        }
-        self._rows.append(row)
-        self._events.append(event)
-        return event
+        self._untold.append(event)
 
     def later(self, statement: Executable, values: Mapping[str, Any]) -> None:
         """Execute this before the commit, in one crossing with the other values of the same statement (the very same
@@ -152,16 +130,27 @@ class UnitOfWork:
         for statement, values in self._later.items():
             await self.connection.execute(statement, values)
         self._later.clear()
-        if self._rows:
-            await _TELL.run_all(self.connection, self._rows)
-            self._rows.clear()
+        if self._untold:
+            await self._tell()
+
+    async def _tell(self) -> None:
+        """Number the events that were emitted, and write them down. Whoever tells of the same subject waits from here
+        to the commit, all in the same order."""
+        counts = Counter(event.subject for event in self._untold)
+        next_number = {name: last - counts[name] + 1 for name, last in (await self._count(counts)).items()}
+        for event in self._untold:
+            self._events.append(event.model_copy(update={"sequence": next_number[event.subject]}))
+            next_number[event.subject] += 1
+        await _TELL.run_all(self.connection, [_row(event) for event in self._events[-len(self._untold) :]])
+        self._untold.clear()
 
     async def count(self, name: str) -> int:
         """Count up the number of that name, whose row is locked until the commit; `counts` reads it."""
-        return await self._next(name)
+        return (await self._count({name: 1}))[name]
 
-    async def _next(self, subject: str) -> int:
-        return int((await _NEXT.run(self.connection, {"subject": subject})).rows[0][0])
+    async def _count(self, counts: Mapping[str, int]) -> dict[str, int]:
+        counted = await _COUNT_IN[self.connection.dialect.name].run(self.connection, {"counts": json.dumps(counts)})
+        return {name: int(value) for name, value in counted.rows}
 
     async def alone(self, name: str) -> None:
         """Until this transaction ends no other of that name passes here. SQLite has one writer at a time anyway."""
@@ -174,13 +163,23 @@ class UnitOfWork:
 
     @property
     def events(self) -> tuple[CloudEvent, ...]:
-        """The events emitted so far."""
+        """The events that were written down, numbered."""
         return tuple(self._events)
 
     def committed(self) -> None:
         """Run what waits for the commit."""
         for call in self._after:
             call()
+
+
+def _row(event: CloudEvent) -> dict[str, Any]:
+    return {
+        "event_id": event.id,
+        "type": event.type,
+        "subject": event.subject,
+        "payload": event.model_dump_json(exclude_none=True),
+        "created_at": event.time,
+    }
 
 
 @dataclass

@@ -80,7 +80,7 @@ class Asked:
         now = uow.clock.now()
         workload = Workload(workload_id, kind, subject, owner, plan, now, now)
         await storage.add(uow.connection, workload)
-        await uow.emit(ask(workload, asking), subject=workload.allocation, owner=owner)
+        uow.emit(ask(workload, asking), subject=workload.allocation, owner=owner)
         uow.memo["workload", workload_id] = workload
         await self._hooks.changed(uow, None, workload)
         return workload
@@ -127,7 +127,7 @@ class Asked:
         await self._move(uow, workload, asked)
         if workload.phase == Phase.WAITING:
             cancelled = AllocationCancelled(id=workload.allocation, workload=workload.id)
-            await uow.emit(cancelled, subject=workload.allocation, owner=workload.owner)
+            uow.emit(cancelled, subject=workload.allocation, owner=workload.owner)
         if workload.phase == Phase.PREPARING:
             uow.after_commit(lambda: self._interrupt(workload_id))
 
@@ -179,7 +179,7 @@ class Asked:
             await self._hooks.changed(uow, before, after)
             if before.phase != Phase.WAITING and gives_back(before, after):
                 released = AllocationReleased(id=saved.allocation, workload=saved.id)
-                await uow.emit(released, subject=saved.allocation, owner=saved.owner)
+                uow.emit(released, subject=saved.allocation, owner=saved.owner)
         return saved
 
 

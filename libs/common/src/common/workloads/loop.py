@@ -176,7 +176,7 @@ class Workloads(Asked):
             ids = tuple(f"alloc-{known}" for known in await storage.not_ended(uow.connection))
             if ids:
                 told = AllocationConfirmed(holder=self._kit.service, ids=ids)
-                await uow.emit(told, subject=f"heartbeat-{self._kit.service}")
+                uow.emit(told, subject=f"heartbeat-{self._kit.service}")
 
     async def _advance(self, workload_id: str, known: Workload | None = None) -> None:
         try:

@@ -59,9 +59,9 @@ class Outcomes:
             return
         await storage.add_version(uow.connection, version)
         told = DatasetImported(dataset=after.snapshot(), version=version.fact())
-        await uow.emit(told, subject=after.id, owner=after.owner)
+        uow.emit(told, subject=after.id, owner=after.owner)
         if after.online:
-            await uow.emit(DatasetChanged(**after.facts()), subject=after.id, owner=after.owner)
+            uow.emit(DatasetChanged(**after.facts()), subject=after.id, owner=after.owner)
 
     async def _superseded(self, uow: UnitOfWork, dataset: Dataset, item: Import, content: Content) -> None:
         """A part that waited in vain for the other one may have files that nobody refers to any more."""
@@ -78,7 +78,7 @@ class Outcomes:
             await IMPORTS.save(uow.connection, item.failed(now, code, reason, report), now=now)
             note(uow, dataset.id, Deed.IMPORT_FAILED, {**about_import(item), "code": code, "reason": reason})
             told = DatasetImportFailed(dataset_id=dataset.id, import_id=item.id, code=code, reason=reason)
-            await uow.emit(told, subject=dataset.id, owner=dataset.owner)
+            uow.emit(told, subject=dataset.id, owner=dataset.owner)
 
     @asynccontextmanager
     async def _guarded(self, import_id: str) -> AsyncIterator[tuple[UnitOfWork, Import, Dataset]]:

@@ -88,7 +88,7 @@ async def put_online(context: Context, who: Principal, dataset_id: str) -> Datas
         dataset = await to_change(uow.connection, who, dataset_id)
         saved = await DATASETS.save(uow.connection, dataset.put_online(), now=uow.clock.now())
         note(uow, saved.id, Deed.ONLINE, {"version": saved.current.number if saved.current else None})
-        await uow.emit(DatasetOnline(**saved.facts()), subject=saved.id, owner=saved.owner)
+        uow.emit(DatasetOnline(**saved.facts()), subject=saved.id, owner=saved.owner)
         return saved
 
 
@@ -98,7 +98,7 @@ async def take_offline(context: Context, who: Principal, dataset_id: str) -> Dat
         dataset = await to_change(uow.connection, who, dataset_id)
         saved = await DATASETS.save(uow.connection, dataset.taken_offline(), now=uow.clock.now())
         note(uow, saved.id, Deed.OFFLINE)
-        await uow.emit(DatasetOffline(id=saved.id), subject=saved.id, owner=saved.owner)
+        uow.emit(DatasetOffline(id=saved.id), subject=saved.id, owner=saved.owner)
         return saved
 
 
@@ -119,7 +119,7 @@ async def _bury(context: Context, who: Principal, dataset_id: str) -> None:
         await DATASETS.save(uow.connection, dataset.buried(), now=uow.clock.now())
         await _give_up_what_comes(uow, dataset_id)
         note(uow, dataset_id, Deed.DELETED, {"name": dataset.name})
-        await uow.emit(DatasetDeleted(id=dataset.id), subject=dataset.id, owner=dataset.owner)
+        uow.emit(DatasetDeleted(id=dataset.id), subject=dataset.id, owner=dataset.owner)
         uow.after_commit(context.ring)
 
 
@@ -140,7 +140,7 @@ async def _changed(uow: UnitOfWork, before: Dataset, after: Dataset) -> Dataset:
     saved = await DATASETS.save(uow.connection, after, now=uow.clock.now())
     note_changes(uow, before, saved)
     if saved.online:
-        await uow.emit(DatasetChanged(**saved.facts()), subject=saved.id, owner=saved.owner)
+        uow.emit(DatasetChanged(**saved.facts()), subject=saved.id, owner=saved.owner)
     return saved
 
 

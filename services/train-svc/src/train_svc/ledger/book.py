@@ -120,7 +120,7 @@ class Ledger:
         told = AllocationRefused(
             id=asked.id, workload=asked.workload, code=why.code, reason=why.detail, largest=why.largest
         )
-        await uow.emit(told, subject=asked.id, owner=asked.owner)
+        uow.emit(told, subject=asked.id, owner=asked.owner)
         return refused
 
     async def hear(self, uow: UnitOfWork, told: AllocationRequested | Gone) -> None:
@@ -217,7 +217,7 @@ class Ledger:
 
     async def _end(self, uow: UnitOfWork, ending: Sequence[Allocation], grace: float) -> None:
         await allocations.save_all(uow.connection, ending, now=uow.clock.now())
-        await tell(uow, ending, grace, {})
+        tell(uow, ending, grace, {})
         await self._write(uow, self._plan(uow, Delta(ending=tuple(one.id for one in ending))))
 
     async def fence(self, uow: UnitOfWork, node: str) -> None:
@@ -258,7 +258,7 @@ class Ledger:
         if mine is not None:
             await allocations.add(connection, mine)
         await promise(connection, [one for one in changed if one.state == AllocationState.GRANTED], self.memory.planned)
-        await tell(uow, changed, self.policy.grace, known)
+        tell(uow, changed, self.policy.grace, known)
         await self._grant(uow, [one for one in changed if one is not mine])
         return mine
 

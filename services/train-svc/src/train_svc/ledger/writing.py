@@ -72,10 +72,12 @@ def concerned(decisions: Iterable[Decision]) -> set[str]:
     return found
 
 
-async def tell(uow: UnitOfWork, changed: Sequence[Allocation], grace: float, owners: Mapping[str, Allocation]) -> None:
+def tell(uow: UnitOfWork, changed: Sequence[Allocation], grace: float, owners: Mapping[str, Allocation]) -> None:
     """An event for each that was granted, told to end, or revoked; `owners` are those for whom others end."""
-    events = [(event_of(one, grace, owners), one) for one in changed]
-    await uow.emit_all([(event, one.id, one.owner) for event, one in events if event is not None])
+    for one in changed:
+        event = event_of(one, grace, owners)
+        if event is not None:
+            uow.emit(event, subject=one.id, owner=one.owner)
 
 
 def event_of(one: Allocation, grace: float, owners: Mapping[str, Allocation]) -> EventData | None:
