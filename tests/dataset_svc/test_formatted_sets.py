@@ -11,6 +11,7 @@ import pytest
 
 from dataset_svc.sets import RAW
 from tests.dataset_svc.conftest import DEADLINE_SECONDS, TEXTS, Desk, Open, Place, pictures
+from tests.dataset_svc.corpus.good import coco, with_coco
 from tests.dataset_svc.sets.readers import read
 
 FILES = pictures(cats=10, dogs=5)
@@ -148,6 +149,18 @@ async def test_a_raw_set_copies_nothing_and_keeps_the_files_that_it_needs(place:
     await alice.refused("GET", f"/formatted-sets/{item['id']}", 404, "formatted_set_not_found")
     await place.tidied(f"sets/{item['id']}/")
     await place.tidied(f"datasets/{dataset['id']}/")
+
+
+@pytest.mark.row("D9", "D8")
+async def test_each_half_of_annotated_pictures_has_the_file_that_annotates_them(alice: Desk) -> None:
+    files = with_coco(coco())
+    dataset = await alice.filled(files, purpose="image/detection", annotation="box", format="json")
+    half = await ready(alice, await order(alice, dataset, RAW, ratio=0.5, complement=True))
+    rest = await ready(alice, {"id": half["complement"]["id"]})
+    one, other = [set(await content(alice, item)) for item in (half, rest)]
+    assert one | other == files.keys()
+    assert one & other == {"annotations/instances.json"}
+    assert len(one) == len(other) == 2
 
 
 async def test_an_encoded_set_outlives_its_dataset(place: Place, alice: Desk) -> None:

@@ -107,6 +107,7 @@ def test_d9_a_job_reads_the_shards_of_a_set_as_they_arrive(alice: Client, things
     words = alice.jobs.log(succeeded(alice, job)["id"])["text"].split()
     assert int(words[0]) > 1
     assert words[1:4] == ["shards", str(ready["records"]), "samples"]
+    alice.sets.delete(ready["id"])  # others look at theirs on the same platform
 
 
 def source(client: Client, name: str, connection: dict[str, Any], **credentials: str) -> str:
@@ -126,9 +127,9 @@ def mounts(alice: Client, rclone: Rclone, lying: Path) -> list[dict[str, Any]]:
 
     asyncio.run(put())
     s3 = {"type": "s3", "endpoint_url": f"http://127.0.0.1:{rclone.port}", "bucket": BUCKET, "prefix": prefix}
-    lab = source(alice, "lab", {"type": "path", "root": "lab", "prefix": "sub"})
-    notes = source(alice, "notes", {"type": "path", "root": "notes"})
-    bucket = source(alice, "bucket", s3, access_key_id=rclone.key, secret_access_key=rclone.secret)
+    lab = source(alice, "mounted lab", {"type": "path", "root": "lab", "prefix": "sub"})
+    notes = source(alice, "mounted notes", {"type": "path", "root": "notes"})
+    bucket = source(alice, "mounted bucket", s3, access_key_id=rclone.key, secret_access_key=rclone.secret)
     return [
         {"source_id": lab, "at": "lab"},
         {"source_id": bucket, "at": "bucket", "path": "objects"},

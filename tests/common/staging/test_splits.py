@@ -95,3 +95,25 @@ def test_a_ratio_that_is_none_is_refused(ratio):
 
 def test_no_files_are_split_into_none():
     assert split([], Split(0.9)) == ([], [])
+
+
+@pytest.mark.row("D8")
+@given(st.integers(2, 60), RATIOS, st.integers())
+def test_what_is_beside_a_sample_goes_with_it_and_what_describes_all_goes_to_both(count, ratio, seed):
+    samples = [f"pictures/{n}.{'png' if n % 2 else 'jpg'}" for n in range(count)]
+    beside = [f"{path.rpartition('.')[0]}.json" for path in samples]
+    alone = ["annotations/instances.JSON", "annotation.conf", "pictures/lost.json"]
+    train, test = split([*samples, *beside, *alone], Split(ratio, seed))
+    assert (train, test) != (sorted(train + test), [])
+    for path, its in zip(samples, beside, strict=True):
+        assert (path in train, path in test) == (its in train, its in test)
+    assert set(alone) <= set(train) & set(test)
+    plain = split(samples, Split(ratio, seed))
+    assert tuple([path for path in side if path in samples] for side in (train, test)) == plain
+
+
+def test_where_all_files_describe_they_are_samples_like_any_other():
+    paths = [f"{n}.jsonl" for n in range(10)]
+    train, test = split(paths, Split(0.8))
+    assert sorted(train + test) == sorted(paths)
+    assert len(test) == 2

@@ -99,6 +99,15 @@ def test_an_independent_test_set_takes_no_ratio() -> None:
         terms_of(request(split=SplitRequest()), used(algorithm(), independent), house())
 
 
+@pytest.mark.row("T2", "D8")
+def test_samples_in_one_file_are_not_split() -> None:
+    lines, takes = dataset(format="single_text"), algorithm().model_copy(update={"formats": ("single_text",)})
+    assert terms_of(request(), used(takes, lines), house()).split is None
+    with pytest.raises(Invalid) as refused:
+        terms_of(request(split=SplitRequest()), used(takes, lines), house())
+    assert [(fault.where, "one file" in fault.reason) for fault in refused.value.faults] == [("split", True)]
+
+
 def test_all_faults_are_told_at_once() -> None:
     wrong = JobRequest(
         "",

@@ -28,6 +28,8 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 Report = Callable[[StageProgress], None]
 Build = Callable[[], Awaitable[None]]
+Places = Callable[[str], Sequence[str]]
+"""Where a file of a list goes in a folder of links, by its path; to several places as a rule never."""
 
 BLOCK = 4096
 """Bytes that a file takes on disk beyond its content, at most, as a rule."""
@@ -128,19 +130,17 @@ class Builder:
         data = {folder_name(StageRequest(ref)): footprint(ref) for ref in refs}
         await self.run(self.shelf.publish, name, data)
 
-    async def _placing(self, request: StageRequest, refs: Sequence[ManifestRef]) -> list[Callable[[str], str]]:
+    async def _placing(self, request: StageRequest, refs: Sequence[ManifestRef]) -> list[Places]:
         """For each manifest of a request, where a path of it goes."""
         if request.split is None:
-            return [f"{side}/{{}}".format for side in request.sides]
+            return [all_to(side) for side in request.sides]
         sides = Sides(request.split)
         async for entries in batches(self.files, request.manifest):
             await self.run(_learn, sides, entries)
-        by_side = lambda path: f"test/{path}" if sides.is_test(path) else f"train/{path}"  # noqa: E731
-        return [by_side, *["val/{}".format for _ in refs[1:]]]
+        by_side = lambda path: [f"{side}/{path}" for side in sides.of(path)]  # noqa: E731
+        return [by_side, *[all_to("val") for _ in refs[1:]]]
 
-    async def link(
-        self, writer: FolderWriter, ref: ManifestRef, to: Callable[[str], str], progress: Report | None
-    ) -> None:
+    async def link(self, writer: FolderWriter, ref: ManifestRef, to: Places, progress: Report | None) -> None:
         """Link every file of a list to where `to` says, from its plain folder, which is built where it isn't there."""
         plain = StageRequest(ref)
         name = folder_name(plain)
@@ -179,9 +179,15 @@ def _learn(sides: Sides, entries: Sequence[Entry]) -> None:
         sides.learn(entry.path)
 
 
-def _link_all(writer: FolderWriter, source: int, entries: Sequence[Entry], to: Callable[[str], str]) -> None:
+def all_to(side: str) -> Places:
+    """Every file goes to that side."""
+    return lambda path: [f"{side}/{path}"]
+
+
+def _link_all(writer: FolderWriter, source: int, entries: Sequence[Entry], to: Places) -> None:
     for entry in entries:
-        writer.link(source, entry.path, to(entry.path))
+        for place in to(entry.path):
+            writer.link(source, entry.path, place)
 
 
 def _after(progress: Report | None, before: int, total: int) -> Report | None:

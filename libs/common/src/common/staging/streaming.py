@@ -18,7 +18,7 @@ from common.kernel.errors import NotFound, Unavailable
 from common.kernel.ids import new_id
 from common.manifests import Entry, batches
 from common.ports.staging import StageRequest
-from common.staging.building import POLL_SECONDS, Builder, Report, footprint
+from common.staging.building import POLL_SECONDS, Builder, Report, all_to, footprint
 from common.staging.folder import FolderWriter, write_whole
 from common.staging.names import folder_name
 from common.staging.shelf import ARRIVING, check_workload
@@ -97,7 +97,7 @@ class Streams:
             for side in request.sides:
                 writer.make_folders(f"{side}/")
             for side, ref in zip(request.sides[1:], request.manifests[1:], strict=True):
-                await builder.link(writer, ref, f"{side}/{{}}".format, progress)
+                await builder.link(writer, ref, all_to(side), progress)
             descriptor = writer.create(SHARDS)
             write_whole(descriptor, "".join(shards).encode())
             os.close(descriptor)

@@ -15,7 +15,7 @@ from common.disk import telling_when_full
 from common.kernel.errors import Invalid, Problem
 from common.manifests import Entry
 from common.ports.staging import Split
-from common.staging.splits import Sides
+from common.staging.splits import TEST, TRAIN, Sides
 from dataset_svc.context import Context
 from dataset_svc.domain.formatted import FormattedSet, Side
 from dataset_svc.sets import CLASSES, RAW, Encoder, Record, Terms, set_format
@@ -67,8 +67,8 @@ async def _chosen(context: Context, item: FormattedSet) -> list[Entry]:
     sides = Sides(Split(item.cut.ratio, item.cut.seed))
     for entry in entries:
         sides.learn(entry.path)
-    held_out = item.cut.side == Side.HELD_OUT
-    return [entry for entry in entries if sides.is_test(entry.path) == held_out]
+    side = TEST if item.cut.side == Side.HELD_OUT else TRAIN
+    return [entry for entry in entries if side in sides.of(entry.path)]
 
 
 async def _raw(context: Context, item: FormattedSet, chosen: Sequence[Entry]) -> ManifestRef:
