@@ -26,7 +26,7 @@ async def test_of_an_import_only_its_version_is_kept(place, alice, home):
     await place.tidied(prefix, 2)
     address = made["current_version"]["train"]["manifest"]["address"]
     assert await place.keys(prefix) == [address, address.replace("index", "pack-0")]
-    assert list(place.context.scratch.iterdir()) == []
+    await place.swept()
 
 
 @pytest.mark.row("D4")
