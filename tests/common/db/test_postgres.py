@@ -17,7 +17,7 @@ from common.db.inbox import Inbox
 from common.db.migrate import upgrade
 from common.db.outbox import Relay
 from common.db.uow import Store
-from common.kernel.clock import ManualClock
+from common.kernel.clock import ManualClock, SystemClock
 from common.kernel.errors import StorageFull, Unavailable
 from common.kernel.events import CloudEvent
 from common.ports.bus import Broadcast, BusCapabilities, QueueDepth, Subscription
@@ -241,3 +241,16 @@ async def test_a_failed_handler_is_tried_again_by_one_instance_only(url):
     assert sum(await asyncio.gather(*(ear.retry_due() for ear in ears))) == 3
     assert sorted(tried) == sorted(2 * [event.subject for event in events])
     await asyncio.gather(*(database.close() for database in databases))
+
+
+async def test_those_who_tell_of_the_same_subjects_at_once_wait_for_each_other_in_one_order(database: Database) -> None:
+    store, subjects = Store(database, "test-svc", SystemClock()), [f"ds-{n}" for n in range(40)]
+
+    async def tell(order: Sequence[str]) -> list[int]:
+        async with store.work() as uow:
+            for subject in order:
+                uow.emit(DatasetOffline(id=subject), subject=subject)
+        return [event.sequence for event in sorted(uow.events, key=lambda event: event.subject)]
+
+    told = await asyncio.gather(*(tell(order) for order in (subjects, subjects[::-1]) * 10))
+    assert sorted(told) == [[number] * 40 for number in range(1, 21)]

@@ -11,6 +11,7 @@ from common.kernel.errors import Conflict, Invalid, NotFound, Problem
 from common.manifests import (
     Packed,
     PackWriter,
+    batches,
     delete,
     find,
     header,
@@ -277,3 +278,25 @@ async def test_a_duplicate_publishes_no_list(files):
 async def test_the_reference_is_all_that_one_needs(files):
     ref = await store_bytes(files, CONTENT, "x")
     assert await content_of(files, ManifestRef.model_validate_json(ref.model_dump_json())) == CONTENT
+
+
+class Slowly:
+    """A store whose chunks are as small as a network may make them."""
+
+    def __init__(self, files: LocalFiles) -> None:
+        self._files = files
+
+    def __getattr__(self, name):
+        return getattr(self._files, name)
+
+    async def get(self, key, start=0, end=None):
+        data = await self._files.read(key, start, end)
+        for at in range(0, len(data), 7):
+            yield data[at : at + 7]
+
+
+async def test_batches_do_not_depend_on_how_a_store_sends_the_list(files):
+    ref = await store_bytes(files, {f"{n:02d}": b"x" for n in range(10)}, "datasets/one")
+    for store_of_it in (files, Slowly(files)):
+        found = [[entry.path for entry in entries] async for entries in batches(store_of_it, ref, size=4)]
+        assert found == [["00", "01", "02", "03"], ["04", "05", "06", "07"], ["08", "09"]]

@@ -17,7 +17,7 @@ from common.images import choose_interpreter
 from common.kernel.clock import Clock
 from common.ports.runtime import Handle, LaunchSpec, Observation, WorkloadState
 from common.runtime.process import ProcessRuntime
-from common.runtime.process.processes import stat_fields
+from common.runtime.process.ending import stat_fields
 
 PYTHON = str(choose_interpreter())
 WAIT = "import time; print('up', flush=True); time.sleep(600)"

@@ -14,8 +14,9 @@ import pytest
 
 from common.kernel.clock import ManualClock
 from common.ports.runtime import Limits, Mount, WorkloadState
-from common.runtime.process import ProcessRuntime, processes, spawn
+from common.runtime.process import ending, processes, spawn
 from common.runtime.process.folder import Folder
+from common.runtime.process.folders import Folders
 from common.runtime.process.observing import PATIENCE
 
 from .conftest import PYTHON, WAIT, Yard, gone
@@ -110,10 +111,10 @@ async def test_a_folder_half_made_is_cleared_away_and_made_again(yard):
 async def test_who_starts_beside_another_leaves_alone_what_that_one_is_making(yard, monkeypatch):
     """Two services of one machine share the folder: one may start at any line of the other's launch."""
     settle, made = Folder.settle, asyncio.Event()
-    beside = ProcessRuntime(yard.home, interpreter=Path(PYTHON))
+    beside = Folders(yard.home)
 
     def starts_meanwhile(folder: Folder, content: dict) -> dict:
-        beside._clear_away()
+        beside.clear_away()
         made.set()
         return settle(folder, content)
 
@@ -161,12 +162,12 @@ async def test_a_reused_pid_is_not_the_workload(yard, sleeper):
 
 
 def gone_now(pid: int) -> bool:
-    fields = processes.stat_fields(pid)
+    fields = ending.stat_fields(pid)
     return fields is None or fields[0] == b"Z"
 
 
 def start_of(pid: int) -> int:
-    fields = processes.stat_fields(pid)
+    fields = ending.stat_fields(pid)
     assert fields is not None
     return int(fields[19])
 
@@ -193,7 +194,7 @@ async def test_supervisors_are_no_zombies_while_the_platform_lives(yard):
     await yard.until(handle, EXITED)
     supervisor = record(yard.folder(), "started")["pid"]
     async with asyncio.timeout(5):
-        while processes.stat_fields(supervisor) is not None:
+        while ending.stat_fields(supervisor) is not None:
             await asyncio.sleep(0.005)
 
 

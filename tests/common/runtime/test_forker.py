@@ -7,7 +7,7 @@ import os
 import signal
 
 from common.ports.runtime import WorkloadState
-from common.runtime.process.processes import stat_fields
+from common.runtime.process.ending import stat_fields
 
 RUNNING, EXITED = WorkloadState.RUNNING, WorkloadState.EXITED
 

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from common.kernel.accelerators import device_variables
 from common.kernel.errors import Invalid, Problem, Unavailable
 from common.ports.runtime import WorkloadState
+from common.runtime.docker import DockerRuntime
 from common.runtime.environment import check_environment
-from common.runtime.process import ending, outputs, ports, supervisor
+from common.runtime.process import ProcessRuntime, ending, outputs, ports, supervisor
 from common.runtime.process.folder import Folder, check_id
 from common.runtime.process.plan import launch_words
 
@@ -219,3 +220,12 @@ def test_what_is_left_is_asked_of_the_control_group_unless_the_workload_is_roots
         assert ending.rest({**plan, "uid": ["0"]}) == ending.rest({"uid": ["200001"]}) == {1}
         left.kill()
     gone.wait()
+
+
+@pytest.mark.parametrize("runtime", [ProcessRuntime, DockerRuntime])
+async def test_a_workload_that_is_being_removed_is_none_any_more(runtime, tmp_path):
+    made = runtime(tmp_path)
+    for name in ("job-1", ".removed-job-0"):
+        (made.workloads / name).mkdir(parents=True)
+        (made.workloads / name / "spec.json").touch()
+    assert [handle["workload"] for handle in await made.handles()] == ["job-1"]

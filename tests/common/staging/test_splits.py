@@ -103,7 +103,7 @@ def test_what_is_beside_a_sample_goes_with_it_and_what_describes_all_goes_to_bot
     samples = [f"pictures/{n}.{'png' if n % 2 else 'jpg'}" for n in range(count)]
     beside = [f"{path.rpartition('.')[0]}.json" for path in samples]
     alone = ["annotations/instances.JSON", "annotation.conf", "pictures/lost.json"]
-    train, test = split([*samples, *beside, *alone], Split(ratio, seed))
+    train, test = split([*samples, *beside, *alone], Split(ratio, seed, describing=(".json", ".conf")))
     assert (train, test) != (sorted(train + test), [])
     for path, its in zip(samples, beside, strict=True):
         assert (path in train, path in test) == (its in train, its in test)
@@ -112,8 +112,9 @@ def test_what_is_beside_a_sample_goes_with_it_and_what_describes_all_goes_to_bot
     assert tuple([path for path in side if path in samples] for side in (train, test)) == plain
 
 
-def test_where_all_files_describe_they_are_samples_like_any_other():
-    paths = [f"{n}.jsonl" for n in range(10)]
-    train, test = split(paths, Split(0.8))
-    assert sorted(train + test) == sorted(paths)
-    assert len(test) == 2
+@given(PATHS, RULES)
+def test_without_a_word_of_the_format_every_file_is_a_sample(paths, rule):
+    named = [path.replace(".png", ".json") if len(path) % 2 else path for path in paths]
+    train, test = split(named, rule)
+    assert not set(train) & set(test)
+    assert sorted(train + test) == sorted(named)

@@ -127,6 +127,12 @@ async def test_what_is_over_before_its_launch_could_be_written_is_written_with_i
     ]
 
 
+async def test_what_the_runtime_tells_of_anothers_workloads_is_passed_over(world: World) -> None:
+    await world.round()
+    world.workloads._hear("rep-of-another")
+    assert not world.workloads.under_way()
+
+
 async def act(world: World, action: str) -> None:
     """One thing that happens in the world."""
     one = world.runtime.workloads.get("att-1")

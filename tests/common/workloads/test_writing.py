@@ -123,15 +123,24 @@ async def test_who_may_not_write_any_more_is_told_so(table: Table) -> None:
 
 async def test_what_is_taken_back_in_time_is_not_written(table: Table) -> None:
     one, other = [await table.stored(f"att-{number}", Phase.RELEASING) for number in range(2)]
-    entry = table.writing.enter([one, released(one)])
+    heard = asyncio.Event()
+    waiting = asyncio.create_task(table.writing.write_unless(heard, [one, released(one)]))
     task = table.sent(other, released(other))
     await table.begun.wait()
     task.cancel()
-    assert table.writing.withdraw(entry)
+    heard.set()
+    assert await waiting is None
     table.gate.set()
     await asyncio.gather(task, *table.writing.under_way, return_exceptions=True)
-    assert not table.writing.withdraw(entry)
     assert {(await table.world.find(known)).phase for known in ("att-0", "att-1")} == {Phase.RELEASING}
+
+
+async def test_what_is_heard_of_only_after_its_turn_was_written(table: Table) -> None:
+    one = await table.stored("att-1", Phase.RELEASING)
+    table.gate.set()
+    saved = await table.writing.write_unless(asyncio.Event(), [one, released(one)])
+    assert saved is not None
+    assert saved.phase == (await table.world.find("att-1")).phase == Phase.ENDED
 
 
 async def test_when_it_is_ended_in_its_midst_those_who_wait_end_too(table: Table) -> None:

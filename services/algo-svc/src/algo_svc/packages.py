@@ -13,6 +13,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from algo_svc.domain.errors import BadPackage
@@ -38,12 +39,20 @@ class PackageLimits:
 
 def read_package(content: bytes, limits: PackageLimits) -> dict[str, bytes]:
     """The files of a code package, by path. Raises BadPackage (`bad_code_package`) naming the entry and the reason."""
+    with _unzipping("the package"):
+        archive = zipfile.ZipFile(io.BytesIO(content))
+    with archive:
+        wanted = _checked(archive.infolist(), len(content), limits)
+        return dict(_read_all(archive, wanted, limits))
+
+
+@contextmanager
+def _unzipping(what: str) -> Iterator[None]:
+    """Around what `zipfile` does with bytes that nobody has checked: these are what it raises for broken ones."""
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            wanted = _checked(archive.infolist(), len(content), limits)
-            return dict(_read_all(archive, wanted, limits))
+        yield
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OverflowError) as error:
-        raise BadPackage("the package", f"It can't be read as a zip ({error}). Pack it again.") from error
+        raise BadPackage(what, f"It can't be read as a zip ({error}). Pack it again.") from error
 
 
 def _checked(entries: list[zipfile.ZipInfo], packed: int, limits: PackageLimits) -> list[tuple[str, zipfile.ZipInfo]]:
@@ -123,7 +132,7 @@ def _read_all(
 ) -> Iterator[tuple[str, bytes]]:
     left = limits.unpacked
     for name, entry in wanted:
-        with archive.open(entry) as stream:
+        with _unzipping(name), archive.open(entry) as stream:
             content = bytearray()
             while chunk := stream.read(_CHUNK):
                 content += chunk

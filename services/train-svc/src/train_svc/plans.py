@@ -88,7 +88,8 @@ def _holds(terms: Terms) -> tuple[HoldPlan, ...]:
 def _dataset(terms: Terms, *, stream: bool = False) -> StagePlan:
     data, manifest = terms.data, terms.data.manifest
     assert manifest is not None
-    split = Split(terms.split.ratio, terms.split.seed) if terms.split is not None else None
+    rule, describing = terms.split, terms.data.dataset.describing
+    split = Split(rule.ratio, rule.seed, describing=describing) if rule is not None else None
     return StagePlan(
         name=DATASET_MOUNT,
         variable="DATA_DIR",

@@ -20,7 +20,8 @@ class DatasetVersion(Shape):
 
 
 class DatasetSnapshot(EventData):
-    """A dataset whole, as others need it."""
+    """A dataset whole, as others need it. Names that end with one of `describing` are of files that only describe its
+    samples, as COCO's does."""
 
     id: str
     name: str
@@ -32,6 +33,7 @@ class DatasetSnapshot(EventData):
     test_mode: str
     online: bool
     version: DatasetVersion | None = None
+    describing: tuple[str, ...] = ()
 
 
 class FormattedSetFacts(Shape):

@@ -35,7 +35,7 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 
 # as text, because both dialects read it alike and the built statement would be compiled for every event
 _COUNT = """
-INSERT INTO sequences (subject, value) SELECT {subject}, {times} FROM {rows} AS row WHERE true
+INSERT INTO sequences (subject, value) SELECT {subject}, {times} FROM {rows} AS row WHERE true ORDER BY 1
 ON CONFLICT (subject) DO UPDATE SET value = sequences.value + excluded.value RETURNING subject, value
 """
 _COUNT_IN = {

@@ -13,6 +13,9 @@ from common.manifests import searching
 from common.manifests.index import ContentDigest, Entry, Header, corrupt
 from common.ports.files import Files
 
+BATCH = 8192
+"""Entries of one batch: some MiB, and so many that what is read by them is read in few and large pieces."""
+
 _FIRST = 1 << 16
 
 
@@ -38,11 +41,23 @@ async def _head(files: Files, address: str) -> tuple[Header, int]:
     return Header.parse(line), len(line)
 
 
-async def batches(files: Files, ref: ManifestRef) -> AsyncIterator[list[Entry]]:
-    """The entries in the order of paths, some thousands at a time, which is the fast way through a long list.
+async def batches(files: Files, ref: ManifestRef, *, size: int = BATCH) -> AsyncIterator[list[Entry]]:
+    """The entries in the order of paths, `size` at a time, which is the fast way through a long list.
 
     At the end everything read is held against the digest of `ref`: Problem (`manifest_corrupt`) if it differs.
     """
+    waiting: list[Entry] = []
+    async for entries in _as_they_come(files, ref):
+        waiting += entries
+        while len(waiting) >= size:
+            yield waiting[:size]
+            del waiting[:size]
+    if waiting:
+        yield waiting
+
+
+async def _as_they_come(files: Files, ref: ManifestRef) -> AsyncIterator[list[Entry]]:
+    """The entries of each chunk of the index, however large the store makes its chunks; checked as by `batches`."""
     digest = ContentDigest()
     rest, first = b"", True
     async for chunk in files.get(ref.address):
@@ -52,8 +67,7 @@ async def batches(files: Files, ref: ManifestRef) -> AsyncIterator[list[Entry]]:
             first = False
         entries = [Entry.parse(line) for line in lines]
         digest.add(entries)
-        if entries:
-            yield entries
+        yield entries
     if rest or first or digest.value() != ref.digest:
         raise corrupt(f"{ref.address} does not hold the files of {ref.digest}")
 

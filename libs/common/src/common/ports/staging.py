@@ -14,12 +14,14 @@ from common.contracts.shared import ManifestRef
 class Split:
     """Which files go to `train/` and which to `test/`: seeded, stratified by class, the same every time (row D8).
 
-    `ratio` is the part for training, between 0 and 1 exclusive.
+    `ratio` is the part for training, between 0 and 1 exclusive. Names that end with one of `describing` (lower case)
+    are of files that only describe others, as the dataset's format says.
     """
 
     ratio: float
     seed: int = 0
     stratify: Literal["first_folder", "none"] = "first_folder"
+    describing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

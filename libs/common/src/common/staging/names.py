@@ -21,6 +21,7 @@ def folder_name(request: StageRequest) -> str:
     if request.split is not None:
         rule = request.split
         layout = {"ratio": repr(float(rule.ratio)), "seed": rule.seed, "stratify": rule.stratify}
+        layout |= {"describing": sorted(rule.describing)} if rule.describing else {}
     if request.test is not None:
         layout = {"test": _hex(request.test)}
     if request.validation is not None:

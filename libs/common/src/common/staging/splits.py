@@ -5,9 +5,8 @@ Each file has a place on a line from 0 to 1, a hash of the seed and its path, wh
 the boundary is moved just as far as it takes to come within half a file, or 1 % of the class, of the ratio; and a
 class of two files or more has at least one on each side. A class of one file is for training.
 
-Files that only describe others are no samples: an annotation beside its image or text (the same name but for the
-suffix) is on the side of that one, and one that stands alone, such as COCO's, is on both. Where there is nothing else,
-they are samples like any other.
+Files that only describe others, as the dataset's format says, are no samples: an annotation beside its image or text
+(the same name but for the suffix) is on the side of that one, and one that stands alone, such as COCO's, is on both.
 
 What follows for stability: adding a file moves at most one other file of its class across, namely the one nearest
 to the boundary, and in a class large enough that chance keeps it within its 1 % it moves none.
@@ -26,8 +25,6 @@ from common.kernel.errors import Invalid
 from common.ports.staging import Split
 
 TRAIN, TEST = "train", "test"
-DESCRIBING = (".json", ".jsonl", ".ann", ".conf", ".xml")
-"""What the names of files end with that describe others: COCO's, LabelMe's, brat's, VOC's."""
 
 _LINE = 1 << 64
 _TOLERANCE = Fraction(1, 100)
@@ -40,27 +37,27 @@ class Sides:
         """Raises Invalid (`bad_ratio`) unless the ratio lies between 0 and 1."""
         check_ratio(rule.ratio)
         self._rule = rule
-        self._samples: dict[str, array[int]] = {}
-        self._describing: dict[str, array[int]] = {}
+        self._places: dict[str, array[int]] = {}
         self._suffixes: set[str] = set()
         self._boundaries: dict[str, int] = {}
 
     def learn(self, path: str) -> None:
         """Take a path of the set in."""
-        describes = _describes(path)
-        places = self._describing if describes else self._samples
-        places.setdefault(self._class(path), array("Q")).append(self._place(path))
-        if not describes:
+        if not self._describes(path):
+            self._places.setdefault(self._class(path), array("Q")).append(self._place(path))
             self._suffixes.add(_suffix(path))
-        self._boundaries.clear()
+            self._boundaries.clear()
 
     def of(self, path: str) -> tuple[str, ...]:
         """Where a learned path belongs: `train`, `test`, or both."""
-        if not self._samples or not _describes(path):
+        if not self._describes(path):
             return (self._side(path),)
         beside = (path.removesuffix(_suffix(path)) + other for other in sorted(self._suffixes))
         described = next((other for other in beside if self._is_learned(other)), None)
         return (TRAIN, TEST) if described is None else (self._side(described),)
+
+    def _describes(self, path: str) -> bool:
+        return _suffix(path).lower() in self._rule.describing
 
     def _side(self, path: str) -> str:
         return TEST if self._place(path) < self._boundary(self._class(path)) else TRAIN
@@ -68,19 +65,18 @@ class Sides:
     def _is_learned(self, sample: str) -> bool:
         """By its place, which no other path has but by a chance of one to 2^64."""
         name, place = self._class(sample), self._place(sample)
-        if name not in self._samples:
+        if name not in self._places:
             return False
         self._boundary(name)
-        places = self._samples[name]
+        places = self._places[name]
         at = bisect_left(places, place)
         return at < len(places) and places[at] == place
 
     def _boundary(self, name: str) -> int:
         """The place below which files of a class are for testing; their places are sorted from then on."""
         if name not in self._boundaries:
-            known = self._samples or self._describing
-            known[name] = array("Q", sorted(known[name]))
-            self._boundaries[name] = _boundary(known[name], self._rule.ratio)
+            self._places[name] = array("Q", sorted(self._places[name]))
+            self._boundaries[name] = _boundary(self._places[name], self._rule.ratio)
         return self._boundaries[name]
 
     def _class(self, path: str) -> str:
@@ -100,10 +96,6 @@ def split(paths: Iterable[str], rule: Split) -> tuple[list[str], list[str]]:
     train = [path for path in ordered if TRAIN in sides.of(path)]
     test = [path for path in ordered if TEST in sides.of(path)]
     return train, test
-
-
-def _describes(path: str) -> bool:
-    return _suffix(path).lower() in DESCRIBING
 
 
 def _suffix(path: str) -> str:

@@ -229,16 +229,9 @@ class Workloads(Asked):
         try:
             if await self._tells(heard, way[0].id):
                 way += await self._seen(way[-1])
-            if not self._kit.store.database.is_sqlite:
-                return await self._writing.write(way)
-            entry = self._writing.enter(way)
-            entry.written.add_done_callback(lambda _: heard.set())
-            try:
-                await heard.wait()
-            finally:
-                waits = self._writing.withdraw(entry)
-            if not waits:
-                return await entry.written
+            saved = await self._writing.write_unless(heard, way)
+            if saved is not None:
+                return saved
             self._again.discard(way[0].id)
             return await self._writing.write([*way, *await self._seen(way[-1])])
         finally:

@@ -32,7 +32,7 @@ Write = Callable[[UnitOfWork, Way], Awaitable[Workload]]
 
 
 @dataclass(eq=False)
-class Entry:
+class _Entry:
     """A way that waits to be written; `written` is the workload as it is stored then."""
 
     way: Way
@@ -45,30 +45,45 @@ class Writing:
 
     def __init__(self, store: Store, guarded: Guarded, write: Write) -> None:
         self._store, self._guarded, self._write = store, guarded, write
-        self._first: list[Entry] = []
-        self._later: list[Entry] = []
+        self._first: list[_Entry] = []
+        self._later: list[_Entry] = []
         self._task: asyncio.Task[None] | None = None
 
     async def write(self, way: Way) -> Workload:
         """Write it down; gives the workload as it is stored. Raises Conflict (`stale`), LeaseLost."""
         if not self._store.database.is_sqlite:
-            async with self._guarded() as uow:
-                return await self._write(uow, way)
-        entry = self.enter(way)
+            return await self._alone(way)
+        entry = self._enter(way)
         try:
             return await entry.written
         finally:
-            self.withdraw(entry)
+            self._withdraw(entry)
 
-    def enter(self, way: Way) -> Entry:
+    async def write_unless(self, heard: asyncio.Event, way: Way) -> Workload | None:
+        """The same, unless something is heard before its turn comes: then None, and nothing is written."""
+        if not self._store.database.is_sqlite:
+            return await self._alone(way)
+        entry = self._enter(way)
+        entry.written.add_done_callback(lambda _: heard.set())
+        try:
+            await heard.wait()
+        finally:
+            waits = self._withdraw(entry)
+        return None if waits else await entry.written
+
+    async def _alone(self, way: Way) -> Workload:
+        async with self._guarded() as uow:
+            return await self._write(uow, way)
+
+    def _enter(self, way: Way) -> _Entry:
         """Let it wait for its turn."""
-        entry = Entry(way, self._store.clock.monotonic())
+        entry = _Entry(way, self._store.clock.monotonic())
         (self._later if _can_wait(way) else self._first).append(entry)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="writing workloads")
         return entry
 
-    def withdraw(self, entry: Entry) -> bool:
+    def _withdraw(self, entry: _Entry) -> bool:
         """Take it back; False where its turn has come already."""
         for lane in (self._first, self._later):
             if entry in lane:
@@ -83,7 +98,7 @@ class Writing:
 
     async def _run(self) -> None:
         while self._first or self._later:
-            batch: list[Entry] = []
+            batch: list[_Entry] = []
             try:
                 async with self._guarded() as uow:
                     batch = self._turn()
@@ -97,36 +112,35 @@ class Writing:
                 for entry, one in zip(batch, saved, strict=True):
                     _settle(entry, one)
 
-    def _turn(self) -> list[Entry]:
+    def _turn(self) -> list[_Entry]:
         """Whose turn it is: those that give back, with what has waited long; else those that can wait."""
         late = self._store.clock.monotonic() - LATEST_SECONDS
         waited = [entry for entry in self._later if not self._first or entry.since <= late]
         batch = [*self._first[:AT_ONCE], *waited[:LATER_AT_ONCE]]
         for entry in batch:
-            self.withdraw(entry)
+            self._withdraw(entry)
         return batch
 
-    async def _failed(self, batch: Sequence[Entry], reason: Exception) -> None:
+    async def _failed(self, batch: Sequence[_Entry], reason: Exception) -> None:
         """One of them hindered all: each by itself, so that it hinders nobody but itself."""
         if len(batch) < 2:
             self._fail(batch or self._all(), reason)
             return
         for entry in batch:
             try:
-                async with self._guarded() as uow:
-                    saved = await self._write(uow, entry.way)
+                saved = await self._alone(entry.way)
             except Exception as its:  # noqa: BLE001 - told to whoever waits for it
                 self._fail([entry], its)
             else:
                 _settle(entry, saved)
 
-    def _all(self) -> list[Entry]:
+    def _all(self) -> list[_Entry]:
         waiting = [*self._first, *self._later]
         self._first.clear()
         self._later.clear()
         return waiting
 
-    def _fail(self, entries: Sequence[Entry], reason: BaseException) -> None:
+    def _fail(self, entries: Sequence[_Entry], reason: BaseException) -> None:
         for entry in entries:
             if isinstance(reason, asyncio.CancelledError):
                 entry.written.cancel()
@@ -134,7 +148,7 @@ class Writing:
                 entry.written.set_exception(reason)
 
 
-def _settle(entry: Entry, saved: Workload) -> None:
+def _settle(entry: _Entry, saved: Workload) -> None:
     if not entry.written.done():  # whoever waited for it may have been cancelled
         entry.written.set_result(saved)
 

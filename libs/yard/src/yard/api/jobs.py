@@ -61,31 +61,12 @@ class Jobs(Group[Job]):
         with `path` from below the source's own place on. With `stream` it begins while the shards of a WebDataset set
         still arrive.
         """
-        usual = formatted_set_id is not None or validation is not None
-        share = (None if usual else USUAL_RATIO) if ratio == "usual" else ratio
-        split = None if share is None else {"ratio": share, "seed": seed}
-        body = {
-            "name": name,
-            "description": description,
-            "algorithm_id": algorithm_id,
-            "dataset_id": dataset_id,
-            "dataset_after": dataset_after,
-            "algorithm_after": algorithm_after,
-            "formatted_set_id": formatted_set_id,
-            "validation": dict(validation) if validation else None,
-            "split": split,
-            "parameters": dict(parameters or {}),
-            "environment": dict(environment) if environment else None,
-            "resources": dict(resources or {"spec": "small"}),
-            "time_limit_seconds": time_limit_seconds,
-            "priority": priority,
-            "priority_class": priority_class,
-            "queue": queue,
-            "preemptible": preemptible,
-            "mounts": [dict(mount) for mount in mounts] if mounts else None,
-            "stream": stream or None,
-            "start": start,
-        }
+        whole = formatted_set_id is not None or validation is not None
+        body: dict[str, Any] = {"name": name, "description": description, "stream": stream or None, "start": start}
+        body |= _program(algorithm_id, algorithm_after, parameters, environment)
+        body |= _materials(dataset_id, dataset_after, formatted_set_id, validation, mounts)
+        body |= {"split": _split(ratio, seed, whole)}
+        body |= _scheduling(resources, time_limit_seconds, priority, priority_class, queue, preemptible)
         sent = {name: value for name, value in body.items() if value is not None or name == "split"}
         return cast(Job, self._http.create(self.collection, sent, key=key))
 
@@ -166,6 +147,64 @@ class Jobs(Group[Job]):
         query = {"path": path, "attempt": attempt}
         known = facts_of(self.results(id, attempt=attempt), path)
         return download(self._http, self._at(id, "results", "file"), Path(to), params=query, progress=progress, **known)
+
+
+def _program(
+    algorithm_id: str,
+    algorithm_after: int | None,
+    parameters: Mapping[str, Any] | None,
+    environment: Mapping[str, str] | None,
+) -> dict[str, Any]:
+    """What runs, as fields of a job's body."""
+    return {
+        "algorithm_id": algorithm_id,
+        "algorithm_after": algorithm_after,
+        "parameters": dict(parameters or {}),
+        "environment": dict(environment) if environment else None,
+    }
+
+
+def _materials(
+    dataset_id: str | None,
+    dataset_after: int | None,
+    formatted_set_id: str | None,
+    validation: Mapping[str, Any] | None,
+    mounts: Sequence[Mapping[str, Any]] | None,
+) -> dict[str, Any]:
+    """The data that it trains and validates on or sees as it is, as fields of a job's body."""
+    return {
+        "dataset_id": dataset_id,
+        "dataset_after": dataset_after,
+        "formatted_set_id": formatted_set_id,
+        "validation": dict(validation) if validation else None,
+        "mounts": [dict(mount) for mount in mounts] if mounts else None,
+    }
+
+
+def _split(ratio: float | Literal["usual"] | None, seed: int, whole: bool) -> dict[str, Any] | None:
+    """How a dataset is split, None for not at all; `whole` says that the usual is not to split it."""
+    usual = None if whole else USUAL_RATIO
+    share = usual if ratio == "usual" else ratio
+    return None if share is None else {"ratio": share, "seed": seed}
+
+
+def _scheduling(
+    resources: Mapping[str, Any] | None,
+    time_limit_seconds: float | None,
+    priority: int | None,
+    priority_class: str | None,
+    queue: str | None,
+    preemptible: bool | None,
+) -> dict[str, Any]:
+    """What it gets, for how long and when, as fields of a job's body."""
+    return {
+        "resources": dict(resources or {"spec": "small"}),
+        "time_limit_seconds": time_limit_seconds,
+        "priority": priority,
+        "priority_class": priority_class,
+        "queue": queue,
+        "preemptible": preemptible,
+    }
 
 
 def check_succeeded(job: Job) -> Job:

@@ -18,6 +18,7 @@ from yard.cli import (
     jobs,
     models,
     nodes,
+    outcomes,
     people,
     queues,
     samples,
@@ -52,6 +53,8 @@ for name, group in {
     "events": events.app,
 }.items():
     app.add_typer(group, name=name)
+for outcome in (outcomes.log, outcomes.metrics, outcomes.attempts, outcomes.results, outcomes.download):
+    jobs.app.command()(outcome)
 jobs.app.command()(queues.why)
 for telling in (versions.versions, versions.diff, versions.history, versions.uses):
     datasets.app.command()(telling)

@@ -29,6 +29,12 @@ ValidationSet = Annotated[
     str | None,
     typer.Option("--validation-set", help=f"Validate on this set, or on the {COMPLEMENT}.", show_default=False),
 ]
+Ratio = Annotated[
+    float | None,
+    typer.Option("--ratio", help="Share to train on; 1.0 - ratio is held out.", show_default=str(RATIO)),
+]
+NoSplit = Annotated[bool, typer.Option("--no-split", help="Use the dataset's own test set.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the split.")]
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ class Materials:
     version: int | None
     part: str
     validation_set: str | None
+    ratio: float | None
+    no_split: bool
 
     def checked(self) -> Materials:
         """Itself. Raises YardError (`bad_option`) where it names none, or two."""
@@ -55,7 +63,7 @@ class Materials:
         return self
 
 
-def materials_of(yard: Client, typed: Materials, ratio: float | None, no_split: bool) -> tuple[str, dict[str, Any]]:
+def materials_of(yard: Client, typed: Materials) -> tuple[str, dict[str, Any]]:
     """What it trains on is called, and all of it as `Jobs.create` takes it. The complement is made, and waited for,
     where it is not there yet. Raises YardError."""
     typed = typed.checked()
@@ -63,10 +71,10 @@ def materials_of(yard: Client, typed: Materials, ratio: float | None, no_split: 
     named: dict[str, Any] = {"validation": validation}
     if typed.set is not None:
         seen = yard.sets.show(yard.sets.id_of(typed.set))
-        share = None if no_split else ratio if ratio is not None else "usual"
+        share = None if typed.no_split else typed.ratio if typed.ratio is not None else "usual"
         return str(seen["name"]), {**named, "formatted_set_id": seen["id"], "ratio": share}
     data = yard.datasets.show(yard.datasets.id_of(typed.dataset or ""))
-    share = _ratio(ratio, no_split or validation is not None, data.get("test_mode"))
+    share = _ratio(typed.ratio, typed.no_split or validation is not None, data.get("test_mode"))
     return str(data["name"]), {
         **named,
         "dataset_id": data["id"],

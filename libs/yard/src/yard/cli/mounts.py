@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from yard.errors import YardError
 
 FORM = "source=NAME,at=FOLDER[,path=BELOW][,mode=rw]"
+
+Mount = Annotated[
+    list[str] | None,
+    typer.Option("--mount", help=f"A source as it is: {FORM}; may be repeated.", show_default=False),
+]
 
 _KNOWN = ("source", "at", "path", "mode")
 

@@ -10,6 +10,7 @@ from yard import forms
 from yard.cli.options import Out, State, noun
 from yard.cli.output import Column, Output, console, put_done, put_list, put_one
 from yard.cli.parameters import labels_of, seconds, size
+from yard.cli.resources import Memory
 from yard.cli.session import connected
 
 nodes = noun("Nodes: the machines, their devices, and what is free.")
@@ -145,7 +146,7 @@ def set_spec(
     accelerator: Annotated[str, typer.Option(help="Their kind: gpu, npu, nvidia.com/gpu …")] = "gpu",
     model: Annotated[str | None, typer.Option(help="Their model.", show_default=False)] = None,
     cpu: Annotated[float, typer.Option(help="CPU cores.")] = 1.0,
-    memory: Annotated[str | None, typer.Option(help="Memory, like 2GiB.", show_default=False)] = None,
+    memory: Memory = None,
     node_count: Annotated[int, typer.Option("--nodes", min=1, help="Nodes.")] = 1,
     label: Label = None,
     cluster: Cluster = None,

@@ -14,6 +14,7 @@ from yard.cli.algorithms import interface_line
 from yard.cli.options import Description, Limit, Name, Out, Query, Ref, State, Yes, noun
 from yard.cli.output import Column, Output, put_done, put_json, put_list, put_one
 from yard.cli.parameters import replica_resources, split
+from yard.cli.resources import Cluster, Label, Priority, PriorityClass, ReplicaAccelerator, ReplicaCpu, ReplicaMemory
 from yard.cli.session import connected, sure
 from yard.progress import progress
 
@@ -54,6 +55,17 @@ REPLICAS = (
 
 Replicas = Annotated[int, typer.Option("--replicas", "-r", min=1, help="How many copies run.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the replicas are ready.")]
+Visibility = Annotated[
+    Literal["private", "public", "preset"] | None,
+    typer.Option("--visibility", help="Who may call it.", show_default=False),
+]
+Preemptible = Annotated[
+    bool | None,
+    typer.Option("--preemptible/--not-preemptible", help="Replicas may end for more urgent work.", show_default=False),
+]
+Spread = Annotated[
+    bool | None, typer.Option("--spread/--no-spread", help="A node of its own for each replica.", show_default=False)
+]
 Inputs = Annotated[
     list[str] | None,
     typer.Option("--input", "-i", help="NAME=VALUE, or NAME=@FILE; may be repeated.", show_default=False),
@@ -79,33 +91,16 @@ def edit(
     service: Ref,
     name: Name = None,
     description: Description = None,
-    visibility: Annotated[
-        Literal["private", "public", "preset"] | None, typer.Option(help="Who may call it.", show_default=False)
-    ] = None,
-    preemptible: Annotated[
-        bool | None,
-        typer.Option(
-            "--preemptible/--not-preemptible", help="Replicas may end for more urgent work.", show_default=False
-        ),
-    ] = None,
-    spread: Annotated[
-        bool | None,
-        typer.Option("--spread/--no-spread", help="A node of its own for each replica.", show_default=False),
-    ] = None,
-    cpu: Annotated[float | None, typer.Option(help="CPU cores of each replica.", show_default=False)] = None,
-    memory: Annotated[str | None, typer.Option(help="Memory of each, like 2GiB.", show_default=False)] = None,
-    accelerator: Annotated[
-        str | None, typer.Option(help="Accelerators of each, like gpu:1, npu:2:910B3.", show_default=False)
-    ] = None,
-    cluster: Annotated[str | None, typer.Option(help="On one cluster only.", show_default=False)] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option("--label", help="KEY=VALUE that nodes must have; may be repeated.", show_default=False),
-    ] = None,
-    priority: Annotated[int | None, typer.Option(help="Higher goes first.", show_default=False)] = None,
-    priority_class: Annotated[
-        str | None, typer.Option(help="A priority that has a name, like high.", show_default=False)
-    ] = None,
+    visibility: Visibility = None,
+    preemptible: Preemptible = None,
+    spread: Spread = None,
+    cpu: ReplicaCpu = None,
+    memory: ReplicaMemory = None,
+    accelerator: ReplicaAccelerator = None,
+    cluster: Cluster = None,
+    label: Label = None,
+    priority: Priority = None,
+    priority_class: PriorityClass = None,
     output: Out = Output.TABLE,
 ) -> None:
     """Change the name, the description, who may call it, or what its next replicas get and where."""

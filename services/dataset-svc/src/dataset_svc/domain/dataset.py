@@ -13,6 +13,7 @@ from common.kernel.states import Transitions
 from dataset_svc.domain.errors import DatasetEmpty, DatasetNotEmpty, DatasetStillOnline
 from dataset_svc.domain.taxonomy import Part, TestMode
 from dataset_svc.domain.versions import Content, Version, combined_digest
+from dataset_svc.formats import format_names, get_format
 
 
 class DatasetState(StrEnum):
@@ -137,6 +138,11 @@ class Dataset:
         """The fields of the snapshot that others keep."""
         known = {name: getattr(self, name) for name in DatasetSnapshot.model_fields if name != "version"}
         return {**known, "version": self.current.fact() if self.current else None}
+
+    @property
+    def describing(self) -> tuple[str, ...]:
+        """What the names of files end with that only describe its samples."""
+        return get_format(self.format).describing(self.purpose) if self.format in format_names() else ()
 
     def snapshot(self) -> DatasetSnapshot:
         """The dataset whole, as others need it."""

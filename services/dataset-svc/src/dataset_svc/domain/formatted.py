@@ -93,6 +93,7 @@ class Origin:
     media: str
     classes: Mapping[str, int]
     manifest: ManifestRef
+    describing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

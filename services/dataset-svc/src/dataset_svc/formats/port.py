@@ -85,6 +85,10 @@ class Format(Protocol):
     name: str
     purposes: tuple[str, ...]
 
+    def describing(self, purpose: str) -> tuple[str, ...]:
+        """What the names of files end with, in lower case, that only describe others: a split keeps them with those."""
+        ...
+
     def checker(self, purpose: str, sink: Sink, limits: ContentLimits) -> Checker:
         """A checker for one archive. Raises Invalid (`format_purpose`) for a purpose it can't hold."""
         ...

@@ -64,7 +64,7 @@ async def _chosen(context: Context, item: FormattedSet) -> list[Entry]:
     entries = [entry async for entry in manifests.read(context.files, item.origin.manifest)]
     if item.cut.ratio is None:
         return entries
-    sides = Sides(Split(item.cut.ratio, item.cut.seed))
+    sides = Sides(Split(item.cut.ratio, item.cut.seed, describing=item.origin.describing))
     for entry in entries:
         sides.learn(entry.path)
     side = TEST if item.cut.side == Side.HELD_OUT else TRAIN

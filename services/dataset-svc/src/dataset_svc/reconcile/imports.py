@@ -51,7 +51,8 @@ class Imports:
             active = await storage.active_imports(connection)
         ids = {item.id for item in active}
         await self._drop(self._tasks.keys() - ids)
-        self._forget(self._context.progress.keys() - ids)
+        for ended in self._context.progress.keys() - ids:
+            del self._context.progress[ended]
         await self._note_progress()
         for item in due(active, self._tasks.keys(), self._context.settings.imports_at_once):
             task = asyncio.create_task(self._take(item.id, lease), name=f"import {item.id}")
@@ -62,12 +63,12 @@ class Imports:
         self._lease = None
         for task in self._tasks.values():
             task.cancel()
-        self._forget(set(self._context.progress))
+        self._context.progress.clear()
 
     async def stop(self) -> None:
         """Stop working; whoever holds the lease next begins these imports again."""
         await self._drop(set(self._tasks))
-        self._forget(set(self._context.progress))
+        self._context.progress.clear()
 
     async def _drop(self, ids: Collection[str]) -> None:
         """End tasks, with their child processes."""
@@ -75,11 +76,6 @@ class Imports:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _forget(self, ids: Collection[str]) -> None:
-        """How far they are is told no more: they have ended, or another instance works at them."""
-        for import_id in ids:
-            self._context.progress.pop(import_id, None)
 
     async def _note_progress(self) -> None:
         """For those who ask another instance."""

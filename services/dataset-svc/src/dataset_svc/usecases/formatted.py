@@ -132,7 +132,8 @@ def _origin(dataset: Dataset, version: Version, part: Part) -> Origin:
     manifest = manifest_of(version, part)
     classes = dict(content.classes) if content is not None else {}
     media = dataset.purpose.partition("/")[0]
-    return Origin(dataset.id, dataset.name, version.number, version.digest, part, media, classes, manifest)
+    names = dataset.describing
+    return Origin(dataset.id, dataset.name, version.number, version.digest, part, media, classes, manifest, names)
 
 
 def _faults(new: NewSet, dataset: Dataset, cut: Cut) -> Sequence[Fault]:

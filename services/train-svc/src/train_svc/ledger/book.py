@@ -6,9 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sqlalchemy import select, text, update
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.contracts.allocation import AllocationRefused, AllocationRequested
@@ -28,17 +26,11 @@ from train_svc.ledger.heard import Gone, pending_of, take_pending
 from train_svc.ledger.machines import Machines
 from train_svc.ledger.memory import Memory, snapshot_of
 from train_svc.ledger.reading import by_id, open_ones, queues_of
+from train_svc.ledger.row import count_up, last_mark
 from train_svc.ledger.writing import changed_by, decided, promise, take_back, tell
-from train_svc.storage import allocations, allocations_table, ledgers
+from train_svc.storage import allocations, allocations_table
 
 OnGrant = Callable[[UnitOfWork, Allocation], Awaitable[None]]
-
-# as text, because both dialects read it alike and it is part of every plan
-_NEXT = text(
-    "UPDATE ledgers SET number = number + 1, previous = mark, mark = :mark, holder = CAST(:holder AS VARCHAR),"
-    " epoch = CASE WHEN holder = CAST(:holder AS VARCHAR) THEN epoch ELSE epoch + 1 END"
-    " WHERE name = :name RETURNING number, previous, epoch"
-)
 
 
 @dataclass
@@ -233,8 +225,7 @@ class Ledger:
 
     async def seen(self, connection: AsyncConnection) -> State:
         """The state as this snapshot of the database has it, to explain by; use it before anything else is awaited."""
-        last = select(ledgers.c.mark).where(ledgers.c.name == DEFAULT_QUEUE)
-        mark = (await connection.execute(last)).scalar_one_or_none()
+        mark = await last_mark(connection)
         if mark is not None and mark == self.memory.mark:
             return self.memory.state
         found, queues = await open_ones(connection), await self.queues(connection)
@@ -279,24 +270,13 @@ class Ledger:
         """
         await self._settle(uow)
         mark = new_id("plan")
-        row = (
-            await uow.connection.execute(_NEXT, {"mark": mark, "holder": self.holder, "name": DEFAULT_QUEUE})
-        ).one_or_none()
-        if row is None:
-            await _make(uow.connection)
-            return await self._begin(uow)
-        self.epoch = int(row.epoch)
-        await self.memory.recall(uow.connection, row.previous, mark, self.machines.planned)
-        return int(row.number)
+        turn = await count_up(uow.connection, mark, self.holder)
+        self.epoch = turn.epoch
+        await self.memory.recall(uow.connection, turn.previous, mark, self.machines.planned)
+        return turn.number
 
 
 def queue_of(queues: Iterable[Queue], groups: Sequence[str]) -> str:
     """The queue of the first of these groups that has one; else the default one."""
     by_group = {queue.group: queue.name for queue in queues}
     return next((by_group[group] for group in groups if group in by_group), DEFAULT_QUEUE)
-
-
-async def _make(connection: AsyncConnection) -> None:
-    """The ledger's row, for its first plan."""
-    make = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
-    await connection.execute(make(ledgers).values(name=DEFAULT_QUEUE, number=-1).on_conflict_do_nothing())

@@ -104,7 +104,7 @@ class DockerRuntime:
         return records.told("running") is not None or records.told("exit.json") is not None
 
     def _known(self) -> list[str]:
-        return sorted(path.parent.name for path in self.workloads.glob("*/spec.json"))
+        return sorted(path.parent.name for path in self.workloads.glob("[!.]*/spec.json"))
 
     async def launch(self, spec: LaunchSpec) -> Handle:
         """Start it; give its handle. Launching the same workload again gives the same handle and starts nothing.

@@ -27,6 +27,8 @@ FULL = 1 << 20
 """Bytes: a disk with less room than that counts as full."""
 SET_CHILD_SUBREAPER = 36
 MARK = "YARD_WORKLOAD_DIR="
+DEAD = (b"Z", b"X")
+"""The states, in `stat_fields`, of a process that has ended."""
 
 
 class Log(Protocol):
@@ -46,21 +48,23 @@ def adopt_orphans() -> None:
 def processes() -> dict[int, tuple[int, bytes]]:
     """Every living process: its parent and its environment (empty where that can't be read)."""
     seen: dict[int, tuple[int, bytes]] = {}
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/stat", "rb") as file:
-                state, parent = file.read().rpartition(b")")[2].split()[:2]
-            if state in (b"Z", b"X"):
-                continue
-            seen[int(name)] = (int(parent), environment(name))
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended while we looked
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        fields = stat_fields(pid)
+        if fields is not None and fields[0] not in DEAD:
+            seen[pid] = (int(fields[1]), environment(pid))
     return seen
 
 
-def environment(pid: str) -> bytes:
+def stat_fields(pid: int) -> list[bytes] | None:
+    """The fields of /proc/<pid>/stat (proc(5)) from the state on (field 3), or None where there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def environment(pid: int) -> bytes:
     """A process's environment, empty where it can't be read: it is another user's, or just ended."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
@@ -107,17 +111,14 @@ def rest(plan: Plan) -> set[int]:
     is one that says it all, and nobody need look through all processes of the machine."""
     groups = plan.get("cgroup", [])
     if groups and plan["uid"] != ["0"]:
-        return {pid for pid in members(groups[:1]) if lives(pid)} - {os.getpid()}
+        return {pid for pid in members(groups) if lives(pid)} - {os.getpid()}
     return tree(os.getcwd(), groups, {os.getpid()})
 
 
 def lives(pid: int) -> bool:
     """Whether that process has not ended yet, taken leave of or not."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    fields = stat_fields(pid)
+    return fields is not None and fields[0] not in DEAD
 
 
 def kill_rest(plan: Plan, child: int) -> bool:

@@ -75,7 +75,7 @@ def unreachable(path: Path) -> Path | None:
     for folder in [*reversed(real.parents), real]:
         try:
             mode = folder.stat().st_mode
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         if not mode & (0o001 if stat.S_ISDIR(mode) else 0o004):
             return folder

@@ -22,20 +22,12 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def stat_fields(pid: int) -> list[bytes] | None:
-    """The fields of /proc/<pid>/stat from the state on (field 3), or None where there is no such process."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-
-
 def alive(record: Record) -> bool:
     """Whether the process of that record (pid, start, boot) lives; a zombie is dead."""
     if record.get("boot") != boot_id():
         return False
-    fields = stat_fields(int(record["pid"]))
-    return fields is not None and fields[0] not in (b"Z", b"X") and int(fields[19]) == int(record["start"])
+    fields = ending.stat_fields(int(record["pid"]))
+    return fields is not None and fields[0] not in ending.DEAD and int(fields[19]) == int(record["start"])
 
 
 def send(record: Record, number: signal.Signals) -> bool:
@@ -57,7 +49,7 @@ def send(record: Record, number: signal.Signals) -> bool:
 
 def usage(record: Record) -> tuple[float, int]:
     """CPU seconds and peak memory in bytes of a running process, its ended children's CPU included."""
-    fields = stat_fields(int(record["pid"]))
+    fields = ending.stat_fields(int(record["pid"]))
     if fields is None or not alive(record):
         return 0.0, 0
     seconds = sum(int(fields[i]) for i in (11, 12, 13, 14)) / _TICKS

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
-import fcntl
 import os
-import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +16,10 @@ from common.kernel.clock import Clock, SystemClock
 from common.kernel.errors import Conflict, NotFound, Problem, Unavailable
 from common.ports.runtime import Handle, LaunchSpec, Observation, Output, RuntimeCapabilities, WorkloadState
 from common.runtime.notice import leave_notice
-from common.runtime.process import cgroups, ending, outputs, processes
+from common.runtime.process import cgroups, outputs, processes
 from common.runtime.process.cgroups import ControlGroups
 from common.runtime.process.folder import Folder
+from common.runtime.process.folders import Folders, undo
 from common.runtime.process.forking import Born, Forker
 from common.runtime.process.observing import Observer, ended
 from common.runtime.process.owners import Owners, why_no_own_uid
@@ -48,9 +46,10 @@ class ProcessRuntime:
         grace: float = 10.0,
         kinds: Sequence[Accelerator] = BUILT_IN,
     ) -> None:
-        self.home = home.resolve()
-        self.workloads = self.home / "workloads"
-        self.volumes = self.home / "volumes"
+        self._folders = Folders(home)
+        self.home = self._folders.home
+        self.workloads = self._folders.workloads
+        self.volumes = self._folders.volumes
         self.capabilities = RuntimeCapabilities()
         self.notes: list[str] = []
         self._interpreter = interpreter or base_interpreter()
@@ -71,16 +70,12 @@ class ProcessRuntime:
         """
         if not sys.platform.startswith("linux"):
             raise Unavailable("runtime_unsupported", "The process: runtime needs Linux; use docker: here.")
-        for folder in (self.home, self.workloads, self.volumes):
-            folder.mkdir(mode=0o711, parents=True, exist_ok=True)
         await asyncio.to_thread(self._prepare)
-        for workload in self._known():
-            self._adopt(Folder(self.workloads, workload))
+        for workload in self._folders.known():
+            self._adopt(self._folders.of(workload))
 
     def _prepare(self) -> None:
-        if os.geteuid() == 0:
-            for folder in (self.home, self.workloads, self.volumes):
-                folder.chmod(0o711)
+        self._folders.make()
         why = why_no_own_uid(self.home, self._interpreter)
         self._groups = cgroups.probe(self.home)
         self._program = install(self.home)
@@ -94,8 +89,8 @@ class ProcessRuntime:
             gangs=True,
         )
         self.notes = [*([why] if why else []), *self._missing()]
-        self._groups.sweep(set(self._known()))
-        self._clear_away()
+        self._groups.sweep(set(self._folders.known()))
+        self._folders.clear_away()
 
     def _missing(self) -> list[str]:
         names = {"memory_limit": "memory", "pids_limit": "the number of processes", "cpu_limit": "CPU time"}
@@ -104,32 +99,6 @@ class ProcessRuntime:
         if lacking:
             notes.append(f"Limits on {', '.join(lacking)} aren't enforced: no control group can be made here.")
         return notes
-
-    def _known(self) -> list[str]:
-        return sorted(path.parent.name for path in self.workloads.glob("*/spec.json"))
-
-    def _clear_away(self) -> None:
-        """Folders that were being made or removed when a platform was killed. Another one that makes or removes some
-        now leaves that to a later start."""
-        with self._at_work(fcntl.LOCK_EX | fcntl.LOCK_NB) as alone:
-            for path in self.workloads.iterdir() if alone else ():
-                if not (path / "spec.json").exists() or path.name.startswith(".removed-"):
-                    _delete(path)
-
-    @contextlib.contextmanager
-    def _at_work(self, how: int = fcntl.LOCK_SH) -> Iterator[bool]:
-        """Held by every platform on this folder while it makes or removes the folder of a workload; False where it
-        can't be had now."""
-        fd = os.open(self.home / "at-work", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                fcntl.flock(fd, how)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
-        finally:
-            os.close(fd)
 
     def _adopt(self, folder: Folder) -> None:
         """Watch what runs; a record that can't be read is left to `observe`, which says so."""
@@ -152,17 +121,17 @@ class ProcessRuntime:
         """
         if self._program is None:
             raise RuntimeError("ProcessRuntime.start() comes before launch()")
-        folder = Folder(self.workloads, spec.workload)
+        folder = self._folders.of(spec.workload)
         try:
             if not self._is_launched(folder):
                 self.prepare(spec)
                 await self._spawn(folder)
         except OSError as error:
-            _undo(folder)
+            undo(folder)
             full = {"cause": "storage_full"} if error.errno in (errno.ENOSPC, errno.EDQUOT) else {}
             raise LaunchFailed(f"{folder.path}: {error.strerror}. Nothing was started.", **full) from error
         except Problem:
-            _undo(folder)
+            undo(folder)
             raise
         return self._handle(folder)
 
@@ -179,10 +148,10 @@ class ProcessRuntime:
 
     def prepare(self, spec: LaunchSpec) -> Path:
         """Make the workload's folder with all that its supervisor needs, without starting it."""
-        folder = Folder(self.workloads, spec.workload)
+        folder = self._folders.of(spec.workload)
         settled = folder.read("spec.json")
         if settled is None:
-            with self._at_work():
+            with self._folders.at_work():
                 settled = folder.settle(self._settle(spec, folder))
         if settled["port"]:
             self._ports[spec.workload] = settled["port"]
@@ -219,7 +188,7 @@ class ProcessRuntime:
         return {"runtime": "process", "workload": folder.workload, "dir": str(folder.path)}
 
     def _folder(self, handle: Handle) -> Folder:
-        return Folder(self.workloads, str(handle["workload"]))
+        return self._folders.of(str(handle["workload"]))
 
     async def observe(self, handle: Handle) -> Observation:
         """How it stands now, from its folder and /proc. A workload without a supervisor is killed and `lost`."""
@@ -279,15 +248,11 @@ class ProcessRuntime:
             return
         if seen.state not in (WorkloadState.EXITED, WorkloadState.LOST):
             raise Conflict("workload_running", f"{folder.workload} is {seen.state}: stop it first.")
-        await asyncio.to_thread(self._remove, folder)
-
-    def _remove(self, folder: Folder) -> None:
-        with self._at_work():
-            _remove(folder)
+        await asyncio.to_thread(self._folders.remove, folder)
 
     async def handles(self) -> Sequence[Handle]:
         """Every workload that has a folder here."""
-        return [self._handle(Folder(self.workloads, workload)) for workload in self._known()]
+        return [self._handle(self._folders.of(workload)) for workload in self._folders.known()]
 
     def on_change(self, wake: Callable[[str], None]) -> None:
         """Call `wake(workload id)` in the event loop soon after a workload started or ended."""
@@ -305,32 +270,3 @@ def _request_stop(folder: Folder, grace: float) -> None:
         folder.amend("stop", grace)
     else:
         folder.record("stop", grace)
-
-
-def _undo(folder: Folder) -> None:
-    """Leave nothing of a launch that failed before its supervisor started."""
-    if folder.path.exists() and not folder.has("started"):
-        _delete(folder.path)
-
-
-def _remove(folder: Folder) -> None:
-    settled = folder.read("spec.json") or {"groups": []}
-    for group in settled["groups"]:
-        ending.drop_group(group)
-    hidden = folder.path.with_name(f".removed-{folder.workload}")
-    if hidden.exists():
-        _delete(hidden)
-    folder.path.rename(hidden)
-    _delete(hidden)
-
-
-def _delete(path: Path) -> None:
-    """Delete a folder, whatever permissions the workload left in it (links are not followed)."""
-    try:
-        shutil.rmtree(path)
-    except PermissionError:
-        for folder, names, _ in os.walk(path):
-            for name in names:
-                if not (inner := Path(folder, name)).is_symlink():
-                    inner.chmod(0o700)
-        shutil.rmtree(path)

@@ -45,7 +45,7 @@ def one(plan: Plan, key: str, default: str = "0") -> str:
 
 
 def note(name: str, text: str) -> None:
-    """Write a record into the room kept for it (`name.tmp`) and name it: whole or absent, with no new block."""
+    """Write a record into the room kept for it (`name.tmp`), then name it: whole or absent, on a full disk too."""
     fd = os.open(f"{name}.tmp", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     os.pwrite(fd, text.encode().ljust(ROOM), 0)
     os.close(fd)
@@ -53,7 +53,7 @@ def note(name: str, text: str) -> None:
 
 
 def identity(pid: int) -> str:
-    """A record that names a process beyond doubt, in JSON: `start` in clock ticks since boot (proc(5)), `at` in s."""
+    """A record that names a process beyond doubt: `start` in clock ticks since boot, `at` in seconds since 1970."""
     with open(f"/proc/{pid}/stat", "rb") as file:
         start = int(file.read().rpartition(b")")[2].split()[19])
     with open("/proc/sys/kernel/random/boot_id") as boot:
@@ -78,8 +78,7 @@ def make_groups(plan: Plan) -> None:
 
 
 def enter(group: str) -> None:
-    """Move this process, whose only thread this is, into a control group. Version 1 moves that thread ("0"): for whole
-    processes the kernel waits until no processor is at a fork or an exit, some 15 ms (`cgroup_procs_write_start`)."""
+    """Move this process into a control group, in version 1 as the one thread that it is: see decision 0016."""
     put(f"{group}/tasks" if os.path.exists(f"{group}/tasks") else f"{group}/cgroup.procs", "0")
 
 
@@ -181,9 +180,10 @@ class Supervisor:
         for fd in (self.wake, self.waker):
             os.set_blocking(fd, False)
         _signal.set_wakeup_fd(self.waker, warn_on_full_buffer=False)
-        noticed = {TERM: self._on_term, _signal.SIGCHLD: lambda *_: None}
-        for number, act in {**noticed, _signal.SIGINT: _signal.SIG_IGN, _signal.SIGHUP: _signal.SIG_IGN}.items():
-            _signal.signal(number, act)
+        _signal.signal(TERM, self._on_term)
+        _signal.signal(_signal.SIGCHLD, lambda *_: None)
+        _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+        _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
 
     def _on_term(self, *_: object) -> None:

@@ -13,6 +13,10 @@ class BratFormat:
     name = "brat_ann"
     purposes = ("text/entity", "text/relation")
 
+    def describing(self, purpose: str) -> tuple[str, ...]:
+        """See Format: annotations, and brat's own settings."""
+        return (".ann", ".conf")
+
     def checker(self, purpose: str, sink: Sink, limits: ContentLimits) -> Checker:
         """See Format."""
         from dataset_svc.formats.known.brat_ann.checker import BratChecker

@@ -13,6 +13,10 @@ class JsonFormat:
     name = "json"
     purposes = ("image/classification", "image/detection", "image/segmentation", "text/entity", "text/relation")
 
+    def describing(self, purpose: str) -> tuple[str, ...]:
+        """See Format: beside images it describes them; texts are in it."""
+        return () if purpose.startswith("text/") else (".json", ".jsonl")
+
     def checker(self, purpose: str, sink: Sink, limits: ContentLimits) -> Checker:
         """See Format."""
         from dataset_svc.formats.known.json.checker import JsonChecker

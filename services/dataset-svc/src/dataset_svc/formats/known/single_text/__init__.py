@@ -13,6 +13,10 @@ class SingleTextFormat:
     name = "single_text"
     purposes = ("text/classification", "text/entity")
 
+    def describing(self, purpose: str) -> tuple[str, ...]:
+        """See Format: the one file holds the samples themselves."""
+        return ()
+
     def checker(self, purpose: str, sink: Sink, limits: ContentLimits) -> Checker:
         """See Format."""
         from dataset_svc.formats.known.single_text.entities import EntitiesChecker
