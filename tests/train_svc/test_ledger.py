@@ -275,3 +275,14 @@ async def test_replicas_ask_by_events_and_are_answered_by_events(yard: Yard) -> 
     await eventually(freed)
     async with yard.context.kit.store.reading() as connection:
         assert (await allocations.get(connection, "alloc-r1")).state == AllocationState.RELEASED
+
+
+async def test_what_a_job_gives_back_is_taken_in_the_transaction_that_tells_it_and_not_when_heard(yard: Yard) -> None:
+    await yard.owners.datasets.tell(AllocationReleased(id="alloc-att-1", workload="att-1", kind="job"))
+    await yard.owners.datasets.tell(AllocationReleased(id="alloc-r1", workload="rep-1", kind="replica"))
+
+    async def noted() -> set[str]:
+        async with yard.context.kit.store.reading() as connection:
+            return {one.id for one in await allocations.where(connection)}
+
+    assert await eventually(noted) == {"alloc-r1"}

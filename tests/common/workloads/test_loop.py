@@ -9,13 +9,16 @@ import tempfile
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from common.contracts.allocation import AllocationGranted
 from common.contracts.job import EndReason
+from common.db.inbox import Heard
 from common.db.tables import outbox
 from common.kernel.errors import Problem
 from common.workloads.plan import FolderPlan, Plan
@@ -131,6 +134,17 @@ async def test_what_the_runtime_tells_of_anothers_workloads_is_passed_over(world
     await world.round()
     world.workloads._hear("rep-of-another")
     assert not world.workloads.under_way()
+
+
+@pytest.mark.parametrize(
+    ("kind", "phase"), [("replica", Phase.WAITING), ("job", Phase.PREPARING), (None, Phase.PREPARING)]
+)
+async def test_what_is_told_of_another_kind_is_not_looked_for(world: World, kind: Any, phase: Phase) -> None:
+    await world.ask(grant=False)
+    granted = AllocationGranted(id="alloc-att-1", workload="att-1", placements=(), kind=kind)
+    async with world.store.work() as uow:
+        await world.workloads.on_allocation_granted(uow, Heard(granted, envelope=None))  # type: ignore[arg-type]
+    assert (await world.find()).phase == phase
 
 
 async def act(world: World, action: str) -> None:

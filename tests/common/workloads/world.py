@@ -199,7 +199,7 @@ class World:
         self.lease: Lease | None = None
         platform: Any = SimpleNamespace(runtime=self.runtime, staging=self.staging, engines=None, clock=self.clock)
         kit: Any = Kit("test-svc", platform, self.store, Leases(self.store.database, "one"), None, self.calls)  # type: ignore[arg-type]
-        self.workloads = Workloads(kit, self.hooks)
+        self.workloads = Workloads(kit, self.hooks, "job")
 
     async def close(self) -> None:
         await self.workloads.close()
@@ -207,7 +207,7 @@ class World:
 
     async def ask(self, workload_id: str = "att-1", plan: Plan = PLAN, *, grant: bool = True) -> None:
         async with self.store.work() as uow:
-            await self.workloads.request(uow, workload_id, "job", "job-1", "alice", plan)
+            await self.workloads.request(uow, workload_id, "job-1", "alice", plan)
             if grant:
                 await self.workloads.grant(uow, workload_id, ())
 

@@ -29,7 +29,7 @@ def build(platform: Platform, settings: Settings | None = None, client: httpx2.A
         keeper.loop.wake()
         readiness.loop.wake()
 
-    workloads = Workloads(kit, ReplicaHooks(kit, settings, wake))
+    workloads = Workloads(kit, ReplicaHooks(kit, settings, wake), "replica")
     context = Context(kit, settings, workloads, client, wake)
     keeper, readiness = Keeper(context), Readiness(context)
     app = create_app(NAME, "Inference services", platform.keyring, router)

@@ -44,15 +44,18 @@ def reactions(context: Context) -> Reactions:
         await forget(uow, ALGORITHM, heard.envelope)
 
     async def on_capacity(uow: UnitOfWork, heard: Heard[Capacity]) -> None:
-        """One handler for asking and giving back, so that both are taken in the order in which they were told."""
+        """One handler for asking and giving back, so that both are taken in the order in which they were told. What
+        jobs ask and give back was taken in the transactions that told it."""
         asked = heard.data
-        if isinstance(asked, AllocationRequested):
-            if asked.kind != "job":  # a job's request was taken in the transaction that made it
-                resources = normalised(asked.resources, context.house.grounds)
-                min_run = max(asked.min_run, context.settings.min_run_seconds)
-                await ledger.hear(uow, asked.model_copy(update={"resources": resources, "min_run": min_run}))
+        if asked.kind == "job":
             return
-        await ledger.hear(uow, Gone(asked.id, asked.workload, "replica", heard.envelope.owner or ""))
+        if isinstance(asked, AllocationRequested):
+            resources = normalised(asked.resources, context.house.grounds)
+            min_run = max(asked.min_run, context.settings.min_run_seconds)
+            await ledger.hear(uow, asked.model_copy(update={"resources": resources, "min_run": min_run}))
+        else:
+            owner = heard.envelope.owner or ""
+            await ledger.hear(uow, Gone(asked.id, asked.workload, asked.kind or "replica", owner))
 
     async def on_allocation_confirmed(uow: UnitOfWork, heard: Heard[AllocationConfirmed]) -> None:
         await ledger.confirm(uow, heard.data.ids)

@@ -44,7 +44,7 @@ def build(platform: Platform, settings: Settings | None = None) -> Service:
         holder=platform.instance,
     )
     attempts = Attempts(kit, settings, ledger, metrics)
-    workloads = Workloads(kit, attempts)
+    workloads = Workloads(kit, attempts, "job")
     writer = Writer(metrics)
     context = Context(kit, settings, ledger, workloads, metrics, writer, SpecBook(settings), NodeBook())
 

@@ -98,7 +98,7 @@ async def _ask(context: Context, uow: UnitOfWork, job: Job) -> Job:
 async def _take(context: Context, uow: UnitOfWork, job: Job) -> Allocation:
     before = await workloads.of_subject(uow.connection, job.id) if job.attempt > 1 else []
     plan, asking = plan_of(job, context.settings), asking_of(job, context.settings, before)
-    workload = await context.workloads.request(uow, job.attempt_id(), "job", job.id, job.owner, plan, asking)
+    workload = await context.workloads.request(uow, job.attempt_id(), job.id, job.owner, plan, asking)
     return await context.ledger.take(uow, ask(workload, asking))
 
 

@@ -43,12 +43,14 @@ class AllocationRequested(EventData):
 
 
 class AllocationGranted(EventData):
-    """The promise of exactly these devices: one placement a gang member."""
+    """The promise of exactly these devices: one placement a gang member. In all that follows, `kind` is the workload's,
+    so that nobody looks for what can't be theirs; earlier versions did not tell it."""
 
     type: ClassVar[str] = "allocation.granted"
     id: str
     workload: str
     placements: tuple[Placement, ...]
+    kind: Workload | None = None
 
 
 class AllocationRefused(EventData):
@@ -60,6 +62,7 @@ class AllocationRefused(EventData):
     code: str
     reason: str
     largest: Resources | None = None
+    kind: Workload | None = None
 
 
 class AllocationPreempting(EventData):
@@ -77,6 +80,7 @@ class AllocationPreempting(EventData):
     reason: str = ""
     for_workload: str | None = None
     moving: bool = False
+    kind: Workload | None = None
 
 
 class AllocationRevoked(EventData):
@@ -88,6 +92,7 @@ class AllocationRevoked(EventData):
     workload: str
     reason: str
     preempted: bool = False
+    kind: Workload | None = None
 
 
 class AllocationConfirmed(EventData):
@@ -108,6 +113,7 @@ class AllocationCancelled(EventData):
     type: ClassVar[str] = "allocation.cancelled"
     id: str
     workload: str
+    kind: Workload | None = None
 
 
 class AllocationReleased(EventData):
@@ -116,3 +122,4 @@ class AllocationReleased(EventData):
     type: ClassVar[str] = "allocation.released"
     id: str
     workload: str
+    kind: Workload | None = None

@@ -30,6 +30,9 @@ OVER = (Phase.COLLECTING, Phase.RELEASING, Phase.ENDED)
 """The phases in which nothing runs of a workload any more."""
 
 
+Told = AllocationGranted | AllocationRefused | AllocationPreempting | AllocationRevoked
+
+
 class Hooks(Protocol):
     """What a service does at the turns of its workloads' lives."""
 
@@ -54,11 +57,12 @@ class Hooks(Protocol):
 
 
 class Asked:
-    """The workloads of one service as others see them: to be requested, granted and stopped."""
+    """The workloads of one service, all of one kind, as others see them: to be requested, granted and stopped."""
 
-    def __init__(self, kit: Kit, hooks: Hooks) -> None:
+    def __init__(self, kit: Kit, hooks: Hooks, kind: Kind) -> None:
         self._kit = kit
         self._hooks = hooks
+        self._kind = kind
 
     def wake(self, workload_id: str, known: Workload | None = None) -> None:
         """Look at this one soon; `known` is how somebody has just written it down."""
@@ -70,7 +74,6 @@ class Asked:
         self,
         uow: UnitOfWork,
         workload_id: str,
-        kind: Kind,
         subject: str,
         owner: str,
         plan: Plan,
@@ -78,7 +81,7 @@ class Asked:
     ) -> Workload:
         """A new workload that asks the ledger for capacity."""
         now = uow.clock.now()
-        workload = Workload(workload_id, kind, subject, owner, plan, now, now)
+        workload = Workload(workload_id, self._kind, subject, owner, plan, now, now)
         await storage.add(uow.connection, workload)
         uow.emit(ask(workload, asking), subject=workload.allocation, owner=owner)
         uow.memo["workload", workload_id] = workload
@@ -126,7 +129,7 @@ class Asked:
             asked = asked.moved("abandon", outcome=Outcome(reason, detail), ended_at=uow.clock.now())
         await self._move(uow, workload, asked)
         if workload.phase == Phase.WAITING:
-            cancelled = AllocationCancelled(id=workload.allocation, workload=workload.id)
+            cancelled = AllocationCancelled(id=workload.allocation, workload=workload.id, kind=workload.kind)
             uow.emit(cancelled, subject=workload.allocation, owner=workload.owner)
         if workload.phase == Phase.PREPARING:
             uow.after_commit(lambda: self._interrupt(workload_id))
@@ -142,26 +145,32 @@ class Asked:
 
     # What it hears; a workload that is another service's is not here and left alone
 
+    def _may_be_here(self, told: Told) -> bool:
+        """Whether it is worth looking for; earlier versions did not tell the kind."""
+        return told.kind in (None, self._kind)
+
     async def on_allocation_granted(self, uow: UnitOfWork, heard: Heard[AllocationGranted]) -> None:
         """Capacity is promised: go on."""
-        await self.grant(uow, heard.data.workload, heard.data.placements)
+        if self._may_be_here(heard.data):
+            await self.grant(uow, heard.data.workload, heard.data.placements)
 
     async def on_allocation_refused(self, uow: UnitOfWork, heard: Heard[AllocationRefused]) -> None:
         """It can never fit: it ends with the ledger's reason."""
-        await self.refuse(uow, heard.data.workload, heard.data.reason)
+        if self._may_be_here(heard.data):
+            await self.refuse(uow, heard.data.workload, heard.data.reason)
 
     async def on_allocation_preempting(self, uow: UnitOfWork, heard: Heard[AllocationPreempting]) -> None:
         """It is to give way to a more urgent one: it is told, and has so long for a checkpoint.
 
         It asks again as a new workload, which is up to the service (`Hooks.changed`).
         """
-        if await self._find(uow, heard.data.workload) is not None:
-            told = heard.data
+        told = heard.data
+        if self._may_be_here(told) and await self._find(uow, told.workload) is not None:
             await self.ask_stop(uow, told.workload, EndReason.PREEMPTED, told.grace, told.reason)
 
     async def on_allocation_revoked(self, uow: UnitOfWork, heard: Heard[AllocationRevoked]) -> None:
         """Its device or node is lost, or it did not give way in time: stop what may still run of it."""
-        workload = await self._find(uow, heard.data.workload)
+        workload = await self._find(uow, heard.data.workload) if self._may_be_here(heard.data) else None
         if workload is not None and workload.phase not in OVER:
             reason = EndReason.PREEMPTED if heard.data.preempted else EndReason.DEVICE_LOST
             await self.ask_stop(uow, workload.id, reason, 0, heard.data.reason)
@@ -178,7 +187,7 @@ class Asked:
         for before, after in pairwise([*way[:-1], saved]):
             await self._hooks.changed(uow, before, after)
             if before.phase != Phase.WAITING and gives_back(before, after):
-                released = AllocationReleased(id=saved.allocation, workload=saved.id)
+                released = AllocationReleased(id=saved.allocation, workload=saved.id, kind=saved.kind)
                 uow.emit(released, subject=saved.allocation, owner=saved.owner)
         return saved
 

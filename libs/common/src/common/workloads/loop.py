@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from common.contracts.allocation import AllocationConfirmed
+from common.contracts.allocation import Workload as Kind
 from common.db.database import may_lock
 from common.db.leases import Lease, LeaseLost
 from common.db.uow import UnitOfWork
@@ -42,8 +43,8 @@ HEARTBEAT_SECONDS = 60.0
 class Workloads(Asked):
     """The workloads of one service."""
 
-    def __init__(self, kit: Kit, hooks: Hooks) -> None:
-        super().__init__(kit, hooks)
+    def __init__(self, kit: Kit, hooks: Hooks, kind: Kind) -> None:
+        super().__init__(kit, hooks, kind)
         self._progress = Progress(kit.store)
         self._holding = Holding(kit, self._guarded)
         self._steps = Steps(kit, hooks.collect, self._may_launch, self._progress.here, self._holding)

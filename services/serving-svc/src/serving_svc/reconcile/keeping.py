@@ -103,7 +103,7 @@ class Keeper:
             replica_id = new_id("rep")
             await add_replica(uow.connection, replica_id, service.id, uow.clock.now())
             plan, asking = plan_of(service, self._context.settings), asking_of(service, before)
-            await self._context.workloads.request(uow, replica_id, "replica", service.id, service.owner, plan, asking)
+            await self._context.workloads.request(uow, replica_id, service.id, service.owner, plan, asking)
 
     async def _stop(self, uow: UnitOfWork, replica_ids: Sequence[str]) -> None:
         workloads, grace = self._context.workloads, self._context.settings.stop_seconds

@@ -110,7 +110,12 @@ class Ledger:
         refused = asked.moved("refuse", detail=why.detail, ended_at=uow.clock.now())
         await allocations.add(uow.connection, refused)
         told = AllocationRefused(
-            id=asked.id, workload=asked.workload, code=why.code, reason=why.detail, largest=why.largest
+            id=asked.id,
+            workload=asked.workload,
+            code=why.code,
+            reason=why.detail,
+            largest=why.largest,
+            kind=asked.kind,
         )
         uow.emit(told, subject=asked.id, owner=asked.owner)
         return refused

@@ -83,7 +83,7 @@ def tell(uow: UnitOfWork, changed: Sequence[Allocation], grace: float, owners: M
 def event_of(one: Allocation, grace: float, owners: Mapping[str, Allocation]) -> EventData | None:
     """What is told of one that was decided on; None where that concerns nobody else."""
     if one.state == AllocationState.GRANTED:
-        return AllocationGranted(id=one.id, workload=one.workload, placements=one.placements)
+        return AllocationGranted(id=one.id, workload=one.workload, placements=one.placements, kind=one.kind)
     if one.state == AllocationState.PREEMPTING:
         asker = owners.get(one.ends_for or "")
         begins = asker.workload if asker is not None and asker.owner == one.owner else None
@@ -94,10 +94,13 @@ def event_of(one: Allocation, grace: float, owners: Mapping[str, Allocation]) ->
             reason=one.detail,
             for_workload=begins,
             moving=one.ends_for is None,
+            kind=one.kind,
         )
     if one.state == AllocationState.REVOKED:
         preempted = one.told_at is not None
-        return AllocationRevoked(id=one.id, workload=one.workload, reason=one.detail, preempted=preempted)
+        return AllocationRevoked(
+            id=one.id, workload=one.workload, reason=one.detail, preempted=preempted, kind=one.kind
+        )
     return None
 
 
