@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from common.kernel.errors import Invalid
 from common.ports.runtime import LaunchSpec, Limits, Mount, WorkloadState
 from common.runtime.process import LaunchFailed, ProcessRuntime, cgroups
 from common.runtime.process.cgroups import ControlGroups, Controller, find_controllers
-from common.runtime.process.owners import BASE_UID, Owners, unreachable, why_no_own_uid
+from common.runtime.process.owners import BASE_UID, BELIEVED, Owners, Ways, unreachable, why_no_own_uid
 
 from .conftest import PYTHON, WAIT, Yard, end_all
 
@@ -209,6 +210,21 @@ def test_the_way_to_a_file_is_checked_step_by_step(tmp_path, home):
     inner.chmod(0o711)
     file.chmod(0o600)
     assert unreachable(file) == file.resolve()
+
+
+def test_a_way_that_is_free_is_believed_for_a_while_and_one_that_is_not_is_looked_at_again(home, monkeypatch):
+    file = home.parent / "f"
+    file.write_text("x")
+    file.chmod(0o600)
+    ways = Ways()
+    assert ways.blocked(file) == file.resolve()
+    file.chmod(0o644)
+    assert ways.blocked(file) is None
+    file.chmod(0o600)
+    assert ways.blocked(file) is None
+    later = time.monotonic() + BELIEVED
+    monkeypatch.setattr("common.runtime.process.owners.time.monotonic", lambda: later)
+    assert ways.blocked(file) == file.resolve()
 
 
 async def test_without_users_of_their_own_it_is_said(tmp_path):

@@ -323,3 +323,16 @@ async def test_staging_takes_memory_for_a_piece_and_not_for_the_set(files, tmp_p
         ref.model_dump_json(),
     )
     assert int(measured.line()) < 32 * 1024, "kibibytes of growth for a set of 120 MiB"
+
+
+async def test_who_asks_for_what_is_there_waits_for_no_other_who_does(staging, ref, tmp_path):
+    folder = await staging.stage(StageRequest(ref))
+    books = shelf.Shelf(tmp_path / "cache")
+    other = books.try_lock(folder.name, shared=True)
+    assert other is not None
+    try:
+        assert await staging.stage(StageRequest(ref), workload="job-1") == folder
+        assert books.try_lock(folder.name) is None, "nobody drops it meanwhile"
+    finally:
+        os.close(other)
+    assert books.held() == {folder.name}

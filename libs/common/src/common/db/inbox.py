@@ -35,6 +35,20 @@ TAKEN_SECONDS = 10.0
 LONGEST_WAIT = timedelta(seconds=60)
 """Nothing waits so long for its next try: what seems to was noted by a clock that is wrong, or has been set back."""
 
+_DUE = (
+    select(inbox.c.handler, inbox.c.event_id)
+    .where(inbox.c.state == "retry")
+    .where(or_(inbox.c.next_attempt_at <= bindparam("now"), inbox.c.next_attempt_at > bindparam("far")))
+    .order_by(inbox.c.next_attempt_at)
+)
+_ANY_DUE = _DUE.limit(1)
+_TAKE = (
+    update(inbox)
+    .where(tuple_(inbox.c.handler, inbox.c.event_id).in_(_DUE.limit(100).with_for_update(skip_locked=True)))
+    .values(next_attempt_at=bindparam("later"))
+    .returning(inbox.c.handler, inbox.c.payload, inbox.c.received_at)
+)
+
 log = structlog.get_logger("inbox")
 
 D = TypeVar("D", bound=EventData)
@@ -193,17 +207,12 @@ class Inbox:
     async def retry_due(self) -> int:
         """Try again what is due; gives how many were tried. Other instances leave alone what this one has taken."""
         now = self._store.clock.now()
-        in_time = or_(inbox.c.next_attempt_at <= now, inbox.c.next_attempt_at > now + LONGEST_WAIT)
-        due = select(inbox.c.handler, inbox.c.event_id).where(inbox.c.state == "retry", in_time)
-        due = due.order_by(inbox.c.next_attempt_at).limit(100).with_for_update(skip_locked=True)
-        taken = (
-            update(inbox)
-            .where(tuple_(inbox.c.handler, inbox.c.event_id).in_(due))
-            .values(next_attempt_at=now + timedelta(seconds=TAKEN_SECONDS))
-            .returning(inbox.c.handler, inbox.c.payload, inbox.c.received_at)
-        )
+        times = {"now": now, "far": now + LONGEST_WAIT, "later": now + timedelta(seconds=TAKEN_SECONDS)}
+        async with self._store.reading() as connection:
+            if (await connection.execute(_ANY_DUE, times)).first() is None:
+                return 0  # as a rule: nobody who writes has to wait for this look
         async with self._store.database.writing() as connection:
-            rows = (await connection.execute(taken)).all()
+            rows = (await connection.execute(_TAKE, times)).all()
         for row in sorted(rows, key=lambda row: row.received_at):
             await self.receive(row.handler, [CloudEvent.model_validate_json(row.payload)])
         return len(rows)

@@ -55,9 +55,10 @@ class Builder:
             await self.run(self.shelf.sweep)
 
     @asynccontextmanager
-    async def locked(self, name: str, progress: Report | None) -> AsyncIterator[None]:
-        """Nobody else builds, marks or drops that folder meanwhile. While waiting, the builder's progress is told."""
-        while (descriptor := self.shelf.try_lock(name)) is None:
+    async def locked(self, name: str, progress: Report | None, *, shared: bool = False) -> AsyncIterator[None]:
+        """Nobody else builds or drops that folder meanwhile, nor marks it unless all are content to share. While
+        waiting, the builder's progress is told."""
+        while (descriptor := self.shelf.try_lock(name, shared=shared)) is None:
             if progress is not None and (going := self._going.get(plain_name(name))):
                 progress(going)
             await self._clock.sleep(POLL_SECONDS)

@@ -61,11 +61,12 @@ class Shelf:
         """Where it is built."""
         return self.cache / ".building" / name
 
-    def try_lock(self, name: str) -> int | None:
-        """A descriptor that holds the lock of a name, or None while somebody else has it. Closing it unlocks."""
+    def try_lock(self, name: str, *, shared: bool = False) -> int | None:
+        """A descriptor that holds the lock of a name, or None while somebody else has it. Closing it unlocks. A shared
+        one is held beside others that are, and only keeps the folder from being built or dropped."""
         descriptor = os.open(self.cache / ".locks" / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return None
@@ -83,6 +84,16 @@ class Shelf:
 
     def _is_trusted(self, name: str, note: Mapping[str, Any]) -> bool:
         return note.get("boot") == _boot() and self.path(name).is_dir()
+
+    def use(self, name: str, workload: str | None) -> Path | None:
+        """The folder, used now and held for that workload; None where it isn't there with all its files. The lock must
+        be held, shared or not."""
+        if not self.is_ready(name):
+            return None
+        if workload is not None:
+            self.hold(name, workload)
+        self.touch(name)
+        return self.path(name)
 
     def publish(self, name: str, data: Mapping[str, int], *, begun: bool = False) -> None:
         """A built folder gets its name; with `begun` its files are yet to come. The lock must be held."""

@@ -146,10 +146,9 @@ class Metrics:
 
     async def latest(self, attempts: Sequence[str]) -> dict[str, dict[str, float]]:
         """The latest value of every metric, by attempt."""
-        found = select(series.c.attempt, series.c.name, series.c.last_value).where(series.c.attempt.in_(attempts))
         latest: dict[str, dict[str, float]] = {}
         async with self.database.reading() as connection:
-            for row in (await connection.execute(found.order_by(series.c.name))).all():
+            for row in (await connection.execute(_LATEST, {"attempts": list(attempts)})).all():
                 latest.setdefault(row.attempt, {})[row.name] = row.last_value
         return latest
 
@@ -201,6 +200,12 @@ _CHUNKS = (
 _KNOWN = select(
     series.c.name, series.c.id, series.c.chunks, series.c.tail, series.c.last_step, series.c.last_value
 ).where(series.c.attempt == bindparam("attempt"))
+
+_LATEST = (
+    select(series.c.attempt, series.c.name, series.c.last_value)
+    .where(series.c.attempt.in_(bindparam("attempts", expanding=True)))
+    .order_by(series.c.name)
+)
 
 
 async def _known(connection: AsyncConnection, attempt: str) -> dict[str, SeriesRow]:

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from common.runtime.process import ending
 from common.runtime.process.folder import Folder
@@ -26,6 +27,7 @@ class Folders:
         self.home = home.resolve()
         self.workloads = self.home / "workloads"
         self.volumes = self.home / "volumes"
+        self._settled: dict[str, dict[str, Any]] = {}
 
     def make(self) -> None:
         """Make the three that hold all others; every user may pass through them. Raises OSError."""
@@ -41,6 +43,17 @@ class Folders:
     def known(self) -> list[str]:
         """The ids of all workloads that were settled, in order."""
         return sorted(path.parent.name for path in self.workloads.glob("[!.]*/spec.json"))
+
+    def settled(self, folder: Folder) -> dict[str, Any] | None:
+        """What was settled for a workload, None where nothing was: it never changes, so it is read once. Raises OSError
+        or ValueError where it can't be read."""
+        if not folder.has("spec.json"):
+            self._settled.pop(folder.workload, None)
+            return None
+        known = self._settled.get(folder.workload) or folder.read("spec.json")
+        if known is not None:
+            self._settled[folder.workload] = known
+        return known
 
     @contextlib.contextmanager
     def at_work(self, how: int = fcntl.LOCK_SH) -> Iterator[bool]:
@@ -73,9 +86,10 @@ class Folders:
         Raises OSError, and ValueError where its record can't be read.
         """
         with self.at_work():
-            settled = folder.read("spec.json") or {"groups": []}
+            settled = self.settled(folder) or {"groups": []}
             for group in settled["groups"]:
                 ending.drop_group(group)
+            self._settled.pop(folder.workload, None)
             hidden = folder.path.with_name(f"{_REMOVED}{folder.workload}")
             if hidden.exists():
                 _delete(hidden)

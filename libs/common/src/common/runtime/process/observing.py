@@ -11,6 +11,7 @@ from common.kernel.clock import Clock
 from common.ports.runtime import Observation, Usage, WorkloadState
 from common.runtime.process import ending, processes
 from common.runtime.process.folder import Folder
+from common.runtime.process.folders import Folders
 from common.runtime.process.watch import Watcher
 
 PATIENCE = 10.0
@@ -22,7 +23,8 @@ Record = dict[str, Any]
 class Observer:
     """Reads workload folders; `watcher` knows which supervisors this process saw alive."""
 
-    def __init__(self, watcher: Watcher, clock: Clock) -> None:
+    def __init__(self, folders: Folders, watcher: Watcher, clock: Clock) -> None:
+        self._folders = folders
         self._watcher = watcher
         self._clock = clock
         self._waiting: dict[str, float] = {}
@@ -31,7 +33,7 @@ class Observer:
     async def observe(self, folder: Folder) -> Observation:
         """How it stands; `unknown` with the reason where its records can't be read."""
         try:
-            settled = folder.read("spec.json")
+            settled = self._folders.settled(folder)
             if settled is None:
                 return self._absent(folder)
             if record := folder.read("exit.json"):

@@ -11,9 +11,12 @@ import json
 import os
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 BASE_UID = 200_000
+BELIEVED = 10.0
+"""Seconds for which a way that was free is not looked at again; a launch that finds it closed meanwhile fails."""
 
 
 class Owners:
@@ -67,6 +70,23 @@ def why_no_own_uid(home: Path, interpreter: Path) -> str:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         return f"Workloads run as root: other users can't run {interpreter} ({' '.join(last)})."
     return ""
+
+
+class Ways:
+    """Which paths another user can reach, remembered for a while: every launch asks for the same engines and data."""
+
+    def __init__(self) -> None:
+        self._free: dict[str, float] = {}
+
+    def blocked(self, path: Path) -> Path | None:
+        """What `unreachable` says; that nothing is in the way is believed for `BELIEVED` seconds."""
+        now, name = time.monotonic(), str(path)
+        if self._free.get(name, 0.0) > now:
+            return None
+        if (folder := unreachable(path)) is None:
+            self._free = {known: until for known, until in self._free.items() if until > now}
+            self._free[name] = now + BELIEVED
+        return folder
 
 
 def unreachable(path: Path) -> Path | None:

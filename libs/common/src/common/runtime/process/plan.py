@@ -11,7 +11,7 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,19 @@ class LaunchFailed(Problem):
 
 class Planner:
     """Settles launches for one workload folder. `uid` is the owner's own user, 0 for none; `kinds` are the accelerators
-    of which code is told what it may see."""
+    of which code is told what it may see; `blocked` says what keeps that user from a path, as `unreachable` does."""
 
     def __init__(
-        self, spec: LaunchSpec, folder: Path, volumes: Path, uid: int, kinds: Sequence[Accelerator] = BUILT_IN
+        self,
+        spec: LaunchSpec,
+        folder: Path,
+        volumes: Path,
+        uid: int,
+        kinds: Sequence[Accelerator] = BUILT_IN,
+        blocked: Callable[[Path], Path | None] = unreachable,
     ) -> None:
         self.spec, self.folder, self.volumes, self.uid, self.kinds = spec, folder, volumes, uid, kinds
+        self._blocked = blocked
         self.paths: dict[str, Path] = {}
 
     def check(self) -> None:
@@ -133,7 +140,7 @@ class Planner:
         return path
 
     def _reach(self, path: Path, what: str) -> None:
-        if self.uid and (blocked := unreachable(path)):
+        if self.uid and (blocked := self._blocked(path)):
             raise LaunchFailed(f"{what} is in {path}, but other users can't enter {blocked}; allow that (chmod o+x).")
 
     def _executable(self, word: str, path: str, cwd: Path) -> str:

@@ -22,7 +22,7 @@ from common.runtime.process.folder import Folder
 from common.runtime.process.folders import Folders, undo
 from common.runtime.process.forking import Born, Forker
 from common.runtime.process.observing import Observer, ended
-from common.runtime.process.owners import Owners, why_no_own_uid
+from common.runtime.process.owners import Owners, Ways, why_no_own_uid
 from common.runtime.process.plan import LaunchFailed, Planner, Settled, launch_words
 from common.runtime.process.ports import free_port
 from common.runtime.process.spawn import base_interpreter, install, spawn_supervisor
@@ -55,10 +55,11 @@ class ProcessRuntime:
         self._interpreter = interpreter or base_interpreter()
         self._grace = grace
         self._kinds = tuple(kinds)
+        self._ways = Ways()
         self._owners = Owners(self.home)
         self._groups = ControlGroups(self.home, {})
         self._watcher = Watcher()
-        self._observer = Observer(self._watcher, clock or SystemClock())
+        self._observer = Observer(self._folders, self._watcher, clock or SystemClock())
         self._ports: dict[str, int] = {}
         self._program: Path | None = None
         self._forker = Forker(None)
@@ -160,7 +161,7 @@ class ProcessRuntime:
 
     def _settle(self, spec: LaunchSpec, folder: Folder) -> Settled:
         uid = self._owners.uid(spec.owner) if self.capabilities.own_uid else 0
-        planner = Planner(spec, folder.path, self.volumes, uid, self._kinds)
+        planner = Planner(spec, folder.path, self.volumes, uid, self._kinds, self._ways.blocked)
         planner.check()
         port = free_port(self._ports.values()) if spec.port else None
         nproc = spec.limits.pids if uid and not self._groups.has("pids") else 0
@@ -234,7 +235,7 @@ class ProcessRuntime:
             yield chunk
 
     def _scratch(self, handle: Handle, mount: str) -> Path:
-        settled = self._folder(handle).read("spec.json") or {"mounts": {}}
+        settled = self._folders.settled(self._folder(handle)) or {"mounts": {}}
         found: dict[str, Any] | None = settled["mounts"].get(mount)
         if found is None or found["kind"] != "scratch":
             raise NotFound("mount_not_found", f"{handle['workload']} has no outputs called {mount!r}.")
