@@ -7,12 +7,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
+from common.contracts.shared import ManifestRef
+from common.staging.samples import rows_in
 from dataset_svc.sets import RAW
-from tests.dataset_svc.conftest import DEADLINE_SECONDS, TEXTS, Desk, Open, Place, pictures
-from tests.dataset_svc.corpus.good import coco, with_coco
-from tests.dataset_svc.sets.readers import read
+from tests.dataset_svc.conftest import DEADLINE_SECONDS, IMAGES, TEXTS, Desk, Open, Place, pictures
+from tests.dataset_svc.corpus.good import PNG, annotation, coco, with_coco
+from tests.dataset_svc.sets.readers import annotated, read
 
 FILES = pictures(cats=10, dogs=5)
 
@@ -153,7 +156,7 @@ async def test_a_raw_set_copies_nothing_and_keeps_the_files_that_it_needs(place:
 
 @pytest.mark.row("D9", "D8")
 async def test_each_half_of_annotated_pictures_has_the_file_that_annotates_them(alice: Desk) -> None:
-    files = with_coco(coco())
+    files = with_coco(coco(annotations=[annotation(), annotation(id=2, image_id=2)]))
     dataset = await alice.filled(files, purpose="image/detection", annotation="box", format="json")
     half = await ready(alice, await order(alice, dataset, RAW, ratio=0.5, complement=True))
     rest = await ready(alice, {"id": half["complement"]["id"]})
@@ -161,6 +164,97 @@ async def test_each_half_of_annotated_pictures_has_the_file_that_annotates_them(
     assert one | other == files.keys()
     assert one & other == {"annotations/instances.json"}
     assert len(one) == len(other) == 2
+
+
+def detections(cats: int, dogs: int) -> dict[str, bytes]:
+    """Pictures in COCO's format, each with one thing in it, and one more with nothing."""
+    kinds = [1] * cats + [2] * dogs
+    images = [{"id": n, "file_name": f"{n}.png", "width": 20, "height": 10} for n in range(1, len(kinds) + 2)]
+    things = [annotation(id=n, image_id=n, category_id=kind) for n, kind in enumerate(kinds, 1)]
+    pictures = {f"images/{image['file_name']}": PNG for image in images}
+    return {"annotations/instances.json": coco(images=images, annotations=things), **pictures}
+
+
+@pytest.mark.row("D9", "D8")
+async def test_annotated_pictures_are_cut_by_what_is_annotated_in_them(alice: Desk) -> None:
+    files = detections(cats=12, dogs=4)
+    dataset = await alice.filled(files, purpose="image/detection", annotation="box", format="json")
+    item = await ready(alice, await order(alice, dataset, RAW, ratio=0.75, complement=True))
+    rest = await ready(alice, {"id": item["complement"]["id"]})
+    assert (item["classes"], rest["classes"]) == ({"dog": 3, "猫": 9}, {"dog": 1, "猫": 3})
+    assert (item["records"], rest["records"]) == (13, 4)
+    everything = await ready(alice, await order(alice, dataset, RAW))
+    assert (everything["classes"], everything["records"]) == ({"dog": 4, "猫": 12}, 17)
+
+
+@pytest.mark.row("D9")
+@pytest.mark.parametrize("format", ["webdataset", "tfrecord", "parquet"])
+async def test_records_hold_what_is_annotated_in_their_files(alice: Desk, format: str, tmp_path: Path) -> None:
+    files = detections(cats=3, dogs=1)
+    dataset = await alice.filled(files, purpose="image/detection", annotation="box", format="json")
+    page = await alice.ok("GET", f"/datasets/{dataset['id']}/samples")
+    known = {sample["path"]: sample.get("annotations") for sample in page["items"] if sample["path"].endswith(".png")}
+    item = await ready(alice, await order(alice, dataset, format))
+    assert (item["records"], item["classes"]) == (5, {"dog": 1, "猫": 3})
+    for path, data in (await content(alice, item)).items():
+        (tmp_path / path).write_bytes(data)
+    assert annotated(format, tmp_path) == known
+    assert sorted(read(format, tmp_path, "image")) == sorted((path, None, PNG) for path in known)
+
+
+@pytest.mark.row("D9")
+@pytest.mark.parametrize("format", ["webdataset", "tfrecord", "parquet"])
+async def test_records_of_texts_hold_their_entities(alice: Desk, format: str, tmp_path: Path) -> None:
+    files = {f"{n}.txt": "张三住在北京。".encode() for n in range(3)}
+    files |= {f"{n}.ann": "T1\tPerson 0 2\t张三\n".encode() for n in range(3)}
+    dataset = await alice.filled(files, purpose="text/entity", annotation="entity", format="brat_ann")
+    item = await ready(alice, await order(alice, dataset, format))
+    for path, data in (await content(alice, item)).items():
+        (tmp_path / path).write_bytes(data)
+    found = annotated(format, tmp_path)
+    assert sorted(found) == ["0.txt", "1.txt", "2.txt"]
+    assert [[entity["class"] for entity in one["entities"]] for one in found.values()] == [["Person"]] * 3
+    assert sorted(read(format, tmp_path, "text")) == [(f"{n}.txt", None, files["0.txt"]) for n in range(3)]
+
+
+@pytest.mark.row("D9", "D8")
+async def test_a_table_is_cut_row_by_row(place: Place, alice: Desk) -> None:
+    rows = [f"文本 {n},{'甲' if n % 5 else '乙'}\n" for n in range(50)]
+    files = {"all.csv": "".join(["text,label\n", *rows]).encode()}
+    dataset = await alice.filled(files, purpose=TEXTS, format="single_text")
+    item = await ready(alice, await order(alice, dataset, RAW, ratio=0.8, complement=True))
+    rest = await ready(alice, {"id": item["complement"]["id"]})
+    assert (item["classes"], rest["classes"]) == ({"乙": 8, "甲": 32}, {"乙": 2, "甲": 8})
+    assert (item["records"], rest["records"]) == (40, 10)
+    parts = [(await content(alice, one))["all.csv"].decode().splitlines(keepends=True) for one in (item, rest)]
+    assert [part[0] for part in parts] == ["text,label\n"] * 2
+    assert sorted(parts[0][1:] + parts[1][1:]) == sorted(rows)
+    facts = await place.desk("train-svc").ok("GET", f"/formatted-sets/{item['id']}/snapshot")
+    noted = await rows_in(place.context.files, ManifestRef.model_validate(facts["annotations"]))
+    assert list(noted["all.csv"].starts) == list(range(2, 42))
+    await alice.refused(
+        "POST", "/formatted-sets", 422, "invalid_formatted_set", json={"dataset_id": dataset["id"], "format": "parquet"}
+    )
+    for one in (item, rest):
+        await alice.ok("DELETE", f"/formatted-sets/{one['id']}", 204)
+        await place.tidied(f"sets/{one['id']}/")
+
+
+@pytest.mark.row("D9")
+async def test_a_record_of_one_class_is_made_of_pictures_with_one(alice: Desk, tmp_path: Path) -> None:
+    labels = [{"image": f"{n}.png", "label": "猫" if n % 2 else "dog"} for n in range(4)]
+    labelled = b"".join(orjson.dumps(one) + b"\n" for one in labels)
+    files = {f"{n}.png": PNG for n in range(4)} | {"metadata.jsonl": labelled}
+    dataset = await alice.filled(files, purpose=IMAGES, format="json")
+    item = await ready(alice, await order(alice, dataset, "lmdb"))
+    assert (item["records"], item["classes"]) == (4, {"dog": 2, "猫": 2})
+    for path, data in (await content(alice, item)).items():
+        (tmp_path / path).write_bytes(data)
+    assert sorted(read("lmdb", tmp_path, "image")) == [(f"{n}.png", n % 2, PNG) for n in range(4)]
+    found = await alice.filled(detections(1, 1), purpose="image/detection", annotation="box", format="json")
+    body = {"dataset_id": found["id"], "format": "recordio"}
+    problem = await alice.refused("POST", "/formatted-sets", 422, "invalid_formatted_set", json=body)
+    assert "webdataset" in problem["faults"][0]["reason"]
 
 
 async def test_an_encoded_set_outlives_its_dataset(place: Place, alice: Desk) -> None:

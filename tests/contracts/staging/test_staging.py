@@ -6,8 +6,11 @@ An adapter is made from a file store and an empty folder. The store is one of th
 import asyncio
 import hashlib
 import os
+from array import array
+from collections import Counter
 from pathlib import Path
 
+import orjson
 import pytest
 
 from common.files import LocalFiles
@@ -18,6 +21,7 @@ from common.manifests import store_bytes, store_stream
 from common.ports.staging import Listing, Split, StageProgress, StageRequest
 from common.staging import LocalStaging, split
 from common.staging.filling import AT_ONCE
+from common.staging.samples import CLASSES, Rows, rows_entry, written
 
 
 async def local(files, folder: Path) -> LocalStaging:
@@ -312,3 +316,37 @@ async def test_a_file_that_was_changed_meanwhile_is_named(staging):
         await staging.copy(listing, elsewhere.read)
     assert told.value.code == "staging_failed"
     assert "cat/007.txt" in told.value.detail
+
+
+@pytest.mark.row("D8")
+async def test_files_are_parted_by_what_is_annotated_in_them(staging, files):
+    content = {f"p/{n:03d}.png": b"%d" % n for n in range(40)} | {"p/none.png": b"none"}
+    kinds = {path: ["猫"] if n % 4 else ["rare", "猫"] for n, path in enumerate(sorted(content)[:40])}
+    noted = b"".join(orjson.dumps(pair) + b"\n" for pair in kinds.items())
+    annotations = await store_bytes(files, {CLASSES: noted}, "noted")
+    ref = await store_bytes(files, content, "pictures")
+    folder = await staging.stage(StageRequest(ref, split=Split(0.5, annotations=annotations)))
+    found = content_of(folder)
+    assert {path.partition("/")[2]: data for path, data in found.items()} == content
+    tests = [path.removeprefix("test/") for path in found if path.startswith("test/")]
+    assert Counter(kinds[path][0] for path in tests) == {"rare": 5, "猫": 15}
+
+
+@pytest.mark.row("D8")
+async def test_a_file_of_many_samples_is_parted_line_by_line(staging, files):
+    lines = [b"text %d,%s\n" % (n, b"yes" if n % 5 else b"no") for n in range(50)]
+    rows = Rows(array("Q", range(2, 52)), array("I", [bool(n % 5) for n in range(50)]), [["no"], ["yes"]])
+    content = {"all.csv": b"text,label\n" + b"".join(lines), "README": b"read me"}
+    annotations = await store_bytes(files, {rows_entry("all.csv"): b"".join(written(rows))}, "noted")
+    ref = await store_bytes(files, content, "table")
+    other = await store_bytes(files, {"v.csv": b"text,label\n"}, "other")
+    folder = await staging.stage(StageRequest(ref, split=Split(0.8, annotations=annotations), validation=other))
+    assert (await staging.stage(StageRequest(ref, split=Split(0.8, seed=1, annotations=annotations)))) != folder
+    train, test = [(folder / side / "all.csv").read_bytes().splitlines(keepends=True) for side in ("train", "test")]
+    assert train[0] == test[0] == b"text,label\n"
+    assert sorted(train[1:] + test[1:]) == sorted(lines)
+    assert [sum(line.endswith(b"no\n") for line in side) for side in (train, test)] == [8, 2]
+    assert len(test) == 11
+    assert (folder / "val" / "v.csv").exists()
+    for path in [folder, *folder.rglob("*")]:
+        assert path.stat().st_mode & 0o777 == (0o555 if path.is_dir() else 0o444), path

@@ -64,7 +64,15 @@ def datums(folder: Path, media: str) -> Iterator[Found]:
 
 
 def tfrecord(folder: Path, media: str) -> Iterator[Found]:
-    """Each shard's records with both checksums computed bit by bit."""
+    for found in _examples(folder):
+        if media == "image":
+            yield found["image/filename"].decode(), found.get("image/class/label"), found["image/encoded"]
+        else:
+            yield found["filename"].decode(), found.get("label"), found["text"]
+
+
+def _examples(folder: Path) -> Iterator[dict[str, Any]]:
+    """The features of each shard's records, with both checksums computed bit by bit."""
     for shard in sorted(folder.glob("*.tfrecord")):
         data, at = shard.read_bytes(), 0
         while at < len(data):
@@ -73,11 +81,23 @@ def tfrecord(folder: Path, media: str) -> Iterator[Found]:
             assert struct.unpack_from("<I", data, at + 8) == (crc32c(data[at : at + 8]),)
             assert struct.unpack_from("<I", data, at + 12 + length) == (crc32c(record),)
             at += 16 + length
-            found = dict(_feature(pair) for _, pair in wire(dict(wire(record))[1]))
-            if media == "image":
-                yield found["image/filename"].decode(), found.get("image/class/label"), found["image/encoded"]
-            else:
-                yield found["filename"].decode(), found.get("label"), found["text"]
+            yield dict(_feature(pair) for _, pair in wire(dict(wire(record))[1]))
+
+
+def annotated(format: str, folder: Path) -> dict[str, Any]:
+    """What is annotated in the records of a set, by path."""
+    if format == "webdataset":
+        told = [json.loads(sample["json"]) for sample in _samples(folder)]
+        return {one["path"]: one.get("annotations") for one in told}
+    if format == "tfrecord":
+        found = [(one.get("image/filename") or one["filename"], one.get("annotations")) for one in _examples(folder)]
+        return {path.decode(): json.loads(about) if about else None for path, about in found}
+    with duckdb.connect() as connection:
+        shards = f"read_parquet('{folder}/*.parquet')"
+        names = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {shards}").fetchall()]
+        path = "image.path" if "image" in names else "path"
+        rows = connection.execute(f"SELECT {path}, annotations FROM {shards}").fetchall()
+    return {path: json.loads(about) if about else None for path, about in rows}
 
 
 def _feature(pair: bytes) -> tuple[str, Any]:
@@ -126,15 +146,19 @@ def crc32c(data: bytes) -> int:
 
 
 def tars(folder: Path, media: str) -> Iterator[Found]:
+    for sample in _samples(folder):
+        described = json.loads(sample["json"])
+        suffix = described["path"].rpartition(".")[2].lower()
+        label = int(sample["cls"]) if "cls" in sample else None
+        yield described["path"], label, sample[suffix]
+
+
+def _samples(folder: Path) -> Iterator[dict[str, Any]]:
     """By the webdataset library itself, from files that are closed."""
     for shard in sorted(folder.glob("*.tar")):
         with shard.open("rb") as stream:
             members = tariterators.tar_file_expander([{"url": shard.name, "stream": stream}])
-            for sample in tariterators.group_by_keys(members):
-                described = json.loads(sample["json"])
-                suffix = described["path"].rpartition(".")[2].lower()
-                label = int(sample["cls"]) if "cls" in sample else None
-                yield described["path"], label, sample[suffix]
+            yield from tariterators.group_by_keys(members)
 
 
 def parquet(folder: Path, media: str) -> Iterator[Found]:

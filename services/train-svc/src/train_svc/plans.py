@@ -88,8 +88,9 @@ def _holds(terms: Terms) -> tuple[HoldPlan, ...]:
 def _dataset(terms: Terms, *, stream: bool = False) -> StagePlan:
     data, manifest = terms.data, terms.data.manifest
     assert manifest is not None
-    rule, describing = terms.split, terms.data.dataset.describing
-    split = Split(rule.ratio, rule.seed, describing=describing) if rule is not None else None
+    split = None
+    if (rule := terms.split) is not None:
+        split = Split(rule.ratio, rule.seed, describing=data.dataset.describing, annotations=data.annotations)
     return StagePlan(
         name=DATASET_MOUNT,
         variable="DATA_DIR",

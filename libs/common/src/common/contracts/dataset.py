@@ -9,7 +9,8 @@ from common.kernel.events import EventData
 
 
 class DatasetVersion(Shape):
-    """An immutable import: its number, digest and manifests (`test` where the test set is independent)."""
+    """An immutable import: its number, digest and manifests (`test` where the test set is independent). `annotations`
+    is the list of what is annotated in the files of `train`, by which a split goes where there is one."""
 
     id: str
     number: int
@@ -17,6 +18,7 @@ class DatasetVersion(Shape):
     train: ManifestRef
     test: ManifestRef | None = None
     classes: tuple[str, ...] = ()
+    annotations: ManifestRef | None = None
 
 
 class DatasetSnapshot(EventData):
@@ -41,7 +43,7 @@ class FormattedSetFacts(Shape):
 
     `dataset` is what it was cut from, with that version as its present one; `part` which of its parts, and `side`,
     `ratio` and `seed` how. `complement_id` is the rest as a set, where there is one; `shared` says whether others than
-    the owner may use it.
+    the owner may use it. `annotations` is for its files what a version's is.
     """
 
     id: str
@@ -61,6 +63,7 @@ class FormattedSetFacts(Shape):
     seed: int = 0
     complement_id: str | None = None
     shared: bool = False
+    annotations: ManifestRef | None = None
 
 
 class DatasetImported(EventData):

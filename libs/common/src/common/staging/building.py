@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -19,9 +19,10 @@ from common.ports.staging import StageProgress, StageRequest
 from common.staging.filling import AT_ONCE, Watch, fill
 from common.staging.folder import FolderWriter, remove_folder
 from common.staging.names import folder_name, plain_name
+from common.staging.parting import RowSplit, learned
 from common.staging.room import make_room
+from common.staging.samples import Rows, rows_in
 from common.staging.shelf import Shelf
-from common.staging.splits import Sides
 from common.threads import to_the_end
 
 _P = ParamSpec("_P")
@@ -116,33 +117,46 @@ class Builder:
     async def _build_view(self, name: str, request: StageRequest, progress: Report | None) -> None:
         """Link the files of plain folders into `train/`, `test/` and `val/`."""
         refs = request.manifests
-        place = await self._placing(request, refs)
+        rows = await self._rows(request)
+        place = await self._placing(request, refs, rows)
+        own = {name: request.manifest.bytes} if rows else {}
+        await self.run(make_room, self.shelf, sum(own.values()), self._limit)
         writer = await self.new_folder(name)
         try:
             for side in request.sides:
                 writer.make_folders(f"{side}/")
             before = 0
             for ref, to in zip(refs, place, strict=True):
-                await self.link(writer, ref, to, _after(progress, before, request.bytes))
+                part = RowSplit(request.split, rows) if request.split and ref is request.manifest else None
+                await self.link(writer, ref, to, _after(progress, before, request.bytes), part)
                 before += ref.bytes
             await self.run(writer.settle)
         finally:
             writer.close()
         data = {folder_name(StageRequest(ref)): footprint(ref) for ref in refs}
-        await self.run(self.shelf.publish, name, data)
+        await self.run(self.shelf.publish, name, data | own)
 
-    async def _placing(self, request: StageRequest, refs: Sequence[ManifestRef]) -> list[Places]:
-        """For each manifest of a request, where a path of it goes."""
+    async def _rows(self, request: StageRequest) -> Mapping[str, Rows]:
+        """How the samples lie in the files that are parted line by line, by path."""
+        if request.split is None or request.split.annotations is None:
+            return {}
+        return await rows_in(self.files, request.split.annotations)
+
+    async def _placing(
+        self, request: StageRequest, refs: Sequence[ManifestRef], rows: Mapping[str, Rows]
+    ) -> list[Places]:
+        """For each manifest of a request, where a path of it goes; what is parted line by line goes nowhere whole."""
         if request.split is None:
             return [all_to(side) for side in request.sides]
-        sides = Sides(request.split)
-        async for entries in batches(self.files, request.manifest):
-            await self.run(_learn, sides, entries)
-        by_side = lambda path: [f"{side}/{path}" for side in sides.of(path)]  # noqa: E731
+        sides = await learned(self.files, request.manifest, request.split, rows, self.run)
+        by_side = lambda path: [] if path in rows else [f"{side}/{path}" for side in sides.of(path)]  # noqa: E731
         return [by_side, *[all_to("val") for _ in refs[1:]]]
 
-    async def link(self, writer: FolderWriter, ref: ManifestRef, to: Places, progress: Report | None) -> None:
-        """Link every file of a list to where `to` says, from its plain folder, which is built where it isn't there."""
+    async def link(
+        self, writer: FolderWriter, ref: ManifestRef, to: Places, progress: Report | None, part: RowSplit | None = None
+    ) -> None:
+        """Link every file of a list to where `to` says, from its plain folder, which is built where it isn't there; and
+        write what is parted line by line."""
         plain = StageRequest(ref)
         name = folder_name(plain)
         async with self.locked(name, progress):
@@ -151,6 +165,8 @@ class Builder:
             try:
                 async for entries in batches(self.files, ref):
                     await self.run(_link_all, writer, source, entries, to)
+                if part is not None:
+                    await self.run(part.write, writer, source)
             finally:
                 os.close(source)
 
@@ -173,11 +189,6 @@ class Builder:
     async def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """What blocks, in a thread."""
         return await to_the_end(self.threads, function, *args, **kwargs)
-
-
-def _learn(sides: Sides, entries: Sequence[Entry]) -> None:
-    for entry in entries:
-        sides.learn(entry.path)
 
 
 def all_to(side: str) -> Places:

@@ -17,9 +17,9 @@ from common.ports.staging import Listing, Read, StageProgress, StageRequest
 from common.staging.building import BLOCK, Build, Builder, Report
 from common.staging.filling import copy
 from common.staging.names import copy_name, folder_name
+from common.staging.places import check_ratio
 from common.staging.room import evict
 from common.staging.shelf import Shelf, check_workload
-from common.staging.splits import check_ratio
 from common.staging.streaming import Streams
 
 

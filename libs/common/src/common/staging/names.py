@@ -22,6 +22,7 @@ def folder_name(request: StageRequest) -> str:
         rule = request.split
         layout = {"ratio": repr(float(rule.ratio)), "seed": rule.seed, "stratify": rule.stratify}
         layout |= {"describing": sorted(rule.describing)} if rule.describing else {}
+        layout |= {"annotations": _hex(rule.annotations)} if rule.annotations else {}
     if request.test is not None:
         layout = {"test": _hex(request.test)}
     if request.validation is not None:

@@ -94,11 +94,19 @@ class Origin:
     classes: Mapping[str, int]
     manifest: ManifestRef
     describing: tuple[str, ...] = ()
+    annotations: ManifestRef | None = None
+    purpose: str = ""
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether what is annotated in its files is more than the class of each."""
+        return self.annotations is not None and not self.purpose.endswith("/classification")
 
 
 @dataclass(frozen=True)
 class FormattedSet:
-    """One formatted set. `classes` counts its own records by class, in the order of their labels."""
+    """One formatted set. `classes` counts its own records by class, in the order of their labels; `annotations` is the
+    list of what is annotated in them, where they are files as in their dataset."""
 
     id: str
     name: str
@@ -112,6 +120,7 @@ class FormattedSet:
     version: int = 1
     complement_id: str | None = None
     manifest: ManifestRef | None = None
+    annotations: ManifestRef | None = None
     records: int = 0
     classes: dict[str, int] = field(default_factory=dict)
     code: str = ""
@@ -132,10 +141,17 @@ class FormattedSet:
         """Being built; one that was killed with the platform is begun again. Raises Conflict (`illegal_state`)."""
         return self._moved("begin")
 
-    def succeeded(self, manifest: ManifestRef, classes: dict[str, int], records: int, now: datetime) -> FormattedSet:
+    def succeeded(
+        self,
+        manifest: ManifestRef,
+        classes: dict[str, int],
+        records: int,
+        now: datetime,
+        annotations: ManifestRef | None = None,
+    ) -> FormattedSet:
         """Ready to train on."""
-        done = self._moved("succeed")
-        return replace(done, manifest=manifest, classes=classes, records=records, ended_at=now)
+        done = self._moved("succeed", manifest=manifest, annotations=annotations, ended_at=now)
+        return replace(done, classes=classes, records=records)
 
     def failed(self, code: str, reason: str, now: datetime) -> FormattedSet:
         """It can't be made."""

@@ -93,6 +93,7 @@ class Version:
             train=self.train.manifest,
             test=self.test.manifest if self.test is not None else None,
             classes=tuple(self.classes()),
+            annotations=self.train.annotations,
         )
 
 

@@ -11,6 +11,7 @@ from dataset_svc.formats.labels import is_text, label_fault
 from dataset_svc.formats.packing import packed
 from dataset_svc.formats.port import Annotations, Sink, Summary
 from dataset_svc.formats.ranges import Range
+from dataset_svc.formats.samples import Samples
 from dataset_svc.formats.together import SHOWN, Together
 
 _TEXT = ("text", "content", "sentence", "文本", "内容", "正文")
@@ -117,7 +118,8 @@ def _first(found: dict[str, Any], names: tuple[str, ...]) -> Any:
 
 
 class Tally:
-    """Counts texts with what is marked in them, and keeps the first ones of each file."""
+    """Counts texts with what is marked in them, and keeps the first ones of each file. `samples` notes where those
+    begin that lie in a file line after line."""
 
     def __init__(self) -> None:
         self._classes: Counter[str] = Counter()
@@ -126,10 +128,13 @@ class Tally:
         self._together, self._length = Together(), Range()
         self._rows = self._unannotated = 0
         self._files: dict[str, tuple[int, list[bytes], set[str]]] = {}
+        self.samples: dict[str, Samples] = {}
 
-    def add(self, path: str, line: int, marked: Marked) -> None:
-        """One text of a file; `line` from 1."""
+    def add(self, path: str, line: int, marked: Marked, *, begins: bool = False) -> None:
+        """One text of a file; `line` from 1, in which it `begins` where that is said."""
         labels = {entity["class"] for entity in marked.entities}
+        if begins:
+            self.samples.setdefault(path, Samples()).add(line, labels)
         self._rows += 1
         self._unannotated += not labels
         self._length.add(len(marked.text))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from dataset_svc.formats.samples import Samples
 
 Summary = dict[str, Any]
 """What a checker saw, as JSON: `classes` (name → files), and figures of the content (see each format)."""
@@ -76,6 +78,10 @@ class Checker(Protocol):
 
     def annotations(self) -> Annotations:
         """What is annotated in each file, once all is checked and right."""
+        ...
+
+    def samples(self) -> Mapping[str, Samples]:
+        """How the samples lie in files that hold many, line after line, by path: a split parts these by samples."""
         ...
 
 

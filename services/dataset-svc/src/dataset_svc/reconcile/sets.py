@@ -119,9 +119,11 @@ class Sets:
 
     async def _succeed(self, set_id: str, lease: Lease, built: Built) -> None:
         now = self._context.store.clock.now()
-        await self._apply(
-            set_id, lease, lambda item: item.succeeded(built.manifest, built.classes, built.records, now), over=True
-        )
+
+        def done(item: FormattedSet) -> FormattedSet:
+            return item.succeeded(built.manifest, built.classes, built.records, now, built.annotations)
+
+        await self._apply(set_id, lease, done, over=True)
 
     async def _apply(
         self, set_id: str, lease: Lease, change: Callable[[FormattedSet], FormattedSet], *, over: bool = False

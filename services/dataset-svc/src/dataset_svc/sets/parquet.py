@@ -1,6 +1,7 @@
 """Parquet in the columns that Hugging Face's `datasets` reads as images or texts.
 
-Images: `image` {`bytes`, `path`} and `label`; texts: `text`, `path` and `label`. Metadata `classes` has their names.
+Images: `image` {`bytes`, `path`} and `label`; texts: `text`, `path` and `label`; and where anything is annotated in
+files, `annotations` has it as JSON. Metadata `classes` has the classes' names.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ class Parquet:
 
     def __init__(self, folder: Path, terms: Terms) -> None:
         classes = json.dumps(list(terms.classes), ensure_ascii=False)
-        self._schema = _COLUMNS[terms.media].with_metadata({"classes": classes})
+        columns = _COLUMNS[terms.media]
+        if terms.annotated:
+            columns = columns.append(pa.field("annotations", pa.string()))
+        self._schema = columns.with_metadata({"classes": classes})
+        self._annotated = terms.annotated
         self._folder, self._most, self._media = folder, terms.shard_bytes, terms.media
         self._rows: list[dict[str, Any]] = []
         self._bytes = 0
@@ -48,10 +53,13 @@ class Parquet:
             self._group()
 
     def _row(self, record: Record) -> dict[str, Any]:
+        about = {"label": record.label} | (
+            {"annotations": record.annotations.decode() or None} if self._annotated else {}
+        )
         if self._media == "image":
-            return {"image": {"bytes": record.data, "path": record.path}, "label": record.label}
+            return {"image": {"bytes": record.data, "path": record.path}, **about}
         try:
-            return {"text": record.data.decode(), "path": record.path, "label": record.label}
+            return {"text": record.data.decode(), "path": record.path, **about}
         except UnicodeDecodeError as error:
             reason = f"{record.path} is not UTF-8 at byte {error.start}: Parquet holds texts only. Choose raw instead."
             raise Invalid("bad_text", reason) from error

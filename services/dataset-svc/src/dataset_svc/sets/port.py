@@ -14,12 +14,14 @@ CLASSES = "classes.json"
 
 
 class Record(NamedTuple):
-    """One file of a dataset version: its path, its class and the class's label (None where it has none), its bytes."""
+    """One file of a dataset version: its path, its class and the class's label (None where it has none), its bytes, and
+    what is annotated in it as JSON (docs/guides/dataset-formats.md), empty where nothing is."""
 
     path: str
     class_name: str | None
     label: int | None
     data: bytes
+    annotations: bytes = b""
 
 
 class Encoder(Protocol):
@@ -36,12 +38,13 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class Terms:
-    """What an encoder is told: what the files are (`image` or `text`), all classes of the version in their order, and
-    after how many bytes a format of many shards begins the next."""
+    """What an encoder is told: what the files are (`image` or `text`), all classes of the version in their order, after
+    how many bytes a format of many shards begins the next, and whether anything is annotated in files."""
 
     media: str
     classes: Sequence[str]
     shard_bytes: int
+    annotated: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ RAW = "raw"
 """The files as they are: nothing is encoded, the set is another list over the version's own packs."""
 
 NAMES = (RAW, "recordio", "lmdb", "webdataset", "tfrecord", "parquet")
+ANNOTATED = (RAW, "webdataset", "tfrecord", "parquet")
+"""Those that hold what is annotated in a file; of the others a record is a file and its one class."""
 
 
 def set_format(name: str) -> SetFormat:

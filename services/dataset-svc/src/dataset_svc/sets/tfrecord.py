@@ -1,7 +1,7 @@
 """TFRecord shards of `tf.train.Example` (TensorFlow `record_writer.cc`, `example.proto`).
 
 Images have the features of TensorFlow's own data sets (`image/encoded`, `image/filename`, `image/class/label`,
-`image/class/text`), texts `text`, `filename`, `label` and `class`.
+`image/class/text`), texts `text`, `filename`, `label` and `class`; what is annotated in them is JSON in `annotations`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class TFRecord:
     def _example(self, record: Record) -> bytes:
         content, path, label, name = self._names
         features = FEATURES()
-        for key, value in ((content, record.data), (path, record.path.encode())):
+        given = [(content, record.data), (path, record.path.encode())]
+        given += [("annotations", record.annotations)] if record.annotations else []
+        for key, value in given:
             features.feature.add(key=key.encode(), value=FEATURE(bytes_list=BYTES_LIST(value=[value])))
         if record.label is not None and record.class_name is not None:
             features.feature.add(key=label.encode(), value=FEATURE(int64_list=INT64_LIST(value=[record.label])))

@@ -1,6 +1,7 @@
 """WebDataset: tar shards in which the files of one sample follow one another and share a key.
 
-`00000012.png` is the sample, `00000012.cls` its label and `00000012.json` its path and class.
+`00000012.png` is the sample, `00000012.cls` its label, and `00000012.json` its path, its class and what is annotated in
+it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class WebDataset:
         if record.label is not None:
             self._file("cls", str(record.label).encode())
         described = {"path": record.path, "class": record.class_name}
+        if record.annotations:
+            described["annotations"] = json.loads(record.annotations)
         self._file("json", json.dumps(described, ensure_ascii=False).encode())
         self._number += 1
 

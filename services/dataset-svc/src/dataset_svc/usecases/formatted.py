@@ -28,7 +28,7 @@ from dataset_svc.domain.errors import DatasetEmpty, SetNotReady
 from dataset_svc.domain.formatted import Cut, FormattedSet, Origin, SetState, Side, default_name
 from dataset_svc.domain.taxonomy import Part
 from dataset_svc.domain.versions import Version
-from dataset_svc.sets import NAMES, RAW
+from dataset_svc.sets import ANNOTATED, NAMES, RAW
 from dataset_svc.storage import DATASETS, SETS, formatted_sets
 from dataset_svc.usecases.access import to_see
 from dataset_svc.usecases.samples import manifest_of
@@ -132,8 +132,20 @@ def _origin(dataset: Dataset, version: Version, part: Part) -> Origin:
     manifest = manifest_of(version, part)
     classes = dict(content.classes) if content is not None else {}
     media = dataset.purpose.partition("/")[0]
-    names = dataset.describing
-    return Origin(dataset.id, dataset.name, version.number, version.digest, part, media, classes, manifest, names)
+    names, noted = dataset.describing, content.annotations if content is not None else None
+    return Origin(
+        dataset.id,
+        dataset.name,
+        version.number,
+        version.digest,
+        part,
+        media,
+        classes,
+        manifest,
+        names,
+        noted,
+        dataset.purpose,
+    )
 
 
 def _faults(new: NewSet, dataset: Dataset, cut: Cut) -> Sequence[Fault]:
@@ -141,8 +153,7 @@ def _faults(new: NewSet, dataset: Dataset, cut: Cut) -> Sequence[Fault]:
     faults = name_faults(new.name) if new.name is not None else []
     if new.format not in NAMES:
         faults.append(Fault("format", f"{new.format[:80]!r} is none of: {', '.join(NAMES)}."))
-    elif new.format != RAW and not _has_records(dataset):
-        reason = f"A {dataset.purpose} dataset in format {dataset.format!r} has no class for each file: choose raw."
+    elif (reason := _why_no_records(dataset, new.format)) is not None:
         faults.append(Fault("format", reason))
     if cut.ratio is not None and not 0 < cut.ratio < 1:
         faults.append(Fault("ratio", "The part for training is a number between 0 and 1, such as 0.8."))
@@ -153,10 +164,17 @@ def _faults(new: NewSet, dataset: Dataset, cut: Cut) -> Sequence[Fault]:
     return faults
 
 
-def _has_records(dataset: Dataset) -> bool:
-    """Whether each of its files is a sample with a class."""
+def _why_no_records(dataset: Dataset, format: str) -> str | None:
+    """Why its files can't be the records of such a set; None where they can."""
     media, _, task = dataset.purpose.partition("/")
-    return dataset.format == "dir" and task == "classification" and media in ("image", "text")
+    what = f"A {dataset.purpose} dataset in format {dataset.format!r}"
+    if format == RAW:
+        return None
+    if dataset.format not in ("dir", "json", "brat_ann") or (dataset.format, media) == ("json", "text"):
+        return f"{what} has many samples in a file, and a record is a file: choose raw."
+    if task != "classification" and format not in ANNOTATED:
+        return f"{what} has no class for each file, which is all that {format} holds: choose {', '.join(ANNOTATED)}."
+    return None
 
 
 async def find_set(context: Context, who: Principal, set_id: str) -> tuple[FormattedSet, float]:
@@ -259,4 +277,5 @@ async def set_facts(context: Context, set_id: str) -> FormattedSetFacts:
         seed=cut.seed,
         complement_id=item.complement_id,
         shared=item.shared_with(dataset),
+        annotations=item.annotations,
     )

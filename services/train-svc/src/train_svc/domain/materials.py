@@ -42,6 +42,10 @@ class ValidationRequest:
     formatted_set_id: str | None = None
 
 
+ONE_FILE = "single_text"
+"""The format of datasets whose samples are lines of one file."""
+
+
 @dataclass(frozen=True)
 class Cut:
     """Which files of `content` (a digest): `all`, or the side `train` or `held_out` of a split."""
@@ -76,6 +80,13 @@ class Material:
         return self.formatted.manifest if self.formatted is not None else self._source(self.part)
 
     @property
+    def annotations(self) -> ManifestRef | None:
+        """The list of what is annotated in its files, by which they are split; None where folders tell the classes."""
+        if self.formatted is not None:
+            return self.formatted.annotations
+        return self.dataset.version.annotations if self.dataset.version is not None else None
+
+    @property
     def test(self) -> ManifestRef | None:
         """The independent test set that comes with it."""
         return self._source("test") if self.formatted is None and self.part == "train" else None
@@ -84,6 +95,11 @@ class Material:
     def brings_test(self) -> bool:
         """Whether there is nothing to split because it comes with a test set."""
         return self.formatted is None and self.dataset.test_mode == INDEPENDENT
+
+    @property
+    def unparted(self) -> bool:
+        """Whether all its samples are in one file, and nothing tells where in it they begin."""
+        return self.format == ONE_FILE and self.annotations is None
 
     @property
     def of_records(self) -> bool:

@@ -78,14 +78,10 @@ def terms_of(request: JobRequest, used: Used, house: House, queue: str = DEFAULT
 
 def _split(request: JobRequest, used: Used) -> SplitRequest | None:
     """How it is split. Unasked, only a dataset of files for which nothing else is named to validate on is."""
-    if request.whole or used.data.brings_test or used.data.format == ONE_FILE:
+    if request.whole or used.data.brings_test or used.data.unparted:
         return None
     unasked = used.data.formatted is None and used.validation is None
     return request.split or (SplitRequest() if unasked else None)
-
-
-ONE_FILE = "single_text"
-"""The format of datasets whose samples are lines of a file, which is staged as it is: files are split, not lines."""
 
 
 def naming_faults(request: JobRequest) -> Iterator[Fault]:
@@ -109,8 +105,8 @@ def request_faults(request: JobRequest, used: Used, house: House) -> Iterator[Fa
     yield from description_faults(request.description)
     yield from _match_faults("", algorithm, data)
     yield from split_faults(request.split, data.brings_test)
-    if request.split is not None and data.format == ONE_FILE:
-        reason = f"All samples of {data.called} are in one file: import a test set of its own, or name a validation."
+    if request.split is not None and data.unparted:
+        reason = f"All samples of {data.called} are in one file: import it again, which notes where they begin."
         yield Fault("split", reason)
     if request.split is not None and data.of_records:
         yield Fault("split", f"The records of {data.called} can't be split: validate on its complement.")

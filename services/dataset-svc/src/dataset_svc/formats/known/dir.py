@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 
 from dataset_svc.formats.port import Annotations, Checker, Content, ContentLimits, Sink, Summary
 from dataset_svc.formats.registry import check_purpose
+from dataset_svc.formats.samples import Samples
 
 _CONTENT = {
     "image/classification": "dataset_svc.formats.images",
@@ -77,6 +78,10 @@ class DirChecker:
     def annotations(self) -> Annotations:
         """See Checker: the folder says it all."""
         return iter(())
+
+    def samples(self) -> Mapping[str, Samples]:
+        """See Checker: each file is one."""
+        return {}
 
     def _too_few(self) -> str:
         found = ", ".join(self._classes) or "none"

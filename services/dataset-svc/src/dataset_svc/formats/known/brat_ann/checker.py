@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from dataset_svc.formats.decoding import NotText, decode
@@ -11,6 +11,7 @@ from dataset_svc.formats.known.brat_ann.standoff import Document, Standoff
 from dataset_svc.formats.packing import packed
 from dataset_svc.formats.port import Annotations, ContentLimits, Sink, Summary
 from dataset_svc.formats.ranges import Range
+from dataset_svc.formats.samples import Samples
 from dataset_svc.formats.together import SHOWN, Together
 
 _TEXT, _ANNOTATIONS = ".txt", ".ann"
@@ -91,6 +92,10 @@ class BratChecker:
         """See Checker: entities, relations and events of each text."""
         for path, (found, labels) in self._documents.items():
             yield path, found, labels
+
+    def samples(self) -> Mapping[str, Samples]:
+        """See Checker: each file is one."""
+        return {}
 
     def _wait(self, document: str, path: str, data: bytes) -> None:
         """Keep one half until the other comes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,6 +16,7 @@ from dataset_svc.formats.known.json.shapes import TOLERANCE, Shape, reaches_over
 from dataset_svc.formats.known.json.shelf import Shelf
 from dataset_svc.formats.packing import packed
 from dataset_svc.formats.port import Annotations, ContentLimits, Sink, Summary
+from dataset_svc.formats.samples import Samples
 from dataset_svc.formats.together import Together
 
 _JSON = ".json"
@@ -86,6 +87,10 @@ class JsonChecker:
         """See Checker: what is drawn on each image."""
         for path, (drawn, labels) in self._drawn.items():
             yield path, drawn, labels
+
+    def samples(self) -> Mapping[str, Samples]:
+        """See Checker: each file is one."""
+        return {}
 
     def _look_for_gaps(self) -> None:
         """What is not there at all; says nothing where an annotation file could not be read."""

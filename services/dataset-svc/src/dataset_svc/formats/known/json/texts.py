@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,6 +12,7 @@ from dataset_svc.formats.known.json.reading import parsed
 from dataset_svc.formats.marked import Reader, Tally
 from dataset_svc.formats.passing import JSON_LINES, objects, passing
 from dataset_svc.formats.port import Annotations, ContentLimits, Sink, Summary
+from dataset_svc.formats.samples import Samples
 
 
 class JsonTextChecker:
@@ -65,6 +66,10 @@ class JsonTextChecker:
         """See Checker: the first texts of each file."""
         return self._tally.annotations()
 
+    def samples(self) -> Mapping[str, Samples]:
+        """See Checker: those of JSON lines; a list in JSON has no lines to be parted by."""
+        return self._tally.samples
+
     def _json(self, path: str, data: bytes) -> None:
         """A file with one text, or a list of texts."""
         self._files += 1
@@ -95,4 +100,4 @@ class JsonTextChecker:
     def _take(self, path: str, number: int, found: Any, line: int, where: str) -> None:
         marked = self._reader.read(path, line, found, where)
         if marked is not None:
-            self._tally.add(path, number, marked)
+            self._tally.add(path, number, marked, begins=line > 0)

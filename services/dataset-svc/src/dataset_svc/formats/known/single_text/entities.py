@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dataset_svc.formats.decoding import Lines
@@ -11,6 +11,7 @@ from dataset_svc.formats.known.single_text.tokens import Tokens
 from dataset_svc.formats.marked import Marked, Reader, Tally
 from dataset_svc.formats.passing import JSON_LINES, objects, passing
 from dataset_svc.formats.port import Annotations, ContentLimits, Sink, Summary
+from dataset_svc.formats.samples import Samples
 
 _TOKENS = (".conll", ".bio", ".bmes", ".txt", ".tsv")
 
@@ -33,10 +34,10 @@ class EntitiesChecker(OneFile):
         def read(row: tuple[int, Any]) -> None:
             marked = reader.read(path, row[0], row[1])
             if marked is not None:
-                self._tally.add(path, row[0], marked)
+                self._tally.add(path, row[0], marked, begins=True)
 
         def take(row: tuple[int, Marked]) -> None:
-            self._tally.add(path, *row)
+            self._tally.add(path, *row, begins=True)
 
         if suffix in JSON_LINES:
             yield from passing(chunks, path, self._sink, lines, lambda text: objects(path, self._sink, text), read)
@@ -53,3 +54,7 @@ class EntitiesChecker(OneFile):
     def annotations(self) -> Annotations:
         """See Checker: the first texts."""
         return self._tally.annotations()
+
+    def samples(self) -> Mapping[str, Samples]:
+        """See Checker."""
+        return self._tally.samples

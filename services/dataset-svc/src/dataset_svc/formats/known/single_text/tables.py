@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -15,6 +15,7 @@ from dataset_svc.formats.labels import is_text, label_fault
 from dataset_svc.formats.passing import JSON_LINES, objects, passing
 from dataset_svc.formats.port import Annotations, ContentLimits, Sink, Summary
 from dataset_svc.formats.ranges import Range
+from dataset_svc.formats.samples import Samples
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _TEXT = frozenset({"text", "content", "sentence", "文本", "内容", "正文"})
@@ -39,6 +40,7 @@ class SingleTextChecker(OneFile):
         csv.field_size_limit(_LONGEST_CELL)
         self._limits = limits
         self._classes: Counter[str] = Counter()
+        self._samples = Samples()
         self._length = Range()
         self._rows = 0
         self._shown: list[dict[str, Any]] = []
@@ -68,6 +70,10 @@ class SingleTextChecker(OneFile):
         if self._files:
             yield self._files[0], orjson.dumps({"kind": "rows", "total": self._rows, "rows": self._shown}), ()
 
+    def samples(self) -> Mapping[str, Samples]:
+        """See Checker."""
+        return {self._files[0]: self._samples} if self._files else {}
+
     def _take(self, path: str, row: Row) -> None:
         """Check one sample. Raises NotText where there are too many classes for these to be classes."""
         line, text, label = row
@@ -78,6 +84,7 @@ class SingleTextChecker(OneFile):
         if fault := label_fault(label):
             return self._sink.error("bad_label", path, f"The class of this row {fault}.", line)
         self._classes[label] += 1
+        self._samples.add(line, (label,))
         if len(self._classes) > _MOST_CLASSES:
             reason = f"There are more than {_MOST_CLASSES:,} different classes; text and class seem to be exchanged."
             raise NotText("too_many_classes", reason, line)

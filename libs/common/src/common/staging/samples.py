@@ -1,0 +1,99 @@
+"""What a split goes by where the folder of a file doesn't tell its class, or where a file holds many samples.
+
+An import notes both in the list of what is annotated, beside the version: `classes` has a JSON line `[path, [class,
+…]]` for each file in which any is annotated, in the order of their paths. `rows/<path>` is about a file whose lines are
+its samples: a JSON list of all that a sample's classes can be, and then for each sample a line with the number of the
+line in which it begins (from 1) and the place of its classes in that list. Of several classes the rarest comes first:
+it is what a sample is stratified by.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import orjson
+
+from common import manifests
+from common.contracts.shared import ManifestRef
+from common.ports.files import Files
+
+CLASSES = "classes"
+_ROWS = "rows/"
+
+Classes = Sequence[str]
+
+
+class Rows(NamedTuple):
+    """The samples of one file: the lines in which they begin, and what of `known` are the classes of each."""
+
+    starts: array[int]
+    kinds: array[int]
+    known: Sequence[Classes]
+
+    def classes(self, number: int) -> Classes:
+        """Those of one sample, by its number from 0."""
+        return self.known[self.kinds[number]]
+
+
+def rows_entry(path: str) -> str:
+    """Where in the list it stands how the samples of a file lie in it."""
+    return _ROWS + path
+
+
+def written(rows: Rows) -> Iterator[bytes]:
+    """That entry's content."""
+    yield orjson.dumps(list(map(list, rows.known))) + b"\n"
+    for start, kind in zip(rows.starts, rows.kinds, strict=True):
+        yield b"%d %d\n" % (start, kind)
+
+
+def parsed(lines: Iterable[bytes]) -> Rows:
+    """The same, read again."""
+    found = iter(lines)
+    rows = Rows(array("Q"), array("I"), orjson.loads(next(found)))
+    for line in found:
+        start, kind = line.split()
+        rows.starts.append(int(start))
+        rows.kinds.append(int(kind))
+    return rows
+
+
+async def rows_in(files: Files, ref: ManifestRef) -> dict[str, Rows]:
+    """How the samples lie in the files that hold many, by path."""
+    found = {}
+    async for entry in manifests.entries_from(files, ref, _ROWS):
+        if not entry.path.startswith(_ROWS):
+            break
+        content = b"".join([chunk async for chunk in manifests.open_entry(files, ref, entry)])
+        found[entry.path.removeprefix(_ROWS)] = parsed(content.splitlines())
+    return found
+
+
+class FileClasses:
+    """The classes of files, read once beside the list of the files, in the order of their paths."""
+
+    def __init__(self, files: Files, ref: ManifestRef) -> None:
+        self._lines = _lines(files, ref)
+        self._next: tuple[str, Classes] | None = ("", ())
+
+    async def upto(self, path: str) -> dict[str, Classes]:
+        """Those of the files behind the last path that was asked for, up to this one."""
+        found: dict[str, Classes] = {}
+        while self._next is not None and self._next[0] <= path:
+            found[self._next[0]] = self._next[1]
+            line = await anext(self._lines, None)
+            self._next = tuple(orjson.loads(line)) if line is not None else None
+        return found
+
+
+async def _lines(files: Files, ref: ManifestRef) -> AsyncIterator[bytes]:
+    """The lines of `classes`; none where there is no such entry."""
+    [entry] = await manifests.find_many(files, ref, [CLASSES])
+    rest = b""
+    if entry is not None:
+        async for chunk in manifests.open_entry(files, ref, entry):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                yield line

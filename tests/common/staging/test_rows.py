@@ -1,0 +1,108 @@
+"""Files whose lines are samples (row D8): every sample is on one side, whole, behind what the file begins with."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from io import BytesIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.ports.staging import Split
+from common.staging.rows import cut
+from common.staging.samples import Rows, parsed, written
+from common.staging.splits import TEST, TRAIN
+
+SAMPLES = st.lists(
+    st.tuples(st.binary(min_size=1, max_size=12).map(lambda b: b.hex().encode()), st.integers(1, 3), st.integers(0, 3)),
+    max_size=60,
+    unique_by=lambda sample: sample[0],
+)
+"""Content, how many lines it takes, and its class."""
+KNOWN = [["a"], ["b", "a"], ["猫"], []]
+
+
+def lay(head: bytes, samples: Sequence[tuple[bytes, int, int]], *, ended: bool = True) -> tuple[bytes, Rows]:
+    """A file with these samples and how they lie in it."""
+    content, rows = head, Rows(array("Q"), array("I"), KNOWN)
+    for text, lines, kind in samples:
+        rows.starts.append(content.count(b"\n") + 1)
+        rows.kinds.append(kind)
+        content += (text + b"\n") * lines
+    return content if ended else content.removesuffix(b"\n"), rows
+
+
+def parted(rule: Split, content: bytes, rows: Rows) -> tuple[dict[str, bytes], dict[str, Rows]]:
+    sides = {TRAIN: BytesIO(), TEST: BytesIO()}
+    kept = cut(rule, rows, lambda: BytesIO(content), sides)
+    return {side: out.getvalue() for side, out in sides.items()}, kept
+
+
+@pytest.mark.row("D8")
+@given(
+    SAMPLES, st.floats(0.01, 0.99), st.integers(), st.sampled_from([b"", b"text,label\n", b"# 1\n\n"]), st.booleans()
+)
+def test_each_sample_is_on_one_side_whole_and_noted(samples, ratio, seed, head, ended):
+    content, rows = lay(head, samples, ended=ended)
+    sides, kept = parted(Split(ratio, seed), content, rows)
+    found = []
+    for side in (TRAIN, TEST):
+        assert sides[side].startswith(head.removesuffix(b"\n") if not samples and not ended else head)
+        lines = sides[side].splitlines()
+        for number, (start, kind) in enumerate(zip(kept[side].starts, kept[side].kinds, strict=True)):
+            end = [*kept[side].starts, len(lines) + 1][number + 1]
+            [text] = set(lines[start - 1 : end - 1])
+            found.append((text, end - start, kind))
+    assert sorted(found) == sorted(samples)
+
+
+@pytest.mark.row("D8")
+@given(SAMPLES, st.floats(0.05, 0.95), st.integers())
+def test_every_class_is_parted_by_the_ratio(samples, ratio, seed):
+    content, rows = lay(b"", samples)
+    _, kept = parted(Split(ratio, seed), content, rows)
+    of = {side: Counter(next(iter(KNOWN[kind]), "") for kind in kept[side].kinds) for side in kept}
+    for name, count in (of[TRAIN] + of[TEST]).items():
+        wanted = count * (1 - ratio)
+        assert abs(of[TEST][name] - wanted) < 1 or (count > 1 and of[TEST][name] in (1, count - 1)) or count == 1
+
+
+@pytest.mark.row("D8")
+@given(SAMPLES, st.integers(0, 60), st.integers())
+def test_adding_a_sample_anywhere_moves_at_most_one_other_of_its_class(samples, at, seed):
+    if not samples:
+        return
+    rule, [new, *others] = Split(0.7, seed), samples
+    others = [one for one in others if one[2] == new[2]]
+    before = parted(rule, *lay(b"", others))[0][TEST].splitlines()
+    after = parted(rule, *lay(b"", [*others[:at], new, *others[at:]]))[0][TEST].splitlines()
+    moved = (set(before) ^ set(after)) - {new[0]}
+    assert len(moved) <= 1
+
+
+def test_the_same_sample_twice_is_on_one_side():
+    samples = [(b"%d" % (number % 20), 1, 0) for number in range(200)]
+    sides, _ = parted(Split(0.5), *lay(b"", samples))
+    assert not set(sides[TRAIN].splitlines()) & set(sides[TEST].splitlines())
+
+
+def test_the_mark_of_byte_order_is_the_files_and_not_the_first_samples():
+    samples = [(b"%d" % number, 1, 0) for number in range(10)]
+    content, rows = lay(b"", samples)
+    marked, plain = parted(Split(0.5), b"\xef\xbb\xbf" + content, rows), parted(Split(0.5), content, rows)
+    assert marked == plain
+    content, rows = lay(b"text\n", samples)
+    assert all(
+        side.startswith(b"\xef\xbb\xbftext\n")
+        for side in parted(Split(0.5), b"\xef\xbb\xbf" + content, rows)[0].values()
+    )
+
+
+@given(SAMPLES)
+def test_what_is_noted_is_read_again(samples):
+    rows = lay(b"head\n", samples)[1]
+    again = parsed(b"".join(written(rows)).splitlines())
+    assert (again.starts, again.kinds, again.known) == (rows.starts, rows.kinds, KNOWN)
