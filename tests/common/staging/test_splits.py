@@ -3,13 +3,18 @@
 from collections import Counter
 from fractions import Fraction
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.files import LocalFiles
 from common.kernel.errors import Invalid
+from common.manifests import store_bytes
 from common.ports.staging import Split
 from common.staging import split
+from common.staging.samples import CLASSES, FileClasses
+from common.staging.splits import Sides
 
 RATIOS = st.floats(0.01, 0.99)
 PATHS = st.lists(
@@ -118,3 +123,32 @@ def test_without_a_word_of_the_format_every_file_is_a_sample(paths, rule):
     train, test = split(named, rule)
     assert not set(train) & set(test)
     assert sorted(train + test) == sorted(named)
+
+
+@given(st.lists(st.sampled_from(["often", "seldom", ""]), min_size=1, max_size=80), st.integers(), RATIOS)
+def test_a_class_that_is_told_counts_for_that_of_the_folder(classes, seed, ratio):
+    sides = Sides(Split(ratio, seed))
+    for number, name in enumerate(classes):
+        sides.learn(f"folder/{number}.png", name)
+    tested = Counter(name for number, name in enumerate(classes) if sides.of(f"folder/{number}.png") == ("test",))
+    for name, count in Counter(classes).items():
+        part = count * (1 - Fraction(repr(ratio)))
+        assert abs(tested[name] - part) <= max(Fraction(1, 2), part / 100) or tested[name] in (
+            min(1, count - 1),
+            count - 1,
+        )
+
+
+async def test_classes_are_read_beside_the_list_of_the_files(tmp_path):
+    files = LocalFiles(tmp_path / "store", sync=False)
+    known = {f"{n:03d}": [f"c{n % 3}"] for n in range(0, 200, 2)}
+    ref = await store_bytes(files, {CLASSES: b"".join(orjson.dumps(pair) + b"\n" for pair in known.items())}, "noted")
+    found, classes = {}, FileClasses(files, ref)
+    for last in ("000", "001", "099", "150", "999"):
+        some = await classes.upto(last)
+        assert all(path <= last for path in some)
+        assert not found.keys() & some.keys()
+        found |= some
+    assert found == known
+    assert await FileClasses(files, await store_bytes(files, {"file/a": b"{}"}, "without")).upto("z") == {}
+    await files.close()

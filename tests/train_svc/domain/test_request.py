@@ -108,6 +108,16 @@ def test_samples_in_one_file_are_not_split() -> None:
     assert [(fault.where, "one file" in fault.reason) for fault in refused.value.faults] == [("split", True)]
 
 
+@pytest.mark.row("T2", "D8")
+def test_where_it_is_noted_how_samples_lie_in_a_file_they_are_split_as_any() -> None:
+    version = DatasetVersion(id="dsv-1", number=1, digest="d", train=REF, annotations=REF)
+    rows = dataset(format="single_text", version=version)
+    takes = algorithm().model_copy(update={"formats": ("single_text",)})
+    assert terms_of(request(), used(takes, rows), house()).split == SplitRequest()
+    assert terms_of(request(split=SplitRequest(0.5, 3)), used(takes, rows), house()).split == SplitRequest(0.5, 3)
+    assert Material(rows).annotations == REF
+
+
 def test_all_faults_are_told_at_once() -> None:
     wrong = JobRequest(
         "",

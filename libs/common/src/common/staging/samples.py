@@ -76,16 +76,20 @@ class FileClasses:
 
     def __init__(self, files: Files, ref: ManifestRef) -> None:
         self._lines = _lines(files, ref)
-        self._next: tuple[str, Classes] | None = ("", ())
+        self._next: tuple[str, Classes] | None = None
 
     async def upto(self, path: str) -> dict[str, Classes]:
         """Those of the files behind the last path that was asked for, up to this one."""
         found: dict[str, Classes] = {}
-        while self._next is not None and self._next[0] <= path:
-            found[self._next[0]] = self._next[1]
-            line = await anext(self._lines, None)
-            self._next = tuple(orjson.loads(line)) if line is not None else None
+        while (told := self._next or await self._read()) is not None and told[0] <= path:
+            found[told[0]] = told[1]
+            self._next = None
+        self._next = told
         return found
+
+    async def _read(self) -> tuple[str, Classes] | None:
+        line = await anext(self._lines, None)
+        return tuple(orjson.loads(line)) if line is not None else None
 
 
 async def _lines(files: Files, ref: ManifestRef) -> AsyncIterator[bytes]:
