@@ -5,6 +5,7 @@ import errno
 import importlib
 import os
 import random
+from array import array
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from common.kernel.errors import Invalid, NotFound, Problem, StorageFull
 from common.manifests import store_bytes
 from common.ports.staging import Split, StageRequest
 from common.staging import LocalStaging, shelf
+from common.staging.samples import Rows, rows_entry, written
 
 CONTENT = {f"{name}/{n}": f"{name}{n}".encode() * 50 for name in ("a", "b") for n in range(40)}
 
@@ -336,3 +338,21 @@ async def test_who_asks_for_what_is_there_waits_for_no_other_who_does(staging, r
     finally:
         os.close(other)
     assert books.held() == {folder.name}
+
+
+@pytest.mark.row("D8")
+async def test_what_is_parted_line_by_line_takes_room_of_its_own(files, open_staging, tmp_path):
+    lines = [b"%06d\n" % number for number in range(20_000)]
+    rows = Rows(array("Q", range(1, 20_001)), array("I", [0] * 20_000), [["a"]])
+    ref = await store_bytes(files, {"all.txt": b"".join(lines)}, "lines")
+    noted = await store_bytes(files, {rows_entry("all.txt"): b"".join(written(rows))}, "noted")
+    asked = StageRequest(ref, split=Split(0.5, annotations=noted))
+    tight = open_staging(tmp_path / "tight", limit=ref.bytes + 50_000)
+    with pytest.raises(StorageFull):
+        await tight.stage(asked)
+    assert leftovers(tmp_path / "tight") == []
+    wide = open_staging(tmp_path / "wide", limit=2 * ref.bytes + 50_000)
+    folder = await wide.stage(asked)
+    assert sorted(b"".join(path.read_bytes() for path in folder.rglob("*.txt")).splitlines(keepends=True)) == lines
+    assert await wide.evict(0) >= 2 * ref.bytes
+    assert visible(tmp_path / "wide") == []

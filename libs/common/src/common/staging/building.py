@@ -119,21 +119,21 @@ class Builder:
         refs = request.manifests
         rows = await self._rows(request)
         place = await self._placing(request, refs, rows)
-        own = {name: request.manifest.bytes} if rows else {}
-        await self.run(make_room, self.shelf, sum(own.values()), self._limit)
+        parted = RowSplit(request.split, rows) if request.split is not None and rows else None
         writer = await self.new_folder(name)
         try:
             for side in request.sides:
                 writer.make_folders(f"{side}/")
             before = 0
             for ref, to in zip(refs, place, strict=True):
-                part = RowSplit(request.split, rows) if request.split and ref is request.manifest else None
+                part = parted if ref is request.manifest else None
                 await self.link(writer, ref, to, _after(progress, before, request.bytes), part)
                 before += ref.bytes
             await self.run(writer.settle)
         finally:
             writer.close()
         data = {folder_name(StageRequest(ref)): footprint(ref) for ref in refs}
+        own = {name: request.manifest.bytes} if parted is not None else {}
         await self.run(self.shelf.publish, name, data | own)
 
     async def _rows(self, request: StageRequest) -> Mapping[str, Rows]:
@@ -166,6 +166,7 @@ class Builder:
                 async for entries in batches(self.files, ref):
                     await self.run(_link_all, writer, source, entries, to)
                 if part is not None:
+                    await self.run(make_room, self.shelf, ref.bytes, self._limit)
                     await self.run(part.write, writer, source)
             finally:
                 os.close(source)
