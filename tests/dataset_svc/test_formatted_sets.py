@@ -257,6 +257,42 @@ async def test_a_record_of_one_class_is_made_of_pictures_with_one(alice: Desk, t
     assert "webdataset" in problem["faults"][0]["reason"]
 
 
+@pytest.mark.row("D9")
+async def test_what_is_no_sample_is_no_record(alice: Desk, tmp_path: Path) -> None:
+    files = {**detections(cats=2, dogs=1), "README": b"read me", "LICENSE.md": b"as it is"}
+    dataset = await alice.filled(files, purpose="image/detection", annotation="box", format="json")
+    item = await ready(alice, await order(alice, dataset, "webdataset"))
+    assert item["records"] == 4
+    for path, data in (await content(alice, item)).items():
+        (tmp_path / path).write_bytes(data)
+    assert len(read("webdataset", tmp_path, "image")) == 4
+
+
+@pytest.mark.row("D9", "D8")
+async def test_texts_that_are_files_and_texts_that_are_lines_are_cut_together(alice: Desk) -> None:
+    text = b'{"text": "cat %d", "entities": [{"start": 0, "end": 3, "label": "k"}]}'
+    files = {f"{n:02d}.json": text % n for n in range(20)} | {"all.jsonl": text % 99 + b"\n"}
+    dataset = await alice.filled(files, purpose="text/entity", annotation="entity", format="json")
+    item = await ready(alice, await order(alice, dataset, RAW, ratio=0.5, complement=True))
+    rest = await ready(alice, {"id": item["complement"]["id"]})
+    one, other = [await content(alice, found) for found in (item, rest)]
+    assert not one.keys() & other.keys()
+    assert one | other == files
+    assert item["records"] + rest["records"] == 21
+    assert item["classes"]["k"] + rest["classes"]["k"] == 21
+
+
+async def test_a_table_whose_bytes_are_damaged_is_not_cut(place: Place, alice: Desk) -> None:
+    rows = "".join(f"text {n},c{n % 2}\n" for n in range(20))
+    dataset = await alice.filled({"all.csv": f"text,label\n{rows}".encode()}, purpose=TEXTS, format="single_text")
+    [pack] = [key for key in await place.keys("datasets/") if "pack-" in key and "annotated" not in key]
+    stored = await place.context.files.read(pack)
+    await place.context.files.delete(pack)
+    await place.context.files.put(pack, stored.replace(b"text 7", b"text 8"))
+    item = await ready(alice, await order(alice, dataset, RAW, ratio=0.5), "failed")
+    assert item["code"] == "file_corrupt"
+
+
 async def test_an_encoded_set_outlives_its_dataset(place: Place, alice: Desk) -> None:
     dataset = await alice.filled(FILES)
     item = await ready(alice, await order(alice, dataset, "recordio"))

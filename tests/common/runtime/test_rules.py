@@ -21,6 +21,7 @@ from common.runtime.docker import DockerRuntime
 from common.runtime.environment import check_environment
 from common.runtime.process import ProcessRuntime, ending, outputs, ports, supervisor
 from common.runtime.process.folder import Folder, check_id
+from common.runtime.process.folders import Folders
 from common.runtime.process.plan import launch_words
 
 from .conftest import Yard
@@ -229,3 +230,20 @@ async def test_a_workload_that_is_being_removed_is_none_any_more(runtime, tmp_pa
         (made.workloads / name).mkdir(parents=True)
         (made.workloads / name / "spec.json").touch()
     assert [handle["workload"] for handle in await made.handles()] == ["job-1"]
+
+
+def test_what_was_settled_is_read_once_and_anew_where_it_is_another(tmp_path, monkeypatch):
+    folders, reads = Folders(tmp_path), list[str]()
+    folder = folders.of("job-1")
+    assert folders.settled(folder) is None
+    read = Folder.read
+    monkeypatch.setattr(Folder, "read", lambda self, name: reads.append(name) or read(self, name))
+    folder.path.mkdir(parents=True)
+    folder.settle({"port": 1})
+    assert [folders.settled(folder) for _ in range(3)] == [{"port": 1}] * 3
+    assert reads == ["spec.json"]
+    folder.file("spec.json").unlink()
+    folder.settle({"port": 2})
+    assert folders.settled(folder) == {"port": 2}
+    folder.file("spec.json").unlink()
+    assert folders.settled(folder) is None

@@ -343,7 +343,7 @@ async def test_who_asks_for_what_is_there_waits_for_no_other_who_does(staging, r
 @pytest.mark.row("D8")
 async def test_what_is_parted_line_by_line_takes_room_of_its_own(files, open_staging, tmp_path):
     lines = [b"%06d\n" % number for number in range(20_000)]
-    rows = Rows(array("Q", range(1, 20_001)), array("I", [0] * 20_000), [["a"]])
+    rows = Rows(array("I", range(1, 20_001)), array("I", [0] * 20_000), [["a"]])
     ref = await store_bytes(files, {"all.txt": b"".join(lines)}, "lines")
     noted = await store_bytes(files, {rows_entry("all.txt"): b"".join(written(rows))}, "noted")
     asked = StageRequest(ref, split=Split(0.5, annotations=noted))
@@ -351,6 +351,10 @@ async def test_what_is_parted_line_by_line_takes_room_of_its_own(files, open_sta
     with pytest.raises(StorageFull):
         await tight.stage(asked)
     assert leftovers(tmp_path / "tight") == []
+    other = await store_bytes(files, {"v.txt": b"v" * ref.bytes}, "other")
+    beside = open_staging(tmp_path / "beside", limit=2 * ref.bytes + 50_000)
+    with pytest.raises(StorageFull):
+        await beside.stage(StageRequest(ref, split=asked.split, validation=other))
     wide = open_staging(tmp_path / "wide", limit=2 * ref.bytes + 50_000)
     folder = await wide.stage(asked)
     assert sorted(b"".join(path.read_bytes() for path in folder.rglob("*.txt")).splitlines(keepends=True)) == lines

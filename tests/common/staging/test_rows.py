@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.kernel.errors import Problem
 from common.ports.staging import Split
-from common.staging.rows import cut
+from common.staging.rows import RowSides
 from common.staging.samples import Rows, parsed, written
 from common.staging.splits import TEST, TRAIN
 
@@ -27,7 +28,7 @@ KNOWN = [["a"], ["b", "a"], ["猫"], []]
 
 def lay(head: bytes, samples: Sequence[tuple[bytes, int, int]], *, ended: bool = True) -> tuple[bytes, Rows]:
     """A file with these samples and how they lie in it."""
-    content, rows = head, Rows(array("Q"), array("I"), KNOWN)
+    content, rows = head, Rows(array("I"), array("I"), KNOWN)
     for text, lines, kind in samples:
         rows.starts.append(content.count(b"\n") + 1)
         rows.kinds.append(kind)
@@ -36,9 +37,21 @@ def lay(head: bytes, samples: Sequence[tuple[bytes, int, int]], *, ended: bool =
 
 
 def parted(rule: Split, content: bytes, rows: Rows) -> tuple[dict[str, bytes], dict[str, Rows]]:
-    sides = {TRAIN: BytesIO(), TEST: BytesIO()}
-    kept = cut(rule, rows, lambda: BytesIO(content), sides)
-    return {side: out.getvalue() for side, out in sides.items()}, kept
+    [(sides, kept)] = all_parted(rule, [(content, rows)])
+    return sides, kept
+
+
+def all_parted(rule: Split, files: Sequence[tuple[bytes, Rows]]) -> list[tuple[dict[str, bytes], dict[str, Rows]]]:
+    """The sides of several files of one version."""
+    known = RowSides(rule)
+    for content, rows in files:
+        known.learn(rows, BytesIO(content))
+    found = []
+    for content, rows in files:
+        sides = {TRAIN: BytesIO(), TEST: BytesIO()}
+        kept = known.cut(rows, BytesIO(content), sides)
+        found.append(({side: out.getvalue() for side, out in sides.items()}, kept))
+    return found
 
 
 @pytest.mark.row("D8")
@@ -83,10 +96,28 @@ def test_adding_a_sample_anywhere_moves_at_most_one_other_of_its_class(samples, 
     assert len(moved) <= 1
 
 
-def test_the_same_sample_twice_is_on_one_side():
-    samples = [(b"%d" % (number % 20), 1, 0) for number in range(200)]
-    sides, _ = parted(Split(0.5), *lay(b"", samples))
-    assert not set(sides[TRAIN].splitlines()) & set(sides[TEST].splitlines())
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=80), st.floats(0.05, 0.95), st.integers())
+def test_the_same_sample_twice_is_on_one_side_as_near_to_the_ratio_as_that_lets(numbers, ratio, seed):
+    sides, _ = parted(Split(ratio, seed), *lay(b"", [(b"%d" % number, 1, 0) for number in numbers]))
+    train, test = (Counter(sides[side].splitlines()) for side in (TRAIN, TEST))
+    assert not train.keys() & test.keys()
+    assert train + test == Counter(b"%d" % number for number in numbers)
+    assert train
+    assert bool(test) == (len(set(numbers)) > 1)
+    most = max(Counter(numbers).values())
+    assert not test or abs(test.total() - len(numbers) * (1 - ratio)) <= max(most, 1 + len(numbers) / 100)
+
+
+@given(st.lists(st.lists(st.integers(0, 500), max_size=4), min_size=1, max_size=60), st.floats(0.1, 0.9), st.integers())
+def test_the_ratio_is_that_of_all_files_together(files, ratio, seed):
+    laid = [lay(b"text\n", [(b"%d" % number, 1, 0) for number in numbers]) for numbers in files]
+    found = all_parted(Split(ratio, seed), laid)
+    train, test = ([row for sides, _ in found for row in sides[side].splitlines()[1:]] for side in (TRAIN, TEST))
+    assert not set(train) & set(test)
+    assert sorted(train + test) == sorted(b"%d" % number for numbers in files for number in numbers)
+    if len(set(train + test)) == len(train + test) > 1:
+        assert test
+        assert abs(len(test) - len(train + test) * (1 - ratio)) <= 1
 
 
 def test_the_mark_of_byte_order_is_the_files_and_not_the_first_samples():
@@ -104,5 +135,12 @@ def test_the_mark_of_byte_order_is_the_files_and_not_the_first_samples():
 @given(SAMPLES)
 def test_what_is_noted_is_read_again(samples):
     rows = lay(b"head\n", samples)[1]
-    again = parsed(b"".join(written(rows)).splitlines())
+    again = parsed(b"".join(written(rows)))
     assert (again.starts, again.kinds, again.known) == (rows.starts, rows.kinds, KNOWN)
+
+
+def test_what_was_damaged_is_not_believed():
+    content = b"".join(written(lay(b"", [(b"1", 1, 0), (b"2", 1, 2)])[1]))
+    for broken in (content[:-1], b"[" + content, b""):
+        with pytest.raises(Problem, match="damaged"):
+            parsed(broken)

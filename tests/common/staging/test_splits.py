@@ -143,7 +143,8 @@ async def test_classes_are_read_beside_the_list_of_the_files(tmp_path):
     files = LocalFiles(tmp_path / "store", sync=False)
     known = {f"{n:03d}": [f"c{n % 3}"] for n in range(0, 200, 2)}
     ref = await store_bytes(files, {CLASSES: b"".join(orjson.dumps(pair) + b"\n" for pair in known.items())}, "noted")
-    found, classes = {}, FileClasses(files, ref)
+    found: dict[str, object] = {}
+    classes = FileClasses(files, ref)
     for last in ("000", "001", "099", "150", "999"):
         some = await classes.upto(last)
         assert all(path <= last for path in some)

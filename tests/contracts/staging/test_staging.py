@@ -335,7 +335,7 @@ async def test_files_are_parted_by_what_is_annotated_in_them(staging, files):
 @pytest.mark.row("D8")
 async def test_a_file_of_many_samples_is_parted_line_by_line(staging, files):
     lines = [b"text %d,%s\n" % (n, b"yes" if n % 5 else b"no") for n in range(50)]
-    rows = Rows(array("Q", range(2, 52)), array("I", [bool(n % 5) for n in range(50)]), [["no"], ["yes"]])
+    rows = Rows(array("I", range(2, 52)), array("I", [bool(n % 5) for n in range(50)]), [["no"], ["yes"]])
     content = {"all.csv": b"text,label\n" + b"".join(lines), "README": b"read me"}
     annotations = await store_bytes(files, {rows_entry("all.csv"): b"".join(written(rows))}, "noted")
     ref = await store_bytes(files, content, "table")

@@ -7,10 +7,11 @@ from io import BytesIO
 import pytest
 
 from common.ports.staging import Split
-from common.staging.rows import cut
+from common.staging.rows import RowSides
 from common.staging.splits import TEST, TRAIN
 from dataset_svc.formats import ContentLimits, get_format
 from dataset_svc.formats.port import Checker
+from dataset_svc.formats.samples import Samples
 from dataset_svc.importing.report import Report
 
 _TOKENS = "\n\n".join(f"词{n}\tB-{'地点' if n % 3 else '人名'}\n尾\tO" for n in range(30))
@@ -71,7 +72,9 @@ def test_either_side_of_a_split_is_a_right_file_and_together_they_have_all(name:
     whole = checked(format, purpose, path, data)
     rows = whole.samples()[path].noted()
     sides = {TRAIN: BytesIO(), TEST: BytesIO()}
-    kept = cut(Split(0.7), rows, lambda: BytesIO(data), sides)
+    known = RowSides(Split(0.7))
+    known.learn(rows, BytesIO(data))
+    kept = known.cut(rows, BytesIO(data), sides)
     parts = {side: checked(format, purpose, path, out.getvalue()) for side, out in sides.items()}
     summaries = [one.finish() for one in (whole, *parts.values())]
     assert summaries[0]["rows"] == summaries[1]["rows"] + summaries[2]["rows"] == len(rows.starts)
@@ -112,3 +115,18 @@ def test_where_each_file_is_a_sample_nothing_is_noted(format: str, purpose: str,
         checker.whole(path, data)
     checker.finish()
     assert not checker.samples()
+
+
+def test_what_heads_a_document_is_its_own() -> None:
+    one, two = "a\tB-k\n\n", "-DOCSTART- O\n\nb\tB-k\n"
+    samples = [checked("single_text", "text/entity", "a.conll", text.encode()).samples() for text in (one, one + two)]
+    assert [list(found["a.conll"].noted().starts) for found in samples] == [[1], [1, 3]]
+
+
+def test_of_ever_more_sets_of_classes_only_the_rarest_class_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dataset_svc.formats.samples._MOST_KINDS", 2)
+    samples = Samples()
+    for classes in (("a",), ("a", "b"), ("a", "c"), ("a", "b"), ("c", "b", "a")):
+        samples.add(1, classes)
+    rows = samples.noted()
+    assert [rows.classes(number) for number in range(5)] == [["a"], ["b", "a"], ["c"], ["b", "a"], ["c"]]

@@ -43,7 +43,8 @@ class FormattedSetFacts(Shape):
 
     `dataset` is what it was cut from, with that version as its present one; `part` which of its parts, and `side`,
     `ratio` and `seed` how. `complement_id` is the rest as a set, where there is one; `shared` says whether others than
-    the owner may use it. `annotations` is for its files what a version's is.
+    the owner may use it. `annotations` is for its files what a version's is, and `cut_by` the digest of the one by
+    which it was cut, if any.
     """
 
     id: str
@@ -64,6 +65,7 @@ class FormattedSetFacts(Shape):
     complement_id: str | None = None
     shared: bool = False
     annotations: ManifestRef | None = None
+    cut_by: str = ""
 
 
 class DatasetImported(EventData):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -29,7 +29,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 Report = Callable[[StageProgress], None]
 Build = Callable[[], Awaitable[None]]
-Places = Callable[[str], Sequence[str]]
+Targets = Callable[[str], Sequence[str]]
 """Where a file of a list goes in a folder of links, by its path; to several places as a rule never."""
 
 BLOCK = 4096
@@ -59,14 +59,18 @@ class Builder:
     async def locked(self, name: str, progress: Report | None, *, shared: bool = False) -> AsyncIterator[None]:
         """Nobody else builds or drops that folder meanwhile, nor marks it unless all are content to share. While
         waiting, the builder's progress is told."""
-        while (descriptor := self.shelf.try_lock(name, shared=shared)) is None:
-            if progress is not None and (going := self._going.get(plain_name(name))):
-                progress(going)
-            await self._clock.sleep(POLL_SECONDS)
+        descriptor = await self._lock(name, progress, shared=shared)
         try:
             yield
         finally:
             os.close(descriptor)
+
+    async def _lock(self, name: str, progress: Report | None, *, shared: bool) -> int:
+        while (descriptor := self.shelf.try_lock(name, shared=shared)) is None:
+            if progress is not None and (going := self._going.get(plain_name(name))):
+                progress(going)
+            await self._clock.sleep(POLL_SECONDS)
+        return descriptor
 
     async def ensure(self, name: str, build: Build) -> None:
         """Build the folder unless it is there. Its lock is held."""
@@ -121,17 +125,20 @@ class Builder:
         place = await self._placing(request, refs, rows)
         parted = RowSplit(request.split, rows) if request.split is not None and rows else None
         writer = await self.new_folder(name)
-        try:
+        with ExitStack() as kept:
+            kept.callback(writer.close)
             for side in request.sides:
                 writer.make_folders(f"{side}/")
             before = 0
-            for ref, to in zip(refs, place, strict=True):
-                part = parted if ref is request.manifest else None
-                await self.link(writer, ref, to, _after(progress, before, request.bytes), part)
+            parts = [parted, *[None for _ in refs[1:]]]
+            for ref, to, part in reversed(
+                list(zip(refs, place, parts, strict=True))
+            ):  # what takes room of its own last
+                told = _after(progress, before, request.bytes)
+                kept.callback(os.close, await self.present(ref, told))
+                await self.link(writer, ref, to, part)
                 before += ref.bytes
             await self.run(writer.settle)
-        finally:
-            writer.close()
         data = {folder_name(StageRequest(ref)): footprint(ref) for ref in refs}
         own = {name: request.manifest.bytes} if parted is not None else {}
         await self.run(self.shelf.publish, name, data | own)
@@ -144,7 +151,7 @@ class Builder:
 
     async def _placing(
         self, request: StageRequest, refs: Sequence[ManifestRef], rows: Mapping[str, Rows]
-    ) -> list[Places]:
+    ) -> list[Targets]:
         """For each manifest of a request, where a path of it goes; what is parted line by line goes nowhere whole."""
         if request.split is None:
             return [all_to(side) for side in request.sides]
@@ -152,24 +159,31 @@ class Builder:
         by_side = lambda path: [] if path in rows else [f"{side}/{path}" for side in sides.of(path)]  # noqa: E731
         return [by_side, *[all_to("val") for _ in refs[1:]]]
 
-    async def link(
-        self, writer: FolderWriter, ref: ManifestRef, to: Places, progress: Report | None, part: RowSplit | None = None
-    ) -> None:
-        """Link every file of a list to where `to` says, from its plain folder, which is built where it isn't there; and
-        write what is parted line by line."""
+    async def present(self, ref: ManifestRef, progress: Report | None) -> int:
+        """A descriptor that keeps the plain folder of a list, which is there with all its files, from being dropped."""
         plain = StageRequest(ref)
         name = folder_name(plain)
-        async with self.locked(name, progress):
-            await self.ensure(name, lambda: self.build(name, plain, progress))
-            source = os.open(self.shelf.path(name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                async for entries in batches(self.files, ref):
-                    await self.run(_link_all, writer, source, entries, to)
-                if part is not None:
-                    await self.run(make_room, self.shelf, ref.bytes, self._limit)
-                    await self.run(part.write, writer, source)
-            finally:
-                os.close(source)
+        while True:
+            descriptor = await self._lock(name, progress, shared=True)
+            if await self.run(self.shelf.is_ready, name):
+                self.shelf.touch(name)
+                return descriptor
+            os.close(descriptor)
+            async with self.locked(name, progress):
+                await self.ensure(name, lambda: self.build(name, plain, progress))
+
+    async def link(self, writer: FolderWriter, ref: ManifestRef, to: Targets, part: RowSplit | None = None) -> None:
+        """Link every file of a list to where `to` says, from its plain folder, which is kept; and write what is parted
+        line by line."""
+        source = os.open(self.shelf.path(folder_name(StageRequest(ref))), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            async for entries in batches(self.files, ref):
+                await self.run(_link_all, writer, source, entries, to)
+            if part is not None:
+                await self.run(make_room, self.shelf, ref.bytes, self._limit)
+                await self.run(part.write, writer, source)
+        finally:
+            os.close(source)
 
     async def new_folder(self, name: str) -> FolderWriter:
         """An empty folder out of sight; what a killed builder left there goes."""
@@ -192,12 +206,12 @@ class Builder:
         return await to_the_end(self.threads, function, *args, **kwargs)
 
 
-def all_to(side: str) -> Places:
+def all_to(side: str) -> Targets:
     """Every file goes to that side."""
     return lambda path: [f"{side}/{path}"]
 
 
-def _link_all(writer: FolderWriter, source: int, entries: Sequence[Entry], to: Places) -> None:
+def _link_all(writer: FolderWriter, source: int, entries: Sequence[Entry], to: Targets) -> None:
     for entry in entries:
         for place in to(entry.path):
             writer.link(source, entry.path, place)

@@ -85,7 +85,7 @@ class LocalStaging:
         """Keep a staged folder until the workload releases it. Raises NotFound (`not_staged`): stage it again."""
         if path.parent != self._shelf.cache or path.name.startswith("."):
             raise NotFound("not_staged", f"{path} is not a folder of this cache.")
-        async with self._builder.locked(path.name, None):
+        async with self._builder.locked(path.name, None, shared=True):
             await self._builder.run(self._shelf.hold, path.name, workload)
 
     async def release(self, workload: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import BinaryIO
 
 from common.contracts.shared import ManifestRef
@@ -13,8 +12,8 @@ from common.disk import telling_when_full
 from common.manifests import Entry, batches
 from common.ports.files import Files
 from common.ports.staging import Split
-from common.staging import rows as lines
 from common.staging.folder import FolderWriter
+from common.staging.rows import RowSides
 from common.staging.samples import Classes, FileClasses, Rows
 from common.staging.splits import TEST, TRAIN, Sides
 
@@ -51,13 +50,18 @@ class RowSplit:
     def write(self, writer: FolderWriter, source: int) -> None:
         """Write their two sides, from the folder whose descriptor is `source`. Blocking. Raises StorageFull
         (`storage_full`), OSError."""
+        sides = RowSides(self.rule)
+        for path, rows in self.rows.items():
+            with _opened(source, path) as file:
+                sides.learn(rows, file)
         for path, rows in self.rows.items():
             with (
                 telling_when_full(path),
+                _opened(source, path) as file,
                 os.fdopen(writer.create(f"{TRAIN}/{path}"), "wb") as train,
                 os.fdopen(writer.create(f"{TEST}/{path}"), "wb") as test,
             ):
-                lines.cut(self.rule, rows, partial(_opened, source, path), {TRAIN: train, TEST: test})
+                sides.cut(rows, file, {TRAIN: train, TEST: test})
 
 
 def _opened(folder: int, path: str) -> BinaryIO:

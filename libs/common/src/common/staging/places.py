@@ -3,7 +3,8 @@
 A sample's place is a hash of the seed and of what names it, whatever other samples there are. Below `1 - ratio` it is
 for testing. That alone would leave a small class far from the ratio by chance, so in each class the boundary is moved
 just as far as it takes to come within half a sample, or 1 % of the class, of the ratio; and a class of two samples or
-more has at least one on each side. A class of one sample is for training.
+more has at least one on each side. A class of one sample is for training. Equal samples lie in one place, and count for
+as many as they are: where the boundary would part them it moves to that end of them which is nearer to the ratio.
 
 What follows for stability: adding a sample moves at most one other of its class across, namely the one nearest to the
 boundary, and in a class large enough that chance keeps it within its 1 % it moves none.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from fractions import Fraction
 from math import ceil, floor
 
@@ -52,7 +53,7 @@ class Places:
             train, test = array("Q"), array("Q")
             for places in self._classes.values():
                 ordered = array("Q", sorted(places))
-                cut = bisect_left(ordered, _boundary(ordered, self._ratio))
+                cut = _cut(ordered, 1 - Fraction(repr(self._ratio)))
                 test.extend(ordered[:cut])
                 train.extend(ordered[cut:])
             self._sides = array("Q", sorted(train)), array("Q", sorted(test))
@@ -79,13 +80,14 @@ def test_count(count: int, by_chance: int, part: Fraction) -> int:
     return min(max(by_chance, least, 1), most if most >= 1 else 1, count - 1)
 
 
-def _boundary(ordered: array[int], ratio: float) -> int:
-    """The place below which samples of a class are for testing."""
+def _cut(ordered: array[int], part: Fraction) -> int:
+    """How many samples of a class, by their places in order, are for testing."""
     count = len(ordered)
-    part = 1 - Fraction(repr(ratio))
-    by_chance = bisect_left(ordered, min(ceil(part * _LINE), _LINE - 1))
-    number = test_count(count, by_chance, part)
-    return ordered[number] if number < count else _LINE
+    number = test_count(count, bisect_left(ordered, min(ceil(part * _LINE), _LINE - 1)), part)
+    if number == 0 or ordered[number - 1] != ordered[number]:
+        return number
+    ends = bisect_left(ordered, ordered[number]), bisect_right(ordered, ordered[number])
+    return min((end for end in ends if 0 < end < count), key=lambda end: abs(end - count * part), default=0)
 
 
 def _has(ordered: array[int], place: int) -> bool:

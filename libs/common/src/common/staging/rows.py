@@ -1,10 +1,10 @@
-"""Splitting a file whose lines are samples (row D8): each sample lies where its own bytes put it, so lines that are
-added move no others, and the same sample twice is on one side."""
+"""Splitting files whose lines are samples (row D8): each sample lies where its own bytes put it, so lines that are
+added move no others, and the same sample twice is on one side, wherever it stands."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import BinaryIO
 
@@ -17,26 +17,52 @@ _MARK = b"\xef\xbb\xbf"
 """UTF-8's mark of byte order, which belongs to a file and not to its first sample."""
 
 
-def cut(rule: Split, rows: Rows, source: Callable[[], BinaryIO], sides: Mapping[str, BinaryIO]) -> dict[str, Rows]:
-    """Write the samples of a file, which `source` opens, to the sides that are wanted (`train`, `test`), each after
-    what comes before the first sample. Gives how they lie there. Blocking; memory holds some bytes for each sample."""
-    with source() as file:
-        places = _learned(rule, rows, islice(pieces(file, rows), 1, None))
-    parts = {side: Rows(array("Q"), array("I"), rows.known) for side in sides}
-    with source() as file:
+class RowSides:
+    """Decides the side of each sample of a version's files. Takes every file once (`learn`), keeping some bytes for
+    each sample. Blocking."""
+
+    def __init__(self, rule: Split) -> None:
+        """Raises Invalid (`bad_ratio`) unless the ratio lies between 0 and 1."""
+        self._rule = rule
+        self._places = Places(rule.ratio)
+
+    def learn(self, rows: Rows, file: BinaryIO) -> None:
+        """Take the samples of a file in."""
+        for number, sample in enumerate(islice(pieces(file, rows), 1, None)):
+            classes = rows.classes(number) if self._rule.stratify != "none" else ()
+            self._places.learn(self._place(sample), classes[0] if classes else "")
+
+    def cut(self, rows: Rows, file: BinaryIO, sides: Mapping[str, BinaryIO]) -> dict[str, Rows]:
+        """Write the samples of a learned file to the sides that are wanted (`train`, `test`), each after what comes
+        before the first sample. Gives how they lie there."""
         found = pieces(file, rows)
         head = _ended(next(found))
-        for out in sides.values():
-            out.write(head)
-        lines = dict.fromkeys(sides, head.count(b"\n") + 1)
+        parts = {side: _Part(out, rows, head) for side, out in sides.items()}
         for number, sample in enumerate(found):
-            side = TEST if places.is_test(_place(rule, sample)) else TRAIN
-            if side in sides:
-                sides[side].write(_ended(sample))
-                parts[side].starts.append(lines[side])
-                parts[side].kinds.append(rows.kinds[number])
-                lines[side] += _ended(sample).count(b"\n")
-    return parts
+            side = TEST if self._places.is_test(self._place(sample)) else TRAIN
+            if side in parts:
+                parts[side].add(_ended(sample), rows.kinds[number])
+        return {side: part.rows for side, part in parts.items()}
+
+    def _place(self, sample: bytes) -> int:
+        """Without its end, which the last one of a file may lack."""
+        return place_of(self._rule.seed, sample.rstrip())
+
+
+class _Part:
+    """One side of a file."""
+
+    def __init__(self, out: BinaryIO, whole: Rows, head: bytes) -> None:
+        self._out = out
+        self._line = head.count(b"\n") + 1
+        self.rows = Rows(array("I"), array("I"), whole.known)
+        out.write(head)
+
+    def add(self, sample: bytes, kind: int) -> None:
+        self._out.write(sample)
+        self.rows.starts.append(self._line)
+        self.rows.kinds.append(kind)
+        self._line += sample.count(b"\n")
 
 
 def pieces(file: BinaryIO, rows: Rows) -> Iterator[bytes]:
@@ -50,19 +76,6 @@ def pieces(file: BinaryIO, rows: Rows) -> Iterator[bytes]:
             piece, start = [], next(starts, None)
         piece.append(line.removeprefix(_MARK) if number == first == 1 else line)
     yield b"".join(piece)
-
-
-def _learned(rule: Split, rows: Rows, samples: Iterator[bytes]) -> Places:
-    places = Places(rule.ratio)
-    for number, sample in enumerate(samples):
-        classes = rows.classes(number) if rule.stratify != "none" else ()
-        places.learn(_place(rule, sample), classes[0] if classes else "")
-    return places
-
-
-def _place(rule: Split, sample: bytes) -> int:
-    """Without its end, which the last one of a file may lack."""
-    return place_of(rule.seed, sample.rstrip())
 
 
 def _ended(piece: bytes) -> bytes:

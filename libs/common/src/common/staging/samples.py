@@ -2,21 +2,26 @@
 
 An import notes both in the list of what is annotated, beside the version: `classes` has a JSON line `[path, [class,
 …]]` for each file in which any is annotated, in the order of their paths. `rows/<path>` is about a file whose lines are
-its samples: a JSON list of all that a sample's classes can be, and then for each sample a line with the number of the
-line in which it begins (from 1) and the place of its classes in that list. Of several classes the rarest comes first:
-it is what a sample is stratified by.
+its samples: a JSON list of all that a sample's classes can be, a line's end, then of each sample the number of the
+line in which it begins (from 1), and then of each the place of its classes in that list; both as 32 bits, the low ones
+first. Of several classes the rarest comes first: it is what a sample is stratified by.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import sys
 from array import array
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import orjson
 
 from common import manifests
 from common.contracts.shared import ManifestRef
+from common.kernel.errors import Problem
+from common.manifests import Entry
 from common.ports.files import Files
 
 CLASSES = "classes"
@@ -45,29 +50,36 @@ def rows_entry(path: str) -> str:
 def written(rows: Rows) -> Iterator[bytes]:
     """That entry's content."""
     yield orjson.dumps(list(map(list, rows.known))) + b"\n"
-    for start, kind in zip(rows.starts, rows.kinds, strict=True):
-        yield b"%d %d\n" % (start, kind)
+    for numbers in (rows.starts, rows.kinds):
+        yield _low_first(array("I", numbers)).tobytes()
 
 
-def parsed(lines: Iterable[bytes]) -> Rows:
-    """The same, read again."""
-    found = iter(lines)
-    rows = Rows(array("Q"), array("I"), orjson.loads(next(found)))
-    for line in found:
-        start, kind = line.split()
-        rows.starts.append(int(start))
-        rows.kinds.append(int(kind))
-    return rows
+def parsed(content: bytes) -> Rows:
+    """The same, read again. Raises Problem (`file_corrupt`) where it is none."""
+    head, _, numbers = content.partition(b"\n")
+    half = len(numbers) // 2
+    rows = Rows(array("I"), array("I"), _json(head))
+    if half % rows.starts.itemsize or len(numbers) % 2:
+        raise _corrupt()
+    rows.starts.frombytes(numbers[:half])
+    rows.kinds.frombytes(numbers[half:])
+    return Rows(_low_first(rows.starts), _low_first(rows.kinds), rows.known)
+
+
+def _low_first(numbers: array[int]) -> array[int]:
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
 
 
 async def rows_in(files: Files, ref: ManifestRef) -> dict[str, Rows]:
-    """How the samples lie in the files that hold many, by path."""
+    """How the samples lie in the files that hold many, by path. Raises Problem (`file_corrupt`)."""
     found = {}
     async for entry in manifests.entries_from(files, ref, _ROWS):
         if not entry.path.startswith(_ROWS):
             break
-        content = b"".join([chunk async for chunk in manifests.open_entry(files, ref, entry)])
-        found[entry.path.removeprefix(_ROWS)] = parsed(content.splitlines())
+        content = b"".join([chunk async for chunk in _checked(files, ref, entry)])
+        found[entry.path.removeprefix(_ROWS)] = await asyncio.to_thread(parsed, content)
     return found
 
 
@@ -89,7 +101,7 @@ class FileClasses:
 
     async def _read(self) -> tuple[str, Classes] | None:
         line = await anext(self._lines, None)
-        return tuple(orjson.loads(line)) if line is not None else None
+        return tuple(_json(line)) if line is not None else None
 
 
 async def _lines(files: Files, ref: ManifestRef) -> AsyncIterator[bytes]:
@@ -97,7 +109,28 @@ async def _lines(files: Files, ref: ManifestRef) -> AsyncIterator[bytes]:
     [entry] = await manifests.find_many(files, ref, [CLASSES])
     rest = b""
     if entry is not None:
-        async for chunk in manifests.open_entry(files, ref, entry):
+        async for chunk in _checked(files, ref, entry):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 yield line
+
+
+async def _checked(files: Files, ref: ManifestRef, entry: Entry) -> AsyncIterator[bytes]:
+    """The bytes of an entry, and in the end whether they are what was stored. Raises Problem (`file_corrupt`)."""
+    digest = hashlib.sha256()
+    async for chunk in manifests.open_entry(files, ref, entry):
+        digest.update(chunk)
+        yield chunk
+    if digest.hexdigest() != entry.sha256:
+        raise _corrupt()
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except ValueError as error:
+        raise _corrupt() from error
+
+
+def _corrupt() -> Problem:
+    return Problem("file_corrupt", "What was noted of the dataset's samples is damaged. Import it again.")

@@ -30,18 +30,18 @@ class Sides:
         """Take a path of the set in, with its class where the first folder doesn't tell it."""
         if not self._describes(path):
             self._places.learn(self._place(path), self._stratum(path, stratum))
-            self._suffixes.add(_suffix(path))
+            self._suffixes.add(suffix_of(path))
 
     def of(self, path: str) -> tuple[str, ...]:
         """Where a learned path belongs: `train`, `test`, or both."""
         if not self._describes(path):
             return (self._side(path),)
-        beside = (path.removesuffix(_suffix(path)) + other for other in sorted(self._suffixes))
+        beside = (path.removesuffix(suffix_of(path)) + other for other in sorted(self._suffixes))
         described = next((other for other in beside if self._places.knows(self._place(other))), None)
         return (TRAIN, TEST) if described is None else (self._side(described),)
 
     def _describes(self, path: str) -> bool:
-        return _suffix(path).lower() in self._rule.describing
+        return suffix_of(path).lower() in self._rule.describing
 
     def _side(self, path: str) -> str:
         return TEST if self._places.is_test(self._place(path)) else TRAIN
@@ -66,7 +66,7 @@ def split(paths: Iterable[str], rule: Split) -> tuple[list[str], list[str]]:
     return train, test
 
 
-def _suffix(path: str) -> str:
-    """`.json` of `a/b.json`, nothing where there is none."""
+def suffix_of(path: str) -> str:
+    """`.json` of `a/b.json`, nothing where there is none: by this files are told apart."""
     name = path.rpartition("/")[2]
     return f".{name.rpartition('.')[2]}" if "." in name else ""

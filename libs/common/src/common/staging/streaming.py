@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from common.kernel.errors import NotFound, Unavailable
@@ -93,16 +93,16 @@ class Streams:
         async for entries in batches(builder.files, request.manifest):
             shards += [f"{_prefix(request)}{entry.path}\n" for entry in entries if entry.path.endswith(_SHARD)]
         writer = await builder.new_folder(name)
-        try:
+        with ExitStack() as kept:
+            kept.callback(writer.close)
             for side in request.sides:
                 writer.make_folders(f"{side}/")
             for side, ref in zip(request.sides[1:], request.manifests[1:], strict=True):
-                await builder.link(writer, ref, all_to(side), progress)
+                kept.callback(os.close, await builder.present(ref, progress))
+                await builder.link(writer, ref, all_to(side))
             descriptor = writer.create(SHARDS)
+            kept.callback(os.close, descriptor)
             write_whole(descriptor, "".join(shards).encode())
-            os.close(descriptor)
-        finally:
-            writer.close()
         await builder.run(self._shelf.publish, name, {}, begun=True)
 
     def _feed(self, name: str, request: StageRequest) -> asyncio.Task[None]:

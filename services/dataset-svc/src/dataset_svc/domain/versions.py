@@ -26,7 +26,8 @@ class Sample:
 class Content:
     """What one import brought: its files, how many of each class, figures of the content, and a few samples.
 
-    `annotations` is the list of what is annotated in them, where the folder of a file doesn't say it all."""
+    `annotations` is the list of what is annotated in them, where the folder of a file doesn't say it all; `noted`,
+    whether it also says what a split goes by, which imports of old did not."""
 
     import_id: str
     manifest: ManifestRef
@@ -34,6 +35,12 @@ class Content:
     figures: dict[str, Any] = field(default_factory=dict)
     preview: tuple[Sample, ...] = ()
     annotations: ManifestRef | None = None
+    noted: bool = False
+
+    @property
+    def split_by(self) -> ManifestRef | None:
+        """The list that a split goes by; None where it goes by folders."""
+        return self.annotations if self.noted else None
 
     @property
     def digest(self) -> str:
@@ -93,7 +100,7 @@ class Version:
             train=self.train.manifest,
             test=self.test.manifest if self.test is not None else None,
             classes=tuple(self.classes()),
-            annotations=self.train.annotations,
+            annotations=self.train.split_by,
         )
 
 

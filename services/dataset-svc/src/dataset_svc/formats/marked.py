@@ -130,11 +130,12 @@ class Tally:
         self._files: dict[str, tuple[int, list[bytes], set[str]]] = {}
         self.samples: dict[str, Samples] = {}
 
-    def add(self, path: str, line: int, marked: Marked, *, begins: bool = False) -> None:
-        """One text of a file; `line` from 1, in which it `begins` where that is said."""
+    def add(self, path: str, line: int, marked: Marked, *, begins: int = 0) -> None:
+        """One text of a file, which is in that line (from 1); `begins` is the line that is the first of it alone, 0
+        where it has no lines of its own."""
         labels = {entity["class"] for entity in marked.entities}
         if begins:
-            self.samples.setdefault(path, Samples()).add(line, labels)
+            self.samples.setdefault(path, Samples()).add(begins, labels)
         self._rows += 1
         self._unannotated += not labels
         self._length.add(len(marked.text))

@@ -92,7 +92,8 @@ class Format(Protocol):
     purposes: tuple[str, ...]
 
     def describing(self, purpose: str) -> tuple[str, ...]:
-        """What the names of files end with, in lower case, that only describe others: a split keeps them with those."""
+        """What the names of files end with, in lower case (empty: those without an ending), that are no samples but say
+        something of them: a split keeps them with those."""
         ...
 
     def checker(self, purpose: str, sink: Sink, limits: ContentLimits) -> Checker:

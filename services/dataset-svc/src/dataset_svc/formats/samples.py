@@ -8,21 +8,28 @@ from collections.abc import Collection
 
 from common.staging.samples import Rows
 
+_MOST_KINDS = 10_000
+"""Sets of classes that are told apart; of those that come later only the rarest class so far is kept."""
+
 
 class Samples:
     """The samples of one file, in the order in which they lie; eight bytes each."""
 
     def __init__(self) -> None:
-        self._starts, self._kinds = array("Q"), array("I")
+        self._starts, self._kinds = array("I"), array("I")
         self._known: dict[frozenset[str], int] = {}
         self._count: Counter[str] = Counter()
 
     def add(self, line: int, classes: Collection[str]) -> None:
         """The next one begins in that line (from 1)."""
-        kind = self._known.setdefault(frozenset(classes), len(self._known))
-        self._starts.append(line)
-        self._kinds.append(kind)
         self._count.update(classes)
+        self._starts.append(line)
+        self._kinds.append(self._kind(frozenset(classes)))
+
+    def _kind(self, classes: frozenset[str]) -> int:
+        if classes not in self._known and len(self._known) >= _MOST_KINDS and len(classes) > 1:
+            classes = frozenset(rarest_first(classes, self._count)[:1])
+        return self._known.setdefault(classes, len(self._known))
 
     def noted(self) -> Rows:
         """All of them."""

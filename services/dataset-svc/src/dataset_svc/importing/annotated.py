@@ -20,7 +20,7 @@ from common.staging.samples import CLASSES, rows_entry, written
 from dataset_svc.formats import Checker
 from dataset_svc.formats.samples import rarest_first
 
-FOLDER = "annotations"
+FOLDER = "annotated"
 """Where it is written, within the folder of packs, and stored, below the version's key."""
 
 _LONGEST_PATH = 2_000

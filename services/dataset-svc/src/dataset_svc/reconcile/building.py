@@ -46,15 +46,19 @@ async def build(context: Context, item: FormattedSet, folder: Path, tell: Tell) 
     Records come in an order that the seed shuffles, so that a reader who takes them one by one meets all classes.
     """
     chosen = await choose(context.files, item)
-    samples = [entry for entry in chosen.entries if is_sample(item.origin, entry.path)]
-    if not samples and not chosen.parted:
+    if item.format == RAW:
+        return await (_parted(context, item, chosen, folder) if chosen.parted else _listed(context, item, chosen))
+    samples = _samples(item, chosen, {})
+    manifest = await _encoded(context, item, chosen, samples, folder, tell)
+    return await asyncio.to_thread(_counted, item, chosen, {}, manifest)
+
+
+def _samples(item: FormattedSet, chosen: Chosen, rows: Mapping[str, Rows]) -> Sequence[Entry]:
+    """The files that are samples as a whole. Raises Invalid (`empty_set`) where there are none, and no rows either."""
+    found = [entry for entry in chosen.entries if entry.path not in rows and is_sample(item.origin, entry.path)]
+    if not found and not rows:
         raise Invalid("empty_set", "No sample of the version falls on that side. Choose another ratio.")
-    if item.format != RAW:
-        return _counted(item, chosen, {}, await _encoded(context, item, chosen, samples, folder, tell))
-    if chosen.parted:
-        return await _parted(context, item, chosen, folder)
-    manifest = await _raw(context, item, chosen.entries)
-    return _counted(item, chosen, chosen.rows, manifest, item.origin.annotations)
+    return found
 
 
 def _counted(
@@ -64,8 +68,8 @@ def _counted(
     manifest: ManifestRef,
     annotations: ManifestRef | None = None,
 ) -> Built:
-    """Its samples counted by class: files, and in those in `rows` the rows."""
-    files = [entry for entry in chosen.entries if entry.path not in rows and is_sample(item.origin, entry.path)]
+    """Its samples counted by class: files, and in those in `rows` the rows. Raises as `_samples`."""
+    files = _samples(item, chosen, rows)
     counts = dict.fromkeys(item.origin.classes, 0)
     of_files = (chosen.classes_of(entry.path) for entry in files)
     of_rows = (one.classes(number) for one in rows.values() for number in range(len(one.starts)))
@@ -76,17 +80,23 @@ def _counted(
     return Built(manifest, counts, records, annotations)
 
 
+async def _listed(context: Context, item: FormattedSet, chosen: Chosen) -> Built:
+    """Whole files of its version, of which no byte is copied."""
+    _samples(item, chosen, chosen.rows)
+    manifest = await _raw(context, item, chosen.entries)
+    return await asyncio.to_thread(_counted, item, chosen, chosen.rows, manifest, item.origin.annotations)
+
+
 async def _parted(context: Context, item: FormattedSet, chosen: Chosen, folder: Path) -> Built:
     """Of files that hold many samples, those of its side, in files of its own."""
     rule = rule_of(item)
     assert rule is not None
     with telling_when_full(f"the formatted set {item.name}"):
         made, rows = await part(context.files, item.origin, chosen, rule, side_of(item), folder)
-    if not rows:
-        raise Invalid("empty_set", "No sample of the version falls on that side. Choose another ratio.")
+    _samples(item, chosen, rows)
     manifest = await manifests.store_folder(context.files, made, prefix_of(item))
-    noted = await note(context.files, rows, f"{prefix_of(item)}/annotations")
-    return _counted(item, chosen, rows, manifest, noted)
+    noted = await note(context.files, chosen, rows, f"{prefix_of(item)}/annotations")
+    return await asyncio.to_thread(_counted, item, chosen, rows, manifest, noted)
 
 
 async def _raw(context: Context, item: FormattedSet, chosen: Sequence[Entry]) -> ManifestRef:

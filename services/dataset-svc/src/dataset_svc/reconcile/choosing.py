@@ -13,7 +13,7 @@ from common.ports.files import Files
 from common.ports.staging import Split
 from common.staging.parting import learned
 from common.staging.samples import Classes, FileClasses, Rows, rows_in
-from common.staging.splits import TEST, TRAIN
+from common.staging.splits import TEST, TRAIN, suffix_of
 from dataset_svc.domain.formatted import FormattedSet, Origin, Side
 from dataset_svc.sets import ANNOTATED
 
@@ -62,7 +62,7 @@ def side_of(item: FormattedSet) -> str:
 
 def is_sample(origin: Origin, path: str) -> bool:
     """Whether that file is no mere description of others."""
-    return not path.lower().endswith(origin.describing)
+    return suffix_of(path).lower() not in origin.describing
 
 
 async def choose(files: Files, item: FormattedSet) -> Chosen:

@@ -41,14 +41,14 @@ async def keep(
     digest = result.packed.digest
     known = next((content for content in earlier if content.digest == digest), None)
     manifest = known.manifest if known else await _put_new(files, result.packed, prefix, current, pack_bytes)
-    annotations = known.annotations if known else None
+    annotations, noted = (known.annotations, known.noted) if known else (None, False)
     if not known and result.annotations is not None:
-        annotations = await _put(files, result.annotations, f"{prefix}/{FOLDER}")
+        annotations, noted = await _put(files, result.annotations, f"{prefix}/{FOLDER}"), True
     summary = dict(result.report.summary)
     classes = {str(name): int(count) for name, count in summary.pop("classes", {}).items()}
     prefixes = [""] if annotations else [f"{label}/" for label in classes]
     preview = await _preview(files, manifest, prefixes, labelled=annotations is None)
-    return Content(import_id, manifest, classes, summary, preview, annotations)
+    return Content(import_id, manifest, classes, summary, preview, annotations, noted)
 
 
 async def _put_new(files: Files, packed: Packed, prefix: str, current: Content | None, pack_bytes: int) -> ManifestRef:

@@ -132,7 +132,7 @@ def _origin(dataset: Dataset, version: Version, part: Part) -> Origin:
     manifest = manifest_of(version, part)
     classes = dict(content.classes) if content is not None else {}
     media = dataset.purpose.partition("/")[0]
-    names, noted = dataset.describing, content.annotations if content is not None else None
+    names, noted = dataset.describing, content.split_by if content is not None else None
     return Origin(
         dataset.id,
         dataset.name,
@@ -277,5 +277,6 @@ async def set_facts(context: Context, set_id: str) -> FormattedSetFacts:
         seed=cut.seed,
         complement_id=item.complement_id,
         shared=item.shared_with(dataset),
+        cut_by=origin.annotations.digest if origin.annotations is not None else "",
         annotations=item.annotations,
     )

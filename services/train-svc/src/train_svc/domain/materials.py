@@ -48,16 +48,18 @@ ONE_FILE = "single_text"
 
 @dataclass(frozen=True)
 class Cut:
-    """Which files of `content` (a digest): `all`, or the side `train` or `held_out` of a split."""
+    """Which files of `content` (a digest): `all`, or the side `train` or `held_out` of a split, which went by what the
+    list `by` (a digest) says of samples."""
 
     content: str
     side: str = "all"
     ratio: float | None = None
     seed: int = 0
+    by: str = ""
 
     def excludes(self, other: Cut) -> bool:
         """Whether no file can be in both: they are the two sides of one split."""
-        same = (self.content, self.ratio, self.seed) == (other.content, other.ratio, other.seed)
+        same = (self.content, self.ratio, self.seed, self.by) == (other.content, other.ratio, other.seed, other.by)
         return same and {self.side, other.side} == {"train", "held_out"}
 
     def covers(self, other: Cut) -> bool:
@@ -84,7 +86,8 @@ class Material:
         """The list of what is annotated in its files, by which they are split; None where folders tell the classes."""
         if self.formatted is not None:
             return self.formatted.annotations
-        return self.dataset.version.annotations if self.dataset.version is not None else None
+        version = self.dataset.version
+        return version.annotations if version is not None and self.part == "train" else None
 
     @property
     def test(self) -> ManifestRef | None:
@@ -138,8 +141,11 @@ class Material:
         if source is None:
             return None
         if one is not None:
-            return Cut(source.digest, one.side, one.ratio, one.seed)
-        return Cut(source.digest, "train", split.ratio, split.seed) if split is not None else Cut(source.digest)
+            return Cut(source.digest, one.side, one.ratio, one.seed, one.cut_by)
+        if split is None:
+            return Cut(source.digest)
+        by = self.annotations.digest if self.annotations is not None else ""
+        return Cut(source.digest, "train", split.ratio, split.seed, by)
 
     def _source(self, part: Part) -> ManifestRef | None:
         version = self.dataset.version

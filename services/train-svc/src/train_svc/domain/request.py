@@ -106,7 +106,7 @@ def request_faults(request: JobRequest, used: Used, house: House) -> Iterator[Fa
     yield from _match_faults("", algorithm, data)
     yield from split_faults(request.split, data.brings_test)
     if request.split is not None and data.unparted:
-        reason = f"All samples of {data.called} are in one file: import it again, which notes where they begin."
+        reason = f"All samples of {data.called} are in one file: import a test set of its own, or name a validation."
         yield Fault("split", reason)
     if request.split is not None and data.of_records:
         yield Fault("split", f"The records of {data.called} can't be split: validate on its complement.")

@@ -27,7 +27,7 @@ class Folders:
         self.home = home.resolve()
         self.workloads = self.home / "workloads"
         self.volumes = self.home / "volumes"
-        self._settled: dict[str, dict[str, Any]] = {}
+        self._settled: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {}
 
     def make(self) -> None:
         """Make the three that hold all others; every user may pass through them. Raises OSError."""
@@ -45,15 +45,20 @@ class Folders:
         return sorted(path.parent.name for path in self.workloads.glob("[!.]*/spec.json"))
 
     def settled(self, folder: Folder) -> dict[str, Any] | None:
-        """What was settled for a workload, None where nothing was: it never changes, so it is read once. Raises OSError
-        or ValueError where it can't be read."""
-        if not folder.has("spec.json"):
+        """What was settled for a workload, None where nothing was: the same file is read once. Raises OSError or
+        ValueError where it can't be read."""
+        try:
+            found = folder.file("spec.json").lstat()
+        except FileNotFoundError:
             self._settled.pop(folder.workload, None)
             return None
-        known = self._settled.get(folder.workload) or folder.read("spec.json")
-        if known is not None:
-            self._settled[folder.workload] = known
-        return known
+        which = (found.st_ino, found.st_mtime_ns)
+        known = self._settled.get(folder.workload)
+        if known is None or known[0] != which:
+            if (content := folder.read("spec.json")) is None:
+                return None
+            known = self._settled[folder.workload] = (which, content)
+        return known[1]
 
     @contextlib.contextmanager
     def at_work(self, how: int = fcntl.LOCK_SH) -> Iterator[bool]:

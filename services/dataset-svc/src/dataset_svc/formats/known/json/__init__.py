@@ -6,6 +6,9 @@ from __future__ import annotations
 from dataset_svc.formats.port import Checker, ContentLimits, Sink
 from dataset_svc.formats.registry import check_purpose
 
+OTHER = frozenset({"", ".txt", ".md", ".xml", ".yaml", ".yml", ".csv", ".names", ".html", ".pdf"})
+"""What the names of files end with that may lie beside images and are not read."""
+
 
 class JsonFormat:
     """See Format."""
@@ -14,8 +17,8 @@ class JsonFormat:
     purposes = ("image/classification", "image/detection", "image/segmentation", "text/entity", "text/relation")
 
     def describing(self, purpose: str) -> tuple[str, ...]:
-        """See Format: beside images it describes them; texts are in it."""
-        return () if purpose.startswith("text/") else (".json", ".jsonl")
+        """See Format: beside images it describes them, as all does that is no image; texts are in it."""
+        return () if purpose.startswith("text/") else (".json", ".jsonl", *sorted(OTHER))
 
     def checker(self, purpose: str, sink: Sink, limits: ContentLimits) -> Checker:
         """See Format."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from dataset_svc.formats import images
 from dataset_svc.formats.decoding import NotText
-from dataset_svc.formats.known.json import reading
+from dataset_svc.formats.known.json import OTHER, reading
 from dataset_svc.formats.known.json.coco import CocoFile
 from dataset_svc.formats.known.json.labelme import LabelMeFile
 from dataset_svc.formats.known.json.shapes import TOLERANCE, Shape, reaches_over, shown_box
@@ -20,7 +20,6 @@ from dataset_svc.formats.samples import Samples
 from dataset_svc.formats.together import Together
 
 _JSON = ".json"
-_OTHER = frozenset({"", ".txt", ".md", ".xml", ".yaml", ".yml", ".csv", ".names", ".html", ".pdf"})
 
 
 class JsonChecker:
@@ -51,7 +50,7 @@ class JsonChecker:
         suffix = PurePosixPath(path).suffix.lower()
         if suffix == _JSON:
             self._annotations(path, data)
-        elif suffix in _OTHER:
+        elif suffix in OTHER:
             self._other(path)
         else:
             self._shelf.add(path)
@@ -60,7 +59,7 @@ class JsonChecker:
     def stream(self, path: str, size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """See Checker. An annotation file above the limit is taken entry by entry, and its polygons are not kept."""
         suffix = PurePosixPath(path).suffix.lower()
-        if suffix in _OTHER:
+        if suffix in OTHER:
             self._other(path)
             return chunks
         if suffix != _JSON:

@@ -100,4 +100,4 @@ class JsonTextChecker:
     def _take(self, path: str, number: int, found: Any, line: int, where: str) -> None:
         marked = self._reader.read(path, line, found, where)
         if marked is not None:
-            self._tally.add(path, number, marked, begins=line > 0)
+            self._tally.add(path, number, marked, begins=line)

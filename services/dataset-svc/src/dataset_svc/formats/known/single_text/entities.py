@@ -7,8 +7,8 @@ from typing import Any
 
 from dataset_svc.formats.decoding import Lines
 from dataset_svc.formats.known.single_text.one_file import OneFile
-from dataset_svc.formats.known.single_text.tokens import Tokens
-from dataset_svc.formats.marked import Marked, Reader, Tally
+from dataset_svc.formats.known.single_text.tokens import Text, Tokens
+from dataset_svc.formats.marked import Reader, Tally
 from dataset_svc.formats.passing import JSON_LINES, objects, passing
 from dataset_svc.formats.port import Annotations, ContentLimits, Sink, Summary
 from dataset_svc.formats.samples import Samples
@@ -34,10 +34,10 @@ class EntitiesChecker(OneFile):
         def read(row: tuple[int, Any]) -> None:
             marked = reader.read(path, row[0], row[1])
             if marked is not None:
-                self._tally.add(path, row[0], marked, begins=True)
+                self._tally.add(path, row[0], marked, begins=row[0])
 
-        def take(row: tuple[int, Marked]) -> None:
-            self._tally.add(path, *row, begins=True)
+        def take(text: Text) -> None:
+            self._tally.add(path, text.line, text.marked, begins=text.begins)
 
         if suffix in JSON_LINES:
             yield from passing(chunks, path, self._sink, lines, lambda text: objects(path, self._sink, text), read)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from dataset_svc.formats.labels import label_fault
 from dataset_svc.formats.marked import Marked
@@ -19,18 +20,28 @@ _IDEOGRAPHS = 0x2E80
 """From here on characters stand beside one another without a blank."""
 
 
+class Text(NamedTuple):
+    """A text, the line of its first token (from 1), and that in which it begins: what heads its document is its own."""
+
+    line: int
+    begins: int
+    marked: Marked
+
+
 class Tokens:
     """Puts texts together from lines of one file."""
 
     def __init__(self, path: str, sink: Sink) -> None:
         self._path, self._sink = path, sink
+        self._begins = 0
         self._begin("", 0)
 
-    def texts(self, lines: Iterator[str]) -> Iterator[tuple[int, Marked]]:
-        """The line that each text begins in (from 1), and the text."""
+    def texts(self, lines: Iterator[str]) -> Iterator[Text]:
+        """The texts, one after the other."""
         for number, line in enumerate(lines, 1):
             cells = _cells(line)
             if cells and cells[0] == _DOCUMENT:
+                self._begins = self._begins or (0 if self._count else number)
                 continue
             if self._count >= _LONGEST:
                 reason = f"This text has more than {_LONGEST:,} tokens. An empty line ends a text."
@@ -43,18 +54,20 @@ class Tokens:
 
     def _begin(self, text: str, line: int) -> None:
         self._text, self._line, self._count = text, line, 0
+        self._begins = 0
         self._open: tuple[str, int] | None = None
         self._found: list[tuple[str, int, int]] = []
 
-    def _ended(self) -> Iterator[tuple[int, Marked]]:
+    def _ended(self) -> Iterator[Text]:
         """The text as far as it has come, if there is any."""
         self._close()
-        if self._count:
-            marked = Marked(self._text)
-            for number, (label, start, end) in enumerate(self._found):
-                entity = {"id": str(number), "class": label, "spans": [[start, end]], "text": self._text[start:end]}
-                marked.entities.append(entity)
-            yield self._line, marked
+        if not self._count:
+            return
+        marked = Marked(self._text)
+        for number, (label, start, end) in enumerate(self._found):
+            entity = {"id": str(number), "class": label, "spans": [[start, end]], "text": self._text[start:end]}
+            marked.entities.append(entity)
+        yield Text(self._line, self._begins or self._line, marked)
         self._begin("", 0)
 
     def _take(self, number: int, cells: list[str]) -> None:
