@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -237,7 +238,12 @@ def test_what_was_settled_is_read_once_and_anew_where_it_is_another(tmp_path, mo
     folder = folders.of("job-1")
     assert folders.settled(folder) is None
     read = Folder.read
-    monkeypatch.setattr(Folder, "read", lambda self, name: reads.append(name) or read(self, name))
+
+    def noted(self: Folder, name: str) -> dict[str, Any] | None:
+        reads.append(name)
+        return read(self, name)
+
+    monkeypatch.setattr(Folder, "read", noted)
     folder.path.mkdir(parents=True)
     folder.settle({"port": 1})
     assert [folders.settled(folder) for _ in range(3)] == [{"port": 1}] * 3
