@@ -255,3 +255,98 @@ def test_the_ledger_holds_for_thousands_of_steps() -> None:
     while Ledgers.steps < wanted:
         run_state_machine_as_test(Ledgers, settings=long)
     print(f"{Ledgers.steps} steps")
+
+
+def test_who_is_admitted_and_told_to_end_in_one_plan_holds_its_devices_until_it_is_gone() -> None:
+    """Found by the long run: its devices were not written down, and were taken back all the same."""
+    state = Ledgers()
+    state.begin()
+    state.a_node_is_lost()
+    state.a_transaction_is_undone(number=0)
+    state.the_instance_is_another()
+    state.the_instance_is_another()
+    state.a_node_is_cordoned_or_not(name="a")
+    state.ask(
+        apart=None,
+        limit=None,
+        number=0,
+        preemptible=False,
+        priority=0,
+        queue="default",
+        resources=Resources(cpu=0.5, accelerator="gpu", count=0, nodes=1),
+    )
+    state.free(number=0)
+    state.ask(
+        apart=None,
+        limit=None,
+        number=11,
+        preemptible=False,
+        priority=0,
+        queue="default",
+        resources=Resources(cpu=0.5, accelerator="gpu", count=1, nodes=1),
+    )
+    state.a_batch_is_heard(
+        resources=Resources(cpu=0.5, accelerator="gpu", count=2, nodes=1),
+        told=[(8, True), (0, False), (0, False), (5, True), (3, False)],
+    )
+    state.the_instance_is_another()
+    state.a_batch_is_heard(
+        resources=Resources(cpu=0.5, accelerator="gpu", count=0, nodes=1), told=[(0, True), (0, True), (0, True)]
+    )
+    state.free(number=1)
+    state.the_instance_is_another()
+    state.a_node_is_cordoned_or_not(name="a")
+    state.the_instance_is_another()
+    state.a_node_is_cordoned_or_not(name="c")
+    state.a_node_is_cordoned_or_not(name="c")
+    state.the_instance_is_another()
+    state.the_instance_is_another()
+    state.the_instance_is_another()
+    state.ask(
+        apart=None,
+        limit=None,
+        number=0,
+        preemptible=False,
+        priority=0,
+        queue="default",
+        resources=Resources(cpu=0.5, accelerator="gpu", count=0, nodes=1),
+    )
+    state.the_instance_is_another()
+    state.a_node_is_cordoned_or_not(name="a")
+    state.a_node_is_cordoned_or_not(name="a")
+    state.time_goes_by(seconds=700.0)
+    state.the_instance_is_another()
+    state.a_node_is_cordoned_or_not(name="b")
+    state.a_batch_is_heard(
+        resources=Resources(cpu=3.0, accelerator="gpu", count=0, nodes=1),
+        told=[(5, True), (7, False), (6, True), (1, True)],
+    )
+    state.the_instance_is_another()
+    state.ask(
+        apart="service",
+        limit=None,
+        number=11,
+        preemptible=False,
+        priority=5,
+        queue="red",
+        resources=Resources(cpu=3.0, accelerator="gpu", count=2, nodes=1),
+    )
+    state.a_transaction_is_undone(number=2)
+    state.the_instance_is_another()
+    state.time_goes_by(seconds=40.0)
+    state.a_node_is_cordoned_or_not(name="c")
+    state.ask(
+        apart=None,
+        limit=30.0,
+        number=10,
+        preemptible=True,
+        priority=5,
+        queue="red",
+        resources=Resources(cpu=3.0, accelerator="gpu", count=2, nodes=1),
+    )
+    state.free(number=1)
+    state.a_batch_is_heard(
+        resources=Resources(cpu=0.5, accelerator="gpu", count=2, nodes=1), told=[(5, False), (5, False)]
+    )
+    state.everything_holds()
+    state.teardown()

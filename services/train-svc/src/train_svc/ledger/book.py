@@ -253,7 +253,10 @@ class Ledger:
         await allocations.save_all(connection, [one for one in changed if one is not mine], now=uow.clock.now())
         if mine is not None:
             await allocations.add(connection, mine)
-        await promise(connection, [one for one in changed if one.state == AllocationState.GRANTED], self.memory.planned)
+        admitted = {
+            decision.id for decision in decisions if isinstance(decision, Admit)
+        }  # some are told to end at once
+        await promise(connection, [one for one in changed if one.id in admitted], self.memory.planned)
         tell(uow, changed, self.policy.grace, known)
         await self._grant(uow, [one for one in changed if one is not mine])
         return mine
