@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 MEMBERS := libs/common libs/yard libs/embedded services/gateway services/dataset-svc services/algo-svc \
            services/train-svc services/notebook-svc services/serving-svc
 STAMP := $(VENV)/.installed
+BEGUN := $(VENV)/.installing
 # Much of a test is waiting for a server: one process more than there are cores, but each has servers of its own.
 WORKERS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 5 ? cores + 1 : 6)))
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
@@ -22,11 +23,13 @@ setup: $(STAMP) ## install everything into .venv
 $(STAMP): requirements.lock $(MEMBERS:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Modelyard needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Set PYTHON=/path/to/python."; exit 1; }
+	@test ! -e $(BEGUN) || { echo "The last installation was cut off: making $(VENV) anew ..."; rm -rf $(VENV); }
+	@mkdir -p $(VENV) && touch $(BEGUN)
 	@test -x $(BIN)/python || { echo "Making $(VENV) ..."; $(PYTHON) -m venv $(VENV); }
 	@echo "Installing what requirements.lock names (a minute or two the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(MEMBERS:%=-e %)
-	@touch $@
+	@rm $(BEGUN) && touch $@
 
 demo: setup ## the main job on real data, from an image folder to predictions
 	@$(BIN)/python -m embedded demo
@@ -47,8 +50,8 @@ check: setup ## style, types, walls, and whether the events' document is what th
 asyncapi: setup ## write docs/events/asyncapi.yaml anew, unless that would break a reader
 	@$(BIN)/python -m common.contracts.asyncapi
 
-test: setup ## every test, a file at a time in each of WORKERS processes
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+test: setup ## every test, in WORKERS processes
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 faults: setup ## the long fault runs
 	@$(BIN)/python -m pytest -m faults --timeout 3600

@@ -28,7 +28,7 @@ from bench.load import child, say_and_serve
 from common.files.s3 import S3Files, S3Settings
 from tests.servers.s3 import Rclone
 from yard import Client, YardError
-from yard.direct import AT_ONCE, parts_of
+from yard.parts import AT_ONCE, parts_of
 
 NAME = "datasets-direct"
 BYTES = int(os.environ.get("MODELYARD_BENCH_UPLOAD_BYTES", 10**9))

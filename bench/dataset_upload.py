@@ -1,9 +1,10 @@
 """`datasets-upload`: 1 GB sent through the gateway with its SHA-256, against nginx WebDAV on the same disk.
 
-Both are sent to by the same client, in turns, from memory. Ours is cut into parts as the platform says, two at a time,
-each with a SHA-256 of its own, and completed with that of the whole. nginx holds what it gets against nothing. On the
-disk both count until the bytes are there: ours says so itself, nginx's file is synced behind it. In memory (/dev/shm)
-there is no disk to wait for, which shows what either computes. `MODELYARD_BENCH_UPLOAD_BYTES` makes it smaller.
+Both are sent to by the same client, in turns, from memory. Ours is cut into parts as the platform says, as many at a
+time as `yard` sends, each with a SHA-256 of its own, and completed with that of the whole; nginx's turn comes once the
+import has ended. nginx holds what it gets against nothing. On the disk both count until the bytes are there: ours says
+so itself, nginx's file is synced behind it. In memory (/dev/shm) there is no disk to wait for, which shows what either
+computes. `MODELYARD_BENCH_UPLOAD_BYTES` makes it smaller.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -26,13 +27,13 @@ from urllib.parse import urlsplit
 
 from bench.gateway import nginx_with
 from bench.house import password, platform, row
-from yard import Client
+from yard import Client, YardError
+from yard.parts import AT_ONCE
 
 NAME = "datasets-upload"
 BYTES = int(os.environ.get("MODELYARD_BENCH_UPLOAD_BYTES", 10**9))
-ROUNDS = 3
+ROUNDS = 5
 GOAL = 0.9
-AT_ONCE = 2
 SHARED_MEMORY = Path("/dev/shm")
 _PIECE = 1 << 20
 
@@ -74,9 +75,11 @@ def _in_turns(body: memoryview, folder: Path | None) -> list[tuple[float, float]
         nginx = _Nginx(stack.enter_context(nginx_with(WEBDAV, user=getpass.getuser())), body)
         running, settings = stack.enter_context(platform())
         client = stack.enter_context(Client(running.address))
-        ours = _Ours(client, client.login("admin", password(settings))["token"], body)
+        token = client.login("admin", password(settings))["token"]
+        ours = _Ours(client, token, body, settings.home / "files" / "objects")
         for turn in range(ROUNDS + 1):
             theirs, mine = _timed(nginx.upload), _timed(ours.upload)
+            ours.settle()
             if turn:  # the first opens files and connections
                 rounds.append((BYTES / 1e6 / mine, BYTES / 1e6 / theirs))
     return rounds
@@ -135,12 +138,14 @@ class _Nginx:
 class _Ours:
     """Uploads to one dataset. What is sent is no archive, so each import ends at once and its archive goes."""
 
-    def __init__(self, client: Client, token: str, body: memoryview) -> None:
+    def __init__(self, client: Client, token: str, body: memoryview, objects: Path) -> None:
         self._body, self._digests = body, {-1: hashlib.sha256(body).hexdigest()}
+        self._objects = objects
         self._where = urlsplit(client.address)
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        dataset = client.datasets.create("bench", purpose="text/classification")["id"]
-        self._uploads = f"/api/v1/datasets/{dataset}/uploads"
+        self._datasets = client.datasets
+        self._dataset = client.datasets.create("bench", purpose="text/classification")["id"]
+        self._uploads = f"/api/v1/datasets/{self._dataset}/uploads"
 
     def upload(self) -> None:
         """One upload, from its beginning to its archive."""
@@ -162,6 +167,14 @@ class _Ours:
         _asked(connections, "POST", f"{upload}/complete", self._headers, whole)
         while not connections.empty():
             connections.get().close()
+
+    def settle(self) -> None:
+        """Wait until every import has ended, and its archive is gone."""
+        for item in self._datasets.imports(self._dataset):
+            with suppress(YardError):  # it is no archive
+                self._datasets.wait_import(self._dataset, item["id"])
+        while any(self._objects.glob("datasets/*/uploads/*")):
+            time.sleep(0.05)
 
     def _digest(self, number: int, part: memoryview) -> str:
         """Of one part; computed in the first round, which is not counted, since nginx's client has none to compute."""

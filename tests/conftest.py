@@ -6,14 +6,37 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
+from hypothesis import HealthCheck, settings
 
 from tests.servers.docker import Docker
 from tests.servers.postgres import Postgres
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.s3 import Rclone, Swift
+from tests.support.sharing import Sharing, longest_first
 
 if TYPE_CHECKING:
+    from xdist.remote import Producer
+
     from tests.compose.running import Composed
+
+# how long an example takes says more of the machine than of the code; what hangs meets pytest's own limit
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
+
+# by default each traceback is drawn with all variables of all frames, which takes seconds and stops the loop meanwhile
+_plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _plain])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Sharing:
+    """Told by xdist."""
+    return Sharing(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Told by pytest."""
+    longest_first(items)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,7 @@
-"""The pure rules: states, parameters, interfaces, packages, and what the README draws."""
+"""The pure rules: states, parameters, interfaces, and what the README draws."""
 
 from __future__ import annotations
 
-import io
-import stat
-import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +13,8 @@ from hypothesis import strategies as st
 from algo_svc.domain import algorithm, engine
 from algo_svc.domain.algorithm import Algorithm, AlgorithmState
 from algo_svc.domain.checks import reserved_name
-from algo_svc.domain.errors import BadPackage
 from algo_svc.domain.interfaces import interface_faults
 from algo_svc.domain.parameters import parameter_faults, value_fault
-from algo_svc.packages import PackageLimits, read_package, write_package
 from common.contracts.shared import (
     EngineRef,
     InferencePart,
@@ -32,7 +27,6 @@ from common.contracts.shared import (
 from common.kernel.errors import Conflict
 
 README = Path(__file__).parents[2] / "services/algo-svc/README.md"
-LIMITS = PackageLimits(entries=50, unpacked=1 << 20, ratio=100)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CODE = ManifestRef(address="a/index", digest="d", files=1, bytes=1)
 
@@ -160,76 +154,3 @@ def test_the_interface_of_the_seed_is_good() -> None:
 )
 def test_interfaces_that_make_no_sense(fields: dict[str, Any], where: str) -> None:
     assert where in interface(**fields)
-
-
-def packed(entries: dict[str, bytes], **attributes: Any) -> bytes:
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in entries.items():
-            info = zipfile.ZipInfo(name)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            for attribute, value in attributes.items():
-                setattr(info, attribute, value)
-            archive.writestr(info, content)
-    return target.getvalue()
-
-
-@pytest.mark.row("A2")
-@given(
-    st.dictionaries(
-        st.from_regex(r"[a-z]{1,8}(/[a-z]{1,8}){0,2}\.(py|txt)", fullmatch=True), st.binary(max_size=200), min_size=1
-    )
-)
-def test_what_is_packed_is_read_back(files: dict[str, bytes]) -> None:
-    assert read_package(write_package(files), LIMITS) == files
-
-
-@pytest.mark.row("A2")
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"no zip at all", "can't be read"),
-        (b"", "can't be read"),
-        (packed({"a.py": b"x" * 100})[:-30], "can't be read"),
-        (packed({"../a.py": b""}), r"'\.\.' component"),
-        (packed({"/etc/a.py": b""}), "absolute"),
-        (packed({"C:/a.py": b""}), "drive"),
-        (packed({"a\\b.py": b""}), "backslash"),
-        (packed({"a.py": b"", "A.py": b""}), "twice"),
-        (packed({"a": b"", "a/b.py": b""}), "nothing can be below"),
-        (packed({"link": b"/etc/passwd"}, external_attr=(stat.S_IFLNK | 0o777) << 16), "link"),
-        (packed({"dev": b""}, external_attr=(stat.S_IFCHR | 0o777) << 16), "device"),
-        (packed({f"{n}.py": b"" for n in range(51)}), "at most 50"),
-        (packed({"bomb": b"\0" * (1 << 20)}), "times larger"),
-        (packed({"big": bytes(range(256)) * 4097}), "bytes; at most"),
-        (packed({"folder/": b""}), "no files"),
-    ],
-)
-def test_packages_that_are_refused(content: bytes, reason: str) -> None:
-    with pytest.raises(BadPackage, match=reason):
-        read_package(content, LIMITS)
-
-
-@pytest.mark.row("A2")
-def test_an_encrypted_entry_is_refused() -> None:
-    content = bytearray(packed({"a.py": b"x"}))
-    content[content.index(b"PK\x01\x02") + 8] |= 1
-    with pytest.raises(BadPackage, match="encrypted"):
-        read_package(bytes(content), LIMITS)
-
-
-@pytest.mark.row("A2")
-def test_overlapping_entries_are_refused() -> None:
-    content = bytearray(packed({"a.py": b"x" * 50, "b.py": b"x" * 50}))
-    second = content.index(b"PK\x01\x02", content.index(b"PK\x01\x02") + 1)
-    content[second + 42 : second + 46] = (0).to_bytes(4, "little")
-    with pytest.raises(BadPackage, match=r"another entry's|can't be read"):
-        read_package(bytes(content), LIMITS)
-
-
-@pytest.mark.row("A2")
-def test_names_from_chinese_windows() -> None:
-    name = "训练.py".encode("gbk")
-    content = packed({"xxxx.py"[: len(name)].ljust(len(name), "x"): b"1"})
-    content = content.replace(b"xxxx.py"[: len(name)].ljust(len(name), b"x"), name)
-    assert read_package(content, LIMITS) == {"训练.py": b"1"}

@@ -147,7 +147,7 @@ async def first_answer(app: Any, scope: dict[str, Any], body: bytes) -> tuple[in
 
     task = asyncio.create_task(app(scope, receive, sent.put))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             status = (await sent.get())["status"]
             if status < 400:
                 return status, ""

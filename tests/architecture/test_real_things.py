@@ -84,7 +84,7 @@ async def walk(opened: Ground, routes: list[Route], role: str, about: World) -> 
 async def settled(home: Path) -> Facts:
     """What is written, once nothing moves any more."""
     last = facts_of(home)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             await asyncio.sleep(0.2)
             if (now := facts_of(home)) == last:

@@ -2,10 +2,18 @@
 
 import io
 import tarfile
+from typing import Any
 
+import orjson
 import pytest
+from sqlalchemy import select, update
 
+from dataset_svc.schemas.annotations import AnnotationsOut
+from dataset_svc.schemas.details import FiguresOut
+from dataset_svc.schemas.reports import ReportOut
+from dataset_svc.storage import versions
 from tests.dataset_svc.archives.makers import rar, tar_gz
+from tests.dataset_svc.conftest import Desk, Place
 from tests.dataset_svc.corpus.good import ROWS, annotation, boxes, brat, coco, with_coco
 
 DETECT = {"purpose": "image/detection", "annotation": "box", "format": "json"}
@@ -82,3 +90,119 @@ async def test_a_wrong_annotation_is_named_and_the_dataset_stays_as_it_was(alice
     assert after["current_version"] == before["current_version"]
     item = (await alice.ok("GET", f"/datasets/{made['id']}/samples"))["items"][1]
     assert (await alice.client.get(item["url"].removeprefix("/api/v1"))).status_code == 200
+
+
+TEXTS_OF = {"purpose": "text/classification", "annotation": "class", "format": "single_text"}
+
+
+def table(count: int) -> list[tuple[str, str]]:
+    """Texts and their classes; one in ten is 差评, over two lines."""
+    return [
+        (f"第{n}条,\n还行" if n % 10 == 3 else f"text {n}", "差评" if n % 10 == 3 else "好评") for n in range(count)
+    ]
+
+
+def as_csv(rows: list[tuple[str, str]], encoding: str = "utf-8-sig") -> dict[str, bytes]:
+    lines = ["label,text", *(f'{label},"{text}"' for text, label in rows)]
+    return {"评论.csv": "\n".join(lines).encode(encoding), "README.md": b"# about"}
+
+
+def as_lines(rows: list[tuple[str, str]]) -> dict[str, bytes]:
+    return {"t.jsonl": b"\n\n".join(orjson.dumps({"text": text, "label": label}) for text, label in rows)}
+
+
+def without_head(rows: list[tuple[str, str]]) -> dict[str, bytes]:
+    return {"t.tsv": "\n".join(f'"{text}"\t{label}' for text, label in rows).encode("gb18030")}
+
+
+async def paged(desk: Desk, path: str, limit: int, **query: str) -> list[dict[str, Any]]:
+    """All rows, a page after the other."""
+    found: list[dict[str, Any]] = []
+    more: dict[str, str] = {}
+    while True:
+        page = await desk.ok("GET", path, params={"limit": limit, **query, **more})
+        drawn = [item["annotations"] for item in page["items"]]
+        assert sum(len(one["rows"]) if one else 1 for one in drawn) <= limit
+        found += [row | {"total": one["total"]} for one in drawn if one for row in one["rows"]]
+        if page["next_cursor"] is None:
+            return found
+        more = {"cursor": page["next_cursor"]}
+
+
+@pytest.mark.row("D5")
+@pytest.mark.parametrize("written", [as_csv, as_lines, without_head])
+async def test_every_row_is_seen_and_found_by_its_class(alice: Desk, written: Any) -> None:
+    rows = table(75)
+    made = await alice.filled(written(rows), **TEXTS_OF)
+    path = f"/datasets/{made['id']}/samples"
+    everything = [(text, label, 75) for text, label in rows]
+    bad = [(text, label, 8) for text, label in rows if label == "差评"]
+    for limit in (1, 7, 74, 75, 500):
+        seen = await paged(alice, path, limit)
+        assert [(row["text"], row["class"], row["total"]) for row in seen] == everything
+        seen = await paged(alice, path, limit, **{"class": "差评"})
+        assert [(row["text"], row["class"], row["total"]) for row in seen] == bad
+    content = next(iter(written(rows).values())).split(b"\n")
+    lines = [row["line"] for row in await paged(alice, path, 50)]
+    assert all(str(number).encode() in content[line - 1] for number, line in enumerate(lines))
+    assert await paged(alice, path, 9, **{"class": "无"}) == []
+    name = next(iter(written(rows)))
+    assert len(await paged(alice, path, 9, **{"class": "差评", "q": name.upper()})) == 8
+    assert await paged(alice, path, 9, **{"class": "差评", "q": "other"}) == []
+    for cursor in ("dC50c3YAeA", "dC50c3YALTE"):
+        await alice.refused("GET", path, 400, "bad_cursor", params={"cursor": cursor})
+
+
+@pytest.mark.row("D5")
+async def test_texts_with_entities_are_paged_too(alice: Desk) -> None:
+    texts = [{"text": f"{n} 张三", "entities": [[0, 1, "Number"]] if n % 3 else []} for n in range(60)]
+    for format, name, content in (
+        ("single_text", "t.jsonl", b"\n".join(map(orjson.dumps, texts))),
+        ("json", "t.json", orjson.dumps(texts)),
+        ("json", "t.jsonl", b"\n".join(map(orjson.dumps, texts))),
+        ("single_text", "t.bio", "".join(f"{n}\tB-Number\n李\tO\n\n" for n in range(60)).encode()),
+    ):
+        made = await alice.filled({name: content}, purpose="text/entity", annotation="entity", format=format)
+        path = f"/datasets/{made['id']}/samples"
+        seen = await paged(alice, path, 25)
+        assert [int(row["text"].replace("李", "").split()[0]) for row in seen] == list(range(60))
+        marked = await paged(alice, path, 7, **{"class": "Number"})
+        assert [row["text"] for row in marked] == [row["text"] for row in seen if row["entities"]]
+        assert all(row["entities"][0]["class"] == "Number" for row in marked)
+
+
+async def forget_rows(place: Place, dataset: str) -> None:
+    """As if it had been imported by an earlier platform."""
+    async with place.context.store.work() as uow:
+        [doc] = (await uow.connection.execute(select(versions.c.doc).where(versions.c.dataset_id == dataset))).scalars()
+        doc["train"]["noted"] = False
+        await uow.connection.execute(update(versions).where(versions.c.dataset_id == dataset).values(doc=doc))
+
+
+@pytest.mark.row("D5")
+async def test_rows_that_an_old_import_did_not_note_are_not_searched_in_silence(place: Place, alice: Desk) -> None:
+    made = await alice.filled(as_csv(table(20)), **TEXTS_OF)
+    await forget_rows(place, made["id"])
+    path = f"/datasets/{made['id']}/samples?version=1"
+    assert len((await alice.ok("GET", path))["items"][1]["annotations"]["rows"]) == 20
+    problem = await alice.refused("GET", f"{path}&class=差评", 409, "class_not_indexed")
+    assert "Import its archive again" in problem["detail"]
+    assert (await alice.ok("GET", f"{path}&class=无"))["items"] == []
+
+
+@pytest.mark.row("D5")
+async def test_what_the_document_says_of_reports_and_annotations_is_what_is_answered(alice: Desk) -> None:
+    """The models only describe: what is answered is neither read by them nor changed."""
+    brat_ann = {"purpose": "text/relation", "annotation": "relation", "format": "brat_ann"}
+    for content, of in ((with_coco(coco()), DETECT), (brat(), brat_ann), (as_csv(table(20)), TEXTS_OF)):
+        made = await alice.create(**of)
+        report = (await alice.imported(made["id"], content))["report"]
+        assert ReportOut.model_validate(report).model_dump(by_alias=True, exclude_unset=True) == report
+        figures = (await alice.ok("GET", f"/datasets/{made['id']}"))["current_version"]["train"]["figures"]
+        assert FiguresOut.model_validate(figures).model_dump(by_alias=True, exclude_unset=True) == figures
+        items = (await alice.ok("GET", f"/datasets/{made['id']}/samples"))["items"]
+        for drawn in [item["annotations"] for item in items if item["annotations"]]:
+            read = AnnotationsOut.model_validate(drawn).model_dump(mode="json", by_alias=True, exclude_unset=True)
+            assert read == drawn
+    document = (await alice.client.get("http://house/openapi.json")).json()["components"]["schemas"]
+    assert {"ReportOut", "FaultOut", "FiguresOut", "ObjectsOut", "SpansOut", "RowsOut"} <= document.keys()

@@ -238,9 +238,7 @@ class Quick(Collection):
     """A few short runs with every test run."""
 
 
-Quick.TestCase.settings = settings(
-    max_examples=6, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)
+Quick.TestCase.settings = settings(max_examples=6, stateful_step_count=25, suppress_health_check=list(HealthCheck))
 test_what_is_held_is_never_taken = pytest.mark.row("D4", "D12")(Quick.TestCase)
 
 
@@ -248,7 +246,5 @@ class Long(Collection):
     """Many long runs, for `make faults`."""
 
 
-Long.TestCase.settings = settings(
-    max_examples=300, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
-)
+Long.TestCase.settings = settings(max_examples=300, stateful_step_count=60, suppress_health_check=list(HealthCheck))
 test_what_is_held_is_never_taken_in_long_runs = pytest.mark.faults(Long.TestCase)

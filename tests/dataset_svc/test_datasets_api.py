@@ -3,7 +3,7 @@
 import pytest
 
 from common.contracts.dataset import DatasetSnapshot
-from tests.dataset_svc.conftest import pictures
+from tests.dataset_svc.conftest import pictures, zipped
 
 GOOD = {"name": "宠物", "purpose": "image/classification"}
 
@@ -72,6 +72,19 @@ async def test_an_administrator_can_add_purposes(open_place):
         sent = {"json": {"part": "train", "filename": "x.zip", "size": 100}}
         told = await alice.refused("POST", f"/datasets/{made['id']}/uploads", 409, "format_not_importable", **sent)
         assert "json" in told["detail"]
+
+
+@pytest.mark.row("D1")
+async def test_a_purpose_that_was_added_is_held_as_the_known_one_of_its_medium_and_annotation(open_place):
+    async with open_place(more_purposes=("image/quality", "text/sentiment")) as place:
+        alice = place.desk()
+        for purpose, files in (("image/quality", pictures()), ("text/sentiment", {"好/1.txt": b"a", "坏/2.txt": b"b"})):
+            made = await alice.create(purpose=purpose, annotation="class", format="dir")
+            done = await alice.ended(await alice.uploaded(made["id"], zipped(files)))
+            assert done["state"] == "succeeded", done
+            assert (await alice.ok("GET", f"/datasets/{made['id']}"))["purpose"] == purpose
+            body = {"dataset_id": made["id"], "format": "lmdb"}
+            await alice.ok("POST", "/formatted-sets", 202, json=body)
 
 
 async def test_a_create_that_is_sent_twice_is_done_once(alice, bob):

@@ -232,9 +232,11 @@ async def test_a_table_is_cut_row_by_row(place: Place, alice: Desk) -> None:
     facts = await place.desk("train-svc").ok("GET", f"/formatted-sets/{item['id']}/snapshot")
     noted = await rows_in(place.context.files, ManifestRef.model_validate(facts["annotations"]))
     assert list(noted["all.csv"].starts) == list(range(2, 42))
-    await alice.refused(
-        "POST", "/formatted-sets", 422, "invalid_formatted_set", json={"dataset_id": dataset["id"], "format": "parquet"}
-    )
+    for format in ("lmdb", "recordio"):
+        body = {"dataset_id": dataset["id"], "format": format}
+        problem = await alice.refused("POST", "/formatted-sets", 422, "invalid_formatted_set", json=body)
+        assert "rows of text" in problem["faults"][0]["reason"]
+        assert "choose raw, webdataset, tfrecord, parquet." in problem["faults"][0]["reason"]
     for one in (item, rest):
         await alice.ok("DELETE", f"/formatted-sets/{one['id']}", 204)
         await place.tidied(f"sets/{one['id']}/")
@@ -246,11 +248,13 @@ async def test_a_record_of_one_class_is_made_of_pictures_with_one(alice: Desk, t
     labelled = b"".join(orjson.dumps(one) + b"\n" for one in labels)
     files = {f"{n}.png": PNG for n in range(4)} | {"metadata.jsonl": labelled}
     dataset = await alice.filled(files, purpose=IMAGES, format="json")
-    item = await ready(alice, await order(alice, dataset, "lmdb"))
-    assert (item["records"], item["classes"]) == (4, {"dog": 2, "猫": 2})
-    for path, data in (await content(alice, item)).items():
-        (tmp_path / path).write_bytes(data)
-    assert sorted(read("lmdb", tmp_path, "image")) == [(f"{n}.png", n % 2, PNG) for n in range(4)]
+    for format in ("lmdb", "recordio"):
+        item = await ready(alice, await order(alice, dataset, format))
+        assert (item["records"], item["classes"]) == (4, {"dog": 2, "猫": 2})
+        (folder := tmp_path / format).mkdir()
+        for path, data in (await content(alice, item)).items():
+            (folder / path).write_bytes(data)
+        assert sorted(read(format, folder, "image")) == [(f"{n}.png", n % 2, PNG) for n in range(4)]
     found = await alice.filled(detections(1, 1), purpose="image/detection", annotation="box", format="json")
     body = {"dataset_id": found["id"], "format": "recordio"}
     problem = await alice.refused("POST", "/formatted-sets", 422, "invalid_formatted_set", json=body)

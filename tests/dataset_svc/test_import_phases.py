@@ -12,7 +12,8 @@ import pytest
 
 from common import manifests
 from common.kernel.errors import Unavailable
-from dataset_svc.reconcile import fetching, workplace
+from common.ports.files import FilesCapabilities
+from dataset_svc.reconcile import fetching, resting, workplace
 from tests.dataset_svc.conftest import DEADLINE_SECONDS, Desk, Open, Place, pictures, zipped
 from tests.dataset_svc.test_sources import brought, described, lying
 
@@ -174,3 +175,77 @@ async def test_while_its_storage_is_away_it_waits_and_its_progress_never_goes_ba
     async with asyncio.timeout(DEADLINE_SECONDS):
         while place.context.progress:  # nothing is kept of what has ended
             await asyncio.sleep(0.005)
+
+
+async def away(*told: Any) -> Any:
+    raise Unavailable("source_unavailable", "The bucket does not answer.")
+
+
+@pytest.mark.row("D11")
+async def test_who_waits_for_a_source_says_why_and_lets_others_go_first(
+    open_place: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lying(tmp_path / "lab")
+    monkeypatch.setattr(fetching, "opened", away)
+    async with open_place(shared_roots={"lab": tmp_path / "lab"}, imports_at_once=1) as place:
+        alice = place.desk("alice")
+        first, second = await alice.create(name="first"), await alice.create(name="second")
+        waiting = await brought(alice, first, await described(alice, prefix="pets"))
+        done = await alice.ended(await alice.uploaded(second["id"], zipped(pictures())))
+        assert done["state"] == "succeeded"
+        seen = await alice.ok("GET", f"/datasets/{first['id']}/imports/{waiting['id']}")
+        assert (seen["state"], seen["phase"], seen["reason"]) == ("running", "waiting", "The bucket does not answer.")
+
+
+@pytest.mark.row("D11")
+async def test_a_source_that_stays_away_is_told(
+    open_place: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lying(tmp_path / "lab")
+    monkeypatch.setattr(fetching, "opened", away)
+    monkeypatch.setattr(resting, "SHORTEST", 0.0)
+    async with open_place(shared_roots={"lab": tmp_path / "lab"}, source_seconds=0.01) as place:
+        alice = place.desk("alice")
+        dataset = await alice.create()
+        ended = await alice.ended(await brought(alice, dataset, await described(alice, prefix="pets")))
+        told = (ended["state"], ended["code"], ended["reason"])
+        assert told == ("failed", "source_unavailable", "The bucket does not answer.")
+
+
+@pytest.mark.row("D2")
+async def test_what_nobody_foresaw_is_tried_some_times_and_then_told(
+    place: Place, alice: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    async def broken(*told: Any) -> Any:
+        tries.append(told)
+        raise LookupError("a fault of ours")
+
+    monkeypatch.setattr(manifests, "store", broken)
+    monkeypatch.setattr("dataset_svc.reconcile.resting.SHORTEST", 0.0)
+    made = await alice.create()
+    ended = await alice.ended(await alice.uploaded(made["id"], zipped(pictures())))
+    assert (ended["state"], ended["code"]) == ("failed", "internal")
+    assert "its log tells more" in ended["reason"]
+    assert len(tries) == resting.TRIES
+    assert (await alice.ok("GET", f"/datasets/{made['id']}"))["state"] == "empty"
+
+
+@pytest.mark.row("D2")
+async def test_an_archive_that_is_copied_here_first_has_half_of_its_way_before_it(
+    place: Place, alice: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on S3: what is copied is not yet read."""
+    away = FilesCapabilities(local_paths=False, presign=False)
+    monkeypatch.setattr(place.context.files, "capabilities", away, raising=False)
+    monkeypatch.setattr(place.context.files, "local_path", lambda key: None)
+    held = Held(monkeypatch, workplace, "bring")
+    made = await alice.create()
+    item = await alice.uploaded(made["id"], zipped(pictures()))
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await held.reached.wait()
+    seen = await alice.ok("GET", f"/datasets/{made['id']}/imports/{item['id']}")
+    assert (seen["bytes_done"], seen["progress"]) == (seen["bytes_total"], 0.5)
+    held.opened.set()
+    assert (await alice.ended(item))["progress"] == 1.0

@@ -47,7 +47,7 @@ class Gate:
         return await import_archive(request, on_progress)
 
     async def reached(self, count: int = 1) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while len(self.started) < count:
                 await asyncio.sleep(0.005)
 
@@ -224,7 +224,7 @@ async def test_progress_is_seen(place, alice, gate):
     assert (await alice.ok("GET", "/datasets"))["items"][0]["imports"] == [found]
     assert (await alice.ok("GET", f"{path}/imports"))["items"] == [found]
     place.context.ring()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await elsewhere(place, path, queued["id"]))["rate"] != 1234.5:
             await asyncio.sleep(0.01)
     gate.opened.set()
@@ -256,7 +256,7 @@ async def test_a_running_import_is_stopped(place, alice, gate, by):
             await alice.refused("POST", f"{path}/imports/{item['id']}/cancel", 409, "illegal_state")
     else:
         await alice.ok("DELETE", path, 204)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not gate.stopped:
             await asyncio.sleep(0.01)
     await place.tidied(f"{path[1:]}/")

@@ -71,7 +71,7 @@ async def test_when_the_one_that_imports_ends_the_other_begins_it_again(
     made = await desks[0].create()
     queued = await desks[0].uploaded(made["id"], zipped(pictures(cats=40, dogs=40)))
     worker = 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not stacks[worker][1].context.progress:
             worker = 1 - worker
             await asyncio.sleep(0.001)
@@ -88,7 +88,7 @@ async def test_one_that_lost_its_lease_unnoticed_spoils_nothing(
     made = await desks[0].create()
     queued = await desks[0].uploaded(made["id"], zipped(pictures(cats=40, dogs=40)))
     worker = 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not stacks[worker][1].context.progress:
             worker = 1 - worker
             await asyncio.sleep(0.001)

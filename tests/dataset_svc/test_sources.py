@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,17 @@ import pytest
 from common.contracts.source import SourceOpening
 from common.files.s3 import S3Files
 from common.kernel.ids import new_id
-from tests.dataset_svc.conftest import DEADLINE_SECONDS, Desk, Open, pictures
+from common.sources.shared import SharedSource
+from dataset_svc.context import Context
+from dataset_svc.domain.sources import Source
+from dataset_svc.reconcile import fetching
+from dataset_svc.storage import SOURCES
+from tests.contracts.sources.test_impostors import PAGE, impostor, saying
+from tests.dataset_svc.conftest import Desk, Open, pictures
 from tests.servers.s3 import BUCKET, Rclone
 
 CANARY = "canary-secret-7d1f"
+ADDRESS = f"https://key:{CANARY}@s3.example/x"
 FILES = pictures(cats=4, dogs=3)
 
 
@@ -156,23 +165,134 @@ async def test_a_fetch_that_was_killed_is_begun_again(open_place: Open, tmp_path
 
 
 @pytest.mark.row("D11")
-async def test_a_source_in_use_stays_until_its_imports_have_ended(open_place: Open, tmp_path: Path) -> None:
+async def test_a_source_in_use_stays_until_its_imports_have_ended(
+    open_place: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = tmp_path / "lab"
     lying(root)
+    gate = asyncio.Event()
+    real = fetching._Fetch.into
+
+    async def into(*told: Any) -> None:
+        await gate.wait()
+        await real(*told)
+
+    monkeypatch.setattr(fetching._Fetch, "into", into)
     async with open_place(shared_roots={"lab": root}, imports_at_once=1) as place:
         alice = place.desk("alice")
         source = await described(alice, prefix="pets")
         dataset = await alice.create()
         items = [await brought(alice, dataset, source) for _ in range(3)]
-        answer = await alice.client.delete(f"/sources/{source['id']}")
-        assert answer.status_code in (204, 409)
-        if answer.status_code == 409:
-            assert answer.json()["code"] == "source_in_use"
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            for item in items:
-                await alice.ended(item)
-        await alice.client.delete(f"/sources/{source['id']}")
+        problem = await alice.refused("DELETE", f"/sources/{source['id']}", 409, "source_in_use")
+        assert sorted(problem["imports"]) == sorted(item["id"] for item in items)
+        gate.set()
+        ended = [await alice.ended(item) for item in items]
+        assert [item["state"] for item in ended] == ["succeeded"] * 3
+        await alice.ok("DELETE", f"/sources/{source['id']}", 204)
         await alice.refused("GET", f"/sources/{source['id']}", 404, "source_not_found")
+
+
+@pytest.mark.row("D11")
+async def test_an_idempotency_key_is_of_one_dataset(open_place: Open, tmp_path: Path) -> None:
+    root = tmp_path / "lab"
+    lying(root)
+    async with open_place(shared_roots={"lab": root}) as place:
+        alice = place.desk("alice")
+        source = await described(alice, prefix="pets")
+        first, other = await alice.create(), await alice.create(name="others")
+        how: dict[str, Any] = {"json": {"source_id": source["id"]}, "headers": {"Idempotency-Key": "k"}}
+        item = await alice.ok("POST", f"/datasets/{first['id']}/imports", 202, **how)
+        assert await alice.ok("POST", f"/datasets/{first['id']}/imports", 202, **how) == item
+        await alice.refused("POST", f"/datasets/{other['id']}/imports", 422, "idempotency_key_reused", **how)
+        assert (await alice.ended(item))["state"] == "succeeded"
+
+
+@pytest.mark.row("D11")
+async def test_names_in_gbk_become_a_version(open_place: Open, tmp_path: Path) -> None:
+    root = tmp_path / "lab"
+    lying(root, {"猫/1.png": FILES["cat/0.png"]})
+    folder = os.path.join(os.fsencode(root), b"pets", "狗狗".encode("gb18030"))
+    os.mkdir(folder)
+    Path(os.fsdecode(folder), os.fsdecode("大图.png".encode("gb18030"))).write_bytes(FILES["dog/0.png"])
+    async with open_place(shared_roots={"lab": root}) as place:
+        alice = place.desk("alice")
+        source = await described(alice, prefix="pets")
+        shown = await alice.ok("GET", f"/sources/{source['id']}/files")
+        assert {one["path"] for one in shown["items"]} == {"猫/1.png", "狗狗/大图.png"}
+        done = await alice.ended(await brought(alice, await alice.create(), source))
+        assert done["state"] == "succeeded", done
+
+
+@pytest.mark.row("D11")
+async def test_what_is_no_source_is_refused_and_no_fault_of_the_platform(open_place: Open) -> None:
+    connection = {"type": "swift", "container": "c"}
+    credentials = {"user_name": "u", "password": CANARY}
+    async with impostor(saying(PAGE)) as at, open_place(source_networks=("127.0.0.0/8",)) as place:
+        alice = place.desk("alice")
+        body = {"name": "web", "connection": connection | {"auth_url": at}, "credentials": credentials}
+        source = await alice.ok("POST", "/sources", 201, json=body)
+        problem = await alice.refused("GET", f"/sources/{source['id']}/files", 422, "source_refused")
+        assert "X-Storage-Url" in problem["detail"]
+        failed = await alice.ended(await brought(alice, await alice.create(), source))
+        assert failed["code"] == "source_refused"
+
+
+@pytest.mark.row("D11")
+@pytest.mark.parametrize(
+    ("connection", "names"),
+    [
+        ({"type": "s3", "endpoint_url": ADDRESS, "bucket": "b"}, ("access_key_id", "secret_access_key")),
+        ({"type": "swift", "auth_url": ADDRESS, "container": "c"}, ("user_name", "password")),
+    ],
+)
+async def test_a_password_in_an_address_is_refused_and_never_shown(
+    open_place: Open, connection: dict[str, Any], names: tuple[str, str]
+) -> None:
+    body = {"name": "x", "connection": connection, "credentials": dict.fromkeys(names, "x")}
+    async with open_place() as place:
+        alice = place.desk("alice")
+        problem = await alice.refused("POST", "/sources", 422, "invalid_source", json=body)
+        assert problem["faults"][0]["where"] in ("connection.endpoint_url", "connection.auth_url")
+        stored = await _stored_before(place.context, connection, names)
+        shown = [await alice.ok("GET", f"/sources/{stored.id}"), await alice.ok("GET", "/sources")]
+        new = {"credentials": dict.fromkeys(names, "y")}
+        shown.append(await alice.ok("PUT", f"/sources/{stored.id}/credentials", json=new))
+        shown.append(await alice.refused("GET", f"/sources/{stored.id}/files", 422, "address_refused"))
+        assert "https://***@s3.example/x" in str(shown[0])
+        assert CANARY not in str([problem, *shown])
+
+
+async def _stored_before(context: Context, connection: dict[str, Any], names: tuple[str, str]) -> Source:
+    """A source as it was stored when addresses could have passwords in them."""
+    sealed = context.secrets.seal(dict.fromkeys(names, "x"))
+    async with context.store.work(actor="alice") as uow:
+        now = uow.clock.now()
+        source = Source(new_id("src"), "x", "alice", connection, now, now, sealed, names)
+        await SOURCES.add(uow.connection, source)
+    return source
+
+
+@pytest.mark.row("D11")
+async def test_who_looks_into_a_source_that_gives_no_list_is_told_in_time(
+    open_place: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = asyncio.Event()
+
+    async def never(_: Any) -> AsyncGenerator[Any, None]:
+        try:
+            await asyncio.sleep(60)
+            yield
+        finally:
+            closed.set()
+
+    monkeypatch.setattr(SharedSource, "files", never)
+    monkeypatch.setattr("dataset_svc.usecases.sources.LOOK_SECONDS", 1)
+    async with open_place(shared_roots={"lab": tmp_path}) as place:
+        alice = place.desk("alice")
+        source = await described(alice)
+        problem = await alice.refused("GET", f"/sources/{source['id']}/files", 503, "source_unavailable")
+        assert "gave no list within 1 seconds" in problem["detail"]
+        assert closed.is_set()
 
 
 @pytest.mark.parametrize(

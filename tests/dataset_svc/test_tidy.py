@@ -11,7 +11,7 @@ from tests.dataset_svc.conftest import pictures
 async def gone(place, dataset: str) -> None:
     """Wait until the files of a deleted dataset are gone."""
     await place.tidied(f"datasets/{dataset}/")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             async with place.context.store.reading() as connection:
                 if await storage.files_state(connection, dataset) == storage.GONE:

@@ -13,9 +13,14 @@ from typing import Any
 import pytest
 import uvicorn
 from tusclient.client import TusClient
+from tusclient.exceptions import TusCommunicationError
 
+from common.kernel.errors import Unavailable
+from common.ports.files import Part
 from dataset_svc import storage
 from dataset_svc.reconcile import Tidy
+from dataset_svc.usecases import tus as tus_uploads
+from dataset_svc.usecases import uploads
 from tests.dataset_svc.conftest import SMALL_PARTS, Desk, Open, Place, pictures, zipped
 
 ARCHIVE = zipped(pictures(cats=20, dogs=20))
@@ -85,11 +90,11 @@ async def test_a_client_that_goes_away_loses_nothing(open_place: Open) -> None:
         assert done["state"] == "succeeded", done
 
 
-async def cut_off(place: Place, desk: Desk, at: str, start: int, data: bytes) -> None:
+async def cut_off(place: Place, desk: Desk, at: str, start: int, data: bytes, **more: str) -> None:
     """A PATCH whose connection breaks after these bytes, before the end that it announced."""
     last = start + len(data) == len(ARCHIVE)
     messages = [{"type": "http.request", "body": data, "more_body": not last}, {"type": "http.disconnect"}]
-    named = PIECE | {"Upload-Offset": str(start)} | dict(desk.client.headers)
+    named = PIECE | {"Upload-Offset": str(start)} | more | dict(desk.client.headers)
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -169,11 +174,106 @@ async def test_what_a_client_gets_wrong_changes_nothing(place: Place, alice: Des
     assert (await alice.client.head(f"{where}/up-nobody", headers=HEADERS)).status_code == 404
 
 
-async def test_a_wrong_checksum_makes_no_import(alice: Desk) -> None:
+def killed_once(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
+    """The step fails the first time that it is come to; what was done before it stays, as with a kill."""
+    real, calls = getattr(module, name), iter([True])
+
+    async def step(*args: Any, **more: Any) -> Any:
+        if next(calls, False):
+            raise Unavailable("killed", "The service was killed here.")
+        return await real(*args, **more)
+
+    monkeypatch.setattr(module, name, step)
+
+
+KILLED = pytest.mark.parametrize(("module", "name"), [(tus_uploads, "complete_upload"), (uploads, "_queue")])
+"""Between the last part and the archive, and between the archive and its import."""
+
+
+@pytest.mark.row("D2")
+@KILLED
+@pytest.mark.parametrize("ask", ["HEAD", "PATCH"])
+async def test_killed_after_the_last_byte_it_becomes_an_import_when_the_client_asks(
+    alice: Desk, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, ask: str
+) -> None:
+    dataset = await alice.create()
+    at = await announced(alice, dataset, sha256=hashlib.sha256(ARCHIVE).hexdigest())
+    killed_once(monkeypatch, module, name)
+    assert (await send(alice, at, 0, ARCHIVE)).status_code == 503
+    if ask == "HEAD":
+        assert await offset(alice, at) == len(ARCHIVE)
+        [_] = (await alice.ok("GET", f"/datasets/{dataset['id']}/imports"))["items"]
+    for _ in range(2):
+        assert (await send(alice, at, len(ARCHIVE), b"")).headers["upload-offset"] == str(len(ARCHIVE))
+        assert await offset(alice, at) == len(ARCHIVE)
+    [item] = (await alice.ok("GET", f"/datasets/{dataset['id']}/imports"))["items"]
+    assert (await alice.ended(item))["state"] == "succeeded"
+    more = PIECE | {"Upload-Offset": str(len(ARCHIVE))}
+    await alice.refused("PATCH", at, 422, "too_many_bytes", headers=more, content=b"x")
+
+
+@pytest.mark.row("D2")
+async def test_killed_while_the_parts_of_a_finished_archive_went_it_is_whole(
+    place: Place, alice: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = await alice.create()
+    at = await announced(alice, dataset)
+    killed_once(monkeypatch, uploads, "_queue")
+    assert (await send(alice, at, 0, ARCHIVE)).status_code == 503
+
+    async def left(upload: str) -> list[Part]:
+        return [Part(1, SMALL_PARTS, "")]
+
+    monkeypatch.setattr(place.context.files, "parts", left)
+    assert await offset(alice, at) == len(ARCHIVE)
+    [_] = (await alice.ok("GET", f"/datasets/{dataset['id']}/imports"))["items"]
+
+
+@pytest.mark.row("D2")
+@KILLED
+async def test_a_stock_client_goes_on_where_the_service_was_killed(
+    place: Place, alice: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
+) -> None:
+    dataset = await alice.create()
+    file = tmp_path / "pets.zip"
+    file.write_bytes(ARCHIVE)
+    killed_once(monkeypatch, module, name)
+    async with served(place) as address:
+        token = {"Authorization": alice.client.headers["Authorization"]}
+
+        def upload() -> None:
+            client = TusClient(f"{address}/api/v1/datasets/{dataset['id']}/tus", headers=token)
+            with file.open("rb") as stream:
+                client.uploader(file_stream=stream, chunk_size=3000, retries=1, retry_delay=0).upload()
+
+        await asyncio.to_thread(upload)
+    [item] = (await alice.ok("GET", f"/datasets/{dataset['id']}/imports"))["items"]
+    assert (await alice.ended(item))["state"] == "succeeded"
+
+
+@pytest.mark.row("D2")
+async def test_a_wrong_checksum_makes_no_import_and_the_client_begins_anew(place: Place, alice: Desk) -> None:
     dataset = await alice.create()
     at = await announced(alice, dataset, sha256="0" * 64)
     answer = await send(alice, at, 0, ARCHIVE)
     assert (answer.status_code, answer.json()["code"]) == (422, "checksum_mismatch")
+    await is_gone(alice, at)
+    assert not (await alice.ok("GET", f"/datasets/{dataset['id']}/imports"))["items"]
+    await place.tidied("datasets/")
+
+
+@pytest.mark.row("D2")
+async def test_killed_before_a_wrong_checksum_was_told_it_is_told_then(
+    alice: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = await alice.create()
+    at = await announced(alice, dataset, sha256="0" * 64)
+    killed_once(monkeypatch, tus_uploads, "complete_upload")
+    assert (await send(alice, at, 0, ARCHIVE)).status_code == 503
+    end = PIECE | {"Upload-Offset": str(len(ARCHIVE))}
+    problem = await alice.refused("PATCH", at, 410, "upload_gone", headers=end)
+    assert hashlib.sha256(ARCHIVE).hexdigest() in problem["detail"]
+    await is_gone(alice, at)
     assert not (await alice.ok("GET", f"/datasets/{dataset['id']}/imports"))["items"]
 
 
@@ -185,7 +285,9 @@ async def test_terminated_it_leaves_nothing(place: Place, alice: Desk) -> None:
     assert (await alice.client.delete(at, headers=HEADERS)).status_code == 204
     await place.tidied("datasets/")
     answer = await alice.client.options(f"/datasets/{dataset['id']}/tus")
-    assert (answer.headers["tus-version"], answer.headers["tus-extension"]) == ("1.0.0", "creation,termination")
+    told = {"creation", "termination", "expiration", "checksum"}
+    assert (answer.headers["tus-version"], set(answer.headers["tus-extension"].split(","))) == ("1.0.0", told)
+    assert answer.headers["tus-checksum-algorithm"] == "sha1,sha256"
 
 
 @pytest.mark.row("D2")
@@ -207,3 +309,37 @@ async def test_small_pieces_keep_it_alive_and_their_beginning_goes_when_nothing_
     await tidy.round(None)
     assert not await place.keys("datasets/")
     assert (await alice.ok("GET", f"/datasets/{dataset['id']}/uploads/{id}"))["state"] == "aborted"
+    await is_gone(alice, at)
+
+
+async def is_gone(desk: Desk, at: str) -> None:
+    """A client that asks begins anew: it is told no offset from which it could go on."""
+    answer = await desk.client.head(at, headers=HEADERS)
+    assert (answer.status_code, "upload-offset" in answer.headers) == (410, False)
+    problem = await desk.refused("PATCH", at, 410, "upload_gone", headers=PIECE | {"Upload-Offset": "0"}, content=b"x")
+    assert "Begin anew" in problem["detail"]
+
+
+@pytest.mark.row("D2")
+async def test_what_was_given_up_is_gone_and_a_stock_client_begins_anew(
+    place: Place, alice: Desk, tmp_path: Path
+) -> None:
+    dataset = await alice.create()
+    at = await announced(alice, dataset)
+    assert (await alice.client.delete(at, headers=HEADERS)).status_code == 204
+    await is_gone(alice, at)
+    file = tmp_path / "pets.zip"
+    file.write_bytes(ARCHIVE)
+    async with served(place) as address:
+        token = {"Authorization": alice.client.headers["Authorization"]}
+
+        def upload() -> None:
+            client = TusClient(f"{address}/api/v1/datasets/{dataset['id']}/tus", headers=token)
+            with file.open("rb") as stream:
+                with pytest.raises(TusCommunicationError, match="410"):
+                    client.uploader(file_stream=stream, url=f"{address}/api/v1{at}")
+                client.uploader(file_stream=stream, chunk_size=3000, upload_checksum=True).upload()
+
+        await asyncio.to_thread(upload)
+    [item] = (await alice.ok("GET", f"/datasets/{dataset['id']}/imports"))["items"]
+    assert (await alice.ended(item))["state"] == "succeeded"

@@ -168,7 +168,7 @@ async def test_giving_up(place, alice, dataset, home):
     await alice.refused("POST", f"{path}/complete", 409, "upload_closed")
     found = await alice.ok("GET", path)
     assert (found["state"], found["parts"]) == ("aborted", [])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while list((home / "files" / "uploads").iterdir()):
             await asyncio.sleep(0.01)
 
@@ -230,7 +230,7 @@ async def test_a_full_disk_refuses_the_part_and_keeps_the_upload(open_place, hom
         assert (await alice.ok("GET", path))["parts"] == [1, 2]
         assert list((disk / "drafts").iterdir()) == [], "nothing half written is left"
         await alice.ok("DELETE", path, 204)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while list((disk / "uploads").iterdir()):
                 await asyncio.sleep(0.01)
         small = zipped(pictures())

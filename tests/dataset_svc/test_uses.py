@@ -61,9 +61,24 @@ async def test_a_holder_that_can_not_be_asked_is_named(place, alice, jobs):
     assert (await alice.ok("GET", f"{path}/uses"))["unknown"] == ["train-svc"]
 
 
+@pytest.mark.row("D4")
+async def test_a_job_that_waits_in_the_queue_and_holds_nothing_yet_is_listed(alice, jobs):
+    made = await alice.online()
+    path = f"/datasets/{made['id']}"
+    jobs["items"] = [job("alice", 1) | {"state": "queued"}]
+    problem = await alice.refused("DELETE", path, 409, "dataset_online")
+    assert [(use["id"], use["state"]) for use in problem["used_by"]] == [("job-1", "queued")]
+    jobs["away"] = True
+    assert await alice.ok("GET", f"{path}/uses") == {"items": [], "others": 0, "unknown": ["train-svc"], "more": False}
+    await alice.ok("POST", f"{path}/offline")
+    await alice.ok("DELETE", path, 204)
+
+
 def test_what_is_said_of_uses():
     one = Use("formatted_set", "set-1", "digits", "alice", "ready")
     assert Uses().sentence() == "Nothing uses it at present."
     assert Uses([one]).sentence() == "It is used by formatted set 'digits' (set-1)."
     assert Uses([one] * 3, 2).sentence(1).endswith("(set-1), 4 more.")
+    away = Uses([one], unknown=["train-svc"]).sentence()
+    assert away.endswith("(set-1). It may be used by something in train-svc, which can't be asked now.")
     assert Uses(others=2).sentence() == "It is used by 2 of others'."

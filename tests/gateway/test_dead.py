@@ -161,7 +161,7 @@ async def admin(house: House, home: Path) -> AsyncIterator[httpx2.AsyncClient]:
 
 async def letters_of(client: httpx2.AsyncClient, count: int) -> list[dict[str, Any]]:
     """The dead letters, once there are as many."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(found := (await client.get("/events/dead")).json()["items"]) != count:
             await asyncio.sleep(0.02)
     return list(found)

@@ -20,7 +20,7 @@ async def _passed_on() -> list[bool]:
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with asyncio.timeout(20), open_session(5.0) as session:
+    async with asyncio.timeout(60), open_session(5.0) as session:
         async with session.get(f"http://127.0.0.1:{port}/") as response:
             assert response.status == 204
         found = waits_to_fill_packets(port)

@@ -44,7 +44,7 @@ def marked(sample: Sample) -> dict[str, Any]:
 
 
 @pytest.mark.row("D5")
-def test_a_version_is_told_in_figures(alice: Client, streets: str) -> None:
+def test_d5_a_version_is_told_in_figures(alice: Client, streets: str) -> None:
     told = alice.datasets.details(streets)
     assert (told["version"], told["part"], told["files"]) == (1, "train", 4)
     assert told["classes"] == [{"name": "dog", "files": 1, "objects": 1}, {"name": "猫", "files": 2, "objects": 2}]
@@ -56,7 +56,7 @@ def test_a_version_is_told_in_figures(alice: Client, streets: str) -> None:
 
 
 @pytest.mark.row("D5")
-def test_samples_have_thumbnails_with_what_is_drawn(alice: Client, bob: Client, streets: str) -> None:
+def test_d5_samples_have_thumbnails_with_what_is_drawn(alice: Client, bob: Client, streets: str) -> None:
     [first, *_] = alice.datasets.samples(streets, q="街景_001")
     assert first["thumbnail"] is not None
     assert marked(first)["objects"][0]["box"] == [30, 15, 120, 60]
@@ -71,7 +71,7 @@ def test_samples_have_thumbnails_with_what_is_drawn(alice: Client, bob: Client, 
 
 
 @pytest.mark.row("D5")
-def test_files_are_found_by_class_and_by_name(alice: Client, streets: str) -> None:
+def test_d5_files_are_found_by_class_and_by_name(alice: Client, streets: str) -> None:
     def paths(**wanted: Any) -> list[str]:
         return [sample["path"].removeprefix("images/") for sample in alice.datasets.samples(streets, **wanted)]
 
@@ -83,7 +83,7 @@ def test_files_are_found_by_class_and_by_name(alice: Client, streets: str) -> No
 
 
 @pytest.mark.row("D5")
-def test_texts_show_their_entities_and_lengths(alice: Client, folder: Path) -> None:
+def test_d5_texts_show_their_entities_and_lengths(alice: Client, folder: Path) -> None:
     made = alice.datasets.create("人物", purpose="text/relation", annotation="relation", format="brat_ann")
     alice.datasets.import_(made["id"], packed(folder / "people.zip", brat()), timeout=PATIENCE)
     told = alice.datasets.details(made["id"])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tusclient.client import TusClient
 
-from tests.dataset_svc.sets.readers import read
+from tests.dataset_svc.sets.readers import read, rows
 from tests.journeys.steps import EMBEDDED, PATIENCE, PROCESSES, online_images, preset, refused, succeeded, where
 from tests.support.data import images_zip, packed
 from tests.support.process import ENGINE
@@ -97,20 +97,20 @@ def test_row_d9_a_preset_trains_on_most_of_a_dataset_and_is_judged_by_the_rest(
         alice.sets.delete(item["id"])
 
 
+def _counting(alice: Client, folder: Path, name: str, purpose: str, formats: list[str], code: str) -> Any:
+    """An online algorithm whose training is that code."""
+    training = {"engine": ENGINE, "command": ["python", "train.py"]}
+    described = {"name": name, "purpose": purpose, "formats": formats, "training": training}
+    made = alice.algorithms.create(described)
+    alice.algorithms.put_code(made["id"], "training", packed(folder / f"{name}.zip", {"train.py": code.encode()}))
+    return alice.algorithms.online(made["id"])
+
+
 @pytest.mark.row("D9", "T1")
 def test_row_d9_records_of_one_dataset_train_and_pictures_of_another_validate(
     alice: Client, dataset: str, folder: Path
 ) -> None:
-    made = alice.algorithms.create(
-        {
-            "name": "counts records",
-            "purpose": "image/classification",
-            "formats": ["dir", "recordio"],
-            "training": {"engine": ENGINE, "command": ["python", "train.py"]},
-        }
-    )
-    alice.algorithms.put_code(made["id"], "training", packed(folder / "counts.zip", {"train.py": COUNTS.encode()}))
-    algorithm = alice.algorithms.online(made["id"])
+    algorithm = _counting(alice, folder, "counts records", "image/classification", ["dir", "recordio"], COUNTS)
     elsewhere = online_images(alice, folder, "elsewhere", each=4)
     most = alice.sets.wait(alice.sets.create(dataset, "recordio", ratio=0.8)["id"], timeout=PATIENCE)
     validation = {"dataset_id": elsewhere["id"]}
@@ -122,3 +122,35 @@ def test_row_d9_records_of_one_dataset_train_and_pictures_of_another_validate(
     assert "'recordio'" in ended["note"]
     assert ended["validation"]["dataset"]["name"] == "elsewhere"
     alice.sets.delete(most["id"])
+
+
+TEXTS = [f'{{"text": "你好 {n}", "entities": [{{"start": 0, "end": 2, "label": "问候{n % 2}"}}]}}' for n in range(40)]
+
+COUNTS_TEXTS = """
+import json, os
+from pathlib import Path
+
+data = Path(os.environ["DATA_DIR"])
+told = {side: len(json.loads((data / side / "texts.json").read_text("utf-8"))) for side in ("train", "test")}
+(Path(os.environ["RESULT_DIR"]) / "evaluation.json").write_text(json.dumps(told))
+"""
+
+
+@pytest.mark.row("D8", "D9")
+def test_row_d9_one_list_of_texts_is_parted_for_a_job_and_made_records(
+    alice: Client, folder: Path, tmp_path: Path
+) -> None:
+    made = alice.datasets.create("greetings", purpose="text/entity", annotation="entity", format="json")
+    archive = packed(folder / "greetings.zip", {"texts.json": f"[{', '.join(TEXTS)}]".encode()})
+    alice.datasets.import_(made["id"], archive, timeout=PATIENCE)
+    dataset = alice.datasets.online(made["id"])
+    algorithm = _counting(alice, folder, "counts texts", "text/entity", ["json"], COUNTS_TEXTS)
+    job = alice.jobs.create("parted", algorithm_id=algorithm["id"], dataset_id=dataset["id"], ratio=0.8)
+    assert succeeded(alice, job)["evaluation"] == {"train": 32, "test": 8}
+    most = alice.sets.wait(alice.sets.create(dataset["id"], "parquet", ratio=0.8)["id"], timeout=PATIENCE)
+    rest = alice.sets.wait(alice.sets.complement(most["id"])["id"], timeout=PATIENCE)
+    found = [rows("parquet", alice.sets.download(item["id"], tmp_path / item["id"])) for item in (most, rest)]
+    assert [len(side) for side in found] == [most["records"], rest["records"]] == [32, 8]
+    assert sorted(text for side in found for *_, text in side) == sorted(f"你好 {n}" for n in range(40))
+    for item in (most, rest):
+        alice.sets.delete(item["id"])

@@ -96,8 +96,8 @@ def test_what_one_held_the_other_takes(platform: Cluster, second: Member, alice:
         until(lambda: "line 2 of" in alice.jobs.log(job["id"])["text"], 30)
         began = time.monotonic()
         assert first.stop() == 0, "told to stop, it ends well although a stream is open"
-        assert time.monotonic() - began < 5
-        [after] = until(lambda: holders(platform) - {before}, 4, lambda: "the leases were not given up")
+        assert time.monotonic() - began < 20
+        [after] = until(lambda: holders(platform) - {before}, 10, lambda: "the leases were not given up")
         assert after != before
         first.launch()
         first.wait_until_ready()

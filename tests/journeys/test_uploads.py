@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,8 +27,9 @@ ON = (EMBEDDED, PROCESSES)
 
 KILLED = """
 import os, signal, sys
-from yard import Client, uploads
+from yard import Client, parts, uploads
 
+parts.AT_ONCE = 1  # so that it is known what had arrived
 address, token, dataset, file, direct = sys.argv[1:]
 begin = uploads._begin
 
@@ -120,6 +122,22 @@ def test_d2_what_is_cut_off_is_told_and_the_version_stays(alice: Client, archive
     assert alice.datasets.show(dataset)["current_version"] == before
     [failed, _] = alice.datasets.imports(dataset)
     assert (failed["report"] or {})["faults"]
+
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "uploads.md").read_text()
+
+
+@pytest.mark.row("D2")
+@pytest.mark.parametrize("number", [0, 1], ids=["tus", "parts"])
+def test_d2_the_examples_of_the_guide_upload(alice: Client, archive: Path, tmp_path: Path, number: int) -> None:
+    example = re.findall(r"^```python\n(.*?)^```$", GUIDE, re.M | re.S)[number]
+    dataset = alice.datasets.create("by the guide", purpose="image/classification")["id"]
+    (tmp_path / "pets.zip").symlink_to(archive)
+    settings = {"YARD_ADDRESS": alice.address, "YARD_API_KEY": token(alice), "DATASET": dataset}
+    subprocess.run([sys.executable, "-c", example], cwd=tmp_path, env={**os.environ, **settings}, check=True)
+    [begun] = alice.datasets.imports(dataset)
+    alice.datasets.wait_import(dataset, begun["id"], timeout=PATIENCE)
+    assert alice.datasets.version(dataset, 1)["files"] == 8
 
 
 @pytest.mark.row("D2")

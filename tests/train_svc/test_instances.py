@@ -126,8 +126,13 @@ async def test_submits_and_stops_at_both_cross_without_a_deadlock_and_without_a_
 ) -> None:
     things, chance = await two.things(training={"devices": ("cpu", "gpu")}), random.Random(3)
     need = {"accelerator": "gpu", "count": 1, "cpu": 0.1}
+    at_once = asyncio.Semaphore(8)  # with three stops each more than there are connections, and none waits for long
 
     async def submit_and_stop(number: int) -> str:
+        async with at_once:
+            return await submit_then_stop(number)
+
+    async def submit_then_stop(number: int) -> str:
         made = await two.client(number).post("/jobs", json={"name": f"j{number}", "resources": need, **things})
         assert made.status_code == 201, made.text
         job_id = str(made.json()["id"])

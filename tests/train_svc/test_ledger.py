@@ -93,7 +93,7 @@ ASKS = st.builds(
 STEPS = st.lists(st.tuples(st.sampled_from(["ask", "free", "again"]), st.integers(0, 7), ASKS), max_size=25)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(STEPS)
 def test_asked_and_freed_in_any_order_and_any_number_of_times(steps) -> None:
     asyncio.run(_any_order(steps))
@@ -120,7 +120,7 @@ async def _any_order(steps: list[tuple[str, int, Resources]]) -> None:
         await books.store.database.close()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 9), ASKS), max_size=25))
 def test_what_is_heard_together_is_planned_for_once_and_holds_as_well(steps) -> None:
     asyncio.run(_together(steps))

@@ -238,7 +238,7 @@ def _told(snapshot: Snapshot) -> tuple[object, ...]:
 
 
 TestLedgers = pytest.mark.row("T19")(Ledgers.TestCase)
-TestLedgers.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestLedgers.settings = settings(max_examples=25, stateful_step_count=25)
 
 
 @pytest.mark.faults
@@ -248,7 +248,6 @@ def test_the_ledger_holds_for_thousands_of_steps() -> None:
     long = settings(
         max_examples=20,
         stateful_step_count=100,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
     )
@@ -262,91 +261,15 @@ def test_who_is_admitted_and_told_to_end_in_one_plan_holds_its_devices_until_it_
     state = Ledgers()
     state.begin()
     state.a_node_is_lost()
-    state.a_transaction_is_undone(number=0)
-    state.the_instance_is_another()
-    state.the_instance_is_another()
     state.a_node_is_cordoned_or_not(name="a")
-    state.ask(
-        apart=None,
-        limit=None,
-        number=0,
-        preemptible=False,
-        priority=0,
-        queue="default",
-        resources=Resources(cpu=0.5, accelerator="gpu", count=0, nodes=1),
-    )
-    state.free(number=0)
-    state.ask(
-        apart=None,
-        limit=None,
-        number=11,
-        preemptible=False,
-        priority=0,
-        queue="default",
-        resources=Resources(cpu=0.5, accelerator="gpu", count=1, nodes=1),
-    )
-    state.a_batch_is_heard(
-        resources=Resources(cpu=0.5, accelerator="gpu", count=2, nodes=1),
-        told=[(8, True), (0, False), (0, False), (5, True), (3, False)],
-    )
-    state.the_instance_is_another()
-    state.a_batch_is_heard(
-        resources=Resources(cpu=0.5, accelerator="gpu", count=0, nodes=1), told=[(0, True), (0, True), (0, True)]
-    )
-    state.free(number=1)
-    state.the_instance_is_another()
-    state.a_node_is_cordoned_or_not(name="a")
-    state.the_instance_is_another()
-    state.a_node_is_cordoned_or_not(name="c")
-    state.a_node_is_cordoned_or_not(name="c")
-    state.the_instance_is_another()
-    state.the_instance_is_another()
-    state.the_instance_is_another()
-    state.ask(
-        apart=None,
-        limit=None,
-        number=0,
-        preemptible=False,
-        priority=0,
-        queue="default",
-        resources=Resources(cpu=0.5, accelerator="gpu", count=0, nodes=1),
-    )
-    state.the_instance_is_another()
-    state.a_node_is_cordoned_or_not(name="a")
+    one = Resources(cpu=0.5, accelerator="gpu", count=1, nodes=1)
+    state.ask(11, one, "default", 0, preemptible=False, limit=None, apart=None)
+    two = Resources(cpu=0.5, accelerator="gpu", count=2, nodes=1)
+    state.a_batch_is_heard([(8, True), (0, False), (0, False), (5, True), (3, False)], two)
     state.a_node_is_cordoned_or_not(name="a")
     state.time_goes_by(seconds=700.0)
-    state.the_instance_is_another()
-    state.a_node_is_cordoned_or_not(name="b")
-    state.a_batch_is_heard(
-        resources=Resources(cpu=3.0, accelerator="gpu", count=0, nodes=1),
-        told=[(5, True), (7, False), (6, True), (1, True)],
-    )
-    state.the_instance_is_another()
-    state.ask(
-        apart="service",
-        limit=None,
-        number=11,
-        preemptible=False,
-        priority=5,
-        queue="red",
-        resources=Resources(cpu=3.0, accelerator="gpu", count=2, nodes=1),
-    )
-    state.a_transaction_is_undone(number=2)
-    state.the_instance_is_another()
-    state.time_goes_by(seconds=40.0)
-    state.a_node_is_cordoned_or_not(name="c")
-    state.ask(
-        apart=None,
-        limit=30.0,
-        number=10,
-        preemptible=True,
-        priority=5,
-        queue="red",
-        resources=Resources(cpu=3.0, accelerator="gpu", count=2, nodes=1),
-    )
-    state.free(number=1)
-    state.a_batch_is_heard(
-        resources=Resources(cpu=0.5, accelerator="gpu", count=2, nodes=1), told=[(5, False), (5, False)]
-    )
+    more = Resources(cpu=3.0, accelerator="gpu", count=2, nodes=1)
+    state.ask(10, more, "red", 5, preemptible=True, limit=30.0, apart=None)
+    state.a_batch_is_heard([(5, False), (5, False)], two)
     state.everything_holds()
     state.teardown()

@@ -40,7 +40,7 @@ BATCHES = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(BATCHES)
 def test_what_is_read_is_what_was_written_and_of_two_values_the_later(batches) -> None:
     asyncio.run(_written_and_read(batches))

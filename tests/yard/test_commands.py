@@ -328,6 +328,23 @@ def test_a_failed_import_names_file_and_reason(yard: Any, stub: Stub, things: di
 
 
 @pytest.mark.parametrize(
+    ("method", "told"),
+    [("upload", "the same command goes on there"), ("wait_import", "The import goes on")],
+    ids=["upload", "import"],
+)
+def test_who_breaks_off_is_told_what_becomes_of_it(
+    yard: Any, things: dict[str, str], monkeypatch: pytest.MonkeyPatch, method: str, told: str
+) -> None:
+    def interrupted(*what: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"yard.api.datasets.Datasets.{method}", interrupted)
+    ended = yard("dataset", "upload", "digits", "digits.zip")
+    assert ended.code == 130
+    assert told in ended.err
+
+
+@pytest.mark.parametrize(
     "words", [["dataset", "nonsense"], ["dataset", "create"], ["job", "run", "--bad"], ["nonsense"]]
 )
 def test_wrong_usage_is_exit_code_2(yard: Any, words: list[str]) -> None:

@@ -69,3 +69,4 @@ def test_what_an_import_is_at_is_a_line() -> None:
     assert what_it_is_at(seen) == "importing, 3.0 MiB of 6.0 MiB, 7 files, 2.0 MiB/s"
     assert what_it_is_at(seen | {"files_total": 9}).endswith("7 of 9 files, 2.0 MiB/s")
     assert what_it_is_at({"phase": "queued"}) == "queued"
+    assert what_it_is_at({"phase": "waiting", "reason": "It is away."}) == "waiting: It is away."

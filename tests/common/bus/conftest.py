@@ -46,7 +46,7 @@ class Ear:
         self.heard += events
         self.news.set()
 
-    async def until(self, count: int, seconds: float = 20) -> list[str]:
+    async def until(self, count: int, seconds: float = 60.0) -> list[str]:
         async with asyncio.timeout(seconds):
             while len({e.id for e in self.heard}) < count:
                 self.news.clear()
@@ -84,7 +84,7 @@ def ear() -> Ear:
     return Ear()
 
 
-async def eventually(ask: Callable[[], object], seconds: float = 15) -> None:
+async def eventually(ask: Callable[[], object], seconds: float = 60.0) -> None:
     """Return once `ask`, run in a thread, gives something true."""
     async with asyncio.timeout(seconds):
         while not await asyncio.to_thread(ask):

@@ -53,7 +53,7 @@ async def told(store, bus, *ids: str) -> list[str]:
 
 
 async def letters_of(letters: DeadLetters, count: int) -> list[Letter]:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while len(found := (await letters.page(50)).items) != count:
             await asyncio.sleep(0.05)
     return list(found)
@@ -98,7 +98,7 @@ async def test_both_kinds_are_listed_and_find_their_way_back(url, bus, store, mo
     assert done.replayed == [first.id, stored.id]
     assert [one.code for one in done.failed] == ["dead_letter_not_found"]
     retrying = asyncio.create_task(ear.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while set(handlers.done) != {"ds-0", "ds-1", "ds-2"}:
             await asyncio.sleep(0.02)
     retrying.cancel()

@@ -12,7 +12,7 @@ from tests.common.bus.conftest import Ear, event
 
 
 async def depth(bus, wanted: QueueDepth, service: str = "test-svc") -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while [wanted] != list(await bus.depths(service)):
             await asyncio.sleep(0.02)
 

@@ -69,7 +69,7 @@ async def test_what_a_full_queue_refuses_waits_in_the_outbox_and_flows_later(bus
     relaying = asyncio.create_task(relay.run())
     await bus_at(url, small).start(ear.subscriptions())
     done = select(inbox.c.event_id).where(inbox.c.state == "done")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             async with hearer.reading() as connection:
                 heard = set((await connection.execute(done)).scalars())

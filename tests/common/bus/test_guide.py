@@ -104,7 +104,7 @@ async def subscriber(folder: Path, reader: str) -> AsyncIterator[asyncio.StreamR
 
 async def listening(reader: str) -> None:
     """Return once the program reads its queue."""
-    async with asyncio.timeout(20), await aio_pika.connect(reader) as connection:
+    async with asyncio.timeout(60), await aio_pika.connect(reader) as connection:
         while True:
             try:
                 channel = await connection.channel()
@@ -127,7 +127,7 @@ async def tell(store: Store, relay: Relay, name: str) -> CloudEvent:
 
 
 async def heard(output: asyncio.StreamReader) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         line = (await output.readline()).decode()
     return ast.literal_eval(line)
 

@@ -39,7 +39,7 @@ async def ends() -> None:
 
 async def test_whoever_swallows_a_cancellation_is_cancelled_again():
     stubborn = Stubborn(swallows=3)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await until_one_ends(stubborn.work(), ends())
     assert stubborn.ended
 

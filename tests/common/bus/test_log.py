@@ -142,7 +142,7 @@ async def test_queues_deleted_under_two_instances_while_events_flow_lose_none_an
             # one that is deleted while its worker for dead letters starts ends those workers for good (RabbitMQ 3.10)
             await asyncio.sleep(SECONDS_UNTIL_A_NEW_QUEUE_LASTS)
             await asyncio.to_thread(rabbitmq.manage, "DELETE", f"queues/{vhost}/hearer-svc.on_offline")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(set(await column(hearer, text("SELECT id FROM effects")))) < 200:
             await asyncio.sleep(0.05)
     relay.cancel()

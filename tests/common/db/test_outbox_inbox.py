@@ -217,7 +217,7 @@ class Moody(MemoryBus):
 
 
 async def goes_on(clock, task, done) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await done():
             assert not task.done()
             clock.advance(1.0)

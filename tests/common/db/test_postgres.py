@@ -82,7 +82,7 @@ async def test_a_server_that_does_not_answer_is_given_up(postgres, url, monkeypa
             await one(database)
         with pytest.raises(Unavailable, match="does not take connections"):
             await one(database)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
         proxy.heal()
         assert await one(database) == 1
         await database.close()

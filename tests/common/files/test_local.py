@@ -1,7 +1,9 @@
 """The `file:` adapter where it is more than the port: links, leftovers, full disks, kills."""
 
 import asyncio
+import errno
 import hashlib
+import itertools
 import os
 import random
 import time
@@ -198,6 +200,44 @@ async def test_a_part_that_broke_off_leaves_the_next_its_place_and_no_trace(file
     await files.put_part(upload, 1, b"y" * 30)
     await files.complete_upload(upload, sha256=hashlib.sha256(b"y" * 30).hexdigest())
     assert await files.read("up") == b"y" * 30
+
+
+async def test_parts_written_past_the_page_cache_are_the_same_bytes(files, monkeypatch):
+    size, content = 2 << 20, random.Random(3).randbytes((5 << 20) + 777)
+
+    async def torn(part):
+        cuts = [0, 1, 4097, 1_000_000, 1_500_001, len(part)]
+        for begin, end in itertools.pairwise(cuts):
+            yield part[begin:end]
+
+    for page in (4096, 1):  # the second has the disk itself refuse what is no whole page
+        monkeypatch.setattr("common.files.whole._PAGE", page)
+        upload = await files.begin_upload("up", part_bytes=size)
+        parts = [content[at : at + size] for at in range(0, len(content), size)]
+        for number in (3, 1, 2):
+            part = parts[number - 1]
+            stored = await files.put_part(upload, number, torn(part) if len(part) == size else part)
+            assert (stored.size, stored.sha256) == (len(part), hashlib.sha256(part).hexdigest())
+        info = await files.complete_upload(upload, sha256=hashlib.sha256(content).hexdigest())
+        assert info.size == len(content)
+        assert await files.read("up") == content
+
+
+async def test_where_no_file_is_written_past_the_page_cache_it_is_written_by_it(files, monkeypatch):
+    opened, refused = os.open, []
+
+    def no_direct(path, flags, *more, **how):
+        if flags & os.O_DIRECT:
+            refused.append(path)
+            raise OSError(errno.EINVAL, "Invalid argument", str(path))
+        return opened(path, flags, *more, **how)
+
+    monkeypatch.setattr(os, "open", no_direct)
+    upload = await files.begin_upload("up", part_bytes=1 << 20)
+    await files.put_part(upload, 1, b"x" * (1 << 20))
+    await files.complete_upload(upload)
+    assert refused
+    assert await files.read("up") == b"x" * (1 << 20)
 
 
 PUTTING = """

@@ -118,5 +118,5 @@ class StoreAgainstDict(RuleBasedStateMachine):
         assert self.run(listed()) == [(key, len(self.model[key])) for key in sorted(self.model, key=str.encode)]
 
 
-StoreAgainstDict.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+StoreAgainstDict.TestCase.settings = settings(max_examples=40, stateful_step_count=25)
 TestStore = StoreAgainstDict.TestCase

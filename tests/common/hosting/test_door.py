@@ -133,11 +133,12 @@ async def test_embedded_it_tells_of_all_services_together(tmp_path: Path):
     async with running(settings) as house:
         health = health_of(house)
         door = Door(health, operator=True)
-        async with client_of(door) as client:
-            ready = await client.get("/readyz")
-            assert ready.status_code == 200, ready.text
+        async with client_of(door) as client, asyncio.timeout(60):
+            while (ready := await client.get("/readyz")).status_code != 200:
+                await asyncio.sleep(0.05)
             assert {"database gateway", "database train-svc", "bus", "files"} <= ready.json().keys()
-            text = (await client.get("/metrics")).text
+            while "modelyard_devices{" not in (text := (await client.get("/metrics")).text):
+                await asyncio.sleep(0.05)  # the nodes are looked at by a loop of its own
     for name in ("gateway", "dataset-svc", "algo-svc", "train-svc", "notebook-svc", "serving-svc"):
         assert f'modelyard_dead_letters{{service="{name}"}} 0.0' in text
     [line] = [one for one in text.splitlines() if one.startswith("modelyard_devices{")]

@@ -26,7 +26,7 @@ async def _both_ends() -> tuple[list[bool], list[bool]]:
     server = server_of(_app, 1)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     clients = Clients(SimpleNamespace(address_of=lambda _: f"http://127.0.0.1:{port}"))  # type: ignore[arg-type]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert (await clients["any-svc"].get("/")).status_code == 204
     found = waits_to_fill_packets(port), waits_to_fill_packets(port, ours=True)
     await clients.close()

@@ -20,9 +20,9 @@ from tests.support.passage import Passage, passage
 from tests.support.process import until
 from yard import Client, YardError
 
-LONGEST = 12.0
+LONGEST = 20.0
 """Seconds that a request may take which was under way when its dependency fell silent."""
-AT_ONCE = 0.5
+AT_ONCE = 1.5
 """Seconds for one that comes later."""
 
 
@@ -79,7 +79,7 @@ def says(two: Cluster, service: str, what: str) -> None:
     """Its readiness names what is missing, soon and in time."""
     began = time.monotonic()
     status, told = two.member(service).ask("/readyz")
-    assert (status, time.monotonic() - began < 3.0) == (503, True)
+    assert (status, time.monotonic() - began < 10.0) == (503, True)
     assert f'"{what}":"' in told
     assert "does not answer" in told
     assert two.member(service).ask("/healthz")[0] == 200
@@ -136,7 +136,7 @@ def test_a_broker_that_is_silent_stops_no_request(two: Cluster, bus: Passage, cl
     assert (status, seconds < AT_ONCE) == (200, True)
     member = two.member("dataset-svc")
     until(lambda: '"bus":"' in member.ask("/readyz")[1] and member.ask("/readyz")[0] == 503, 30, two.log_end, pause=0.2)
-    assert time.monotonic() - began < 25
+    assert time.monotonic() - began < 40
     heals(two, bus, lambda: client.datasets.show(dataset["id"]))
 
 

@@ -97,7 +97,7 @@ async def test_closing_ends_the_builds(root):
     await engines.close()
     with pytest.raises(asyncio.CancelledError):
         await build
-    async with asyncio.timeout(10):  # a program that is being started beside it has the lock too, until it runs
+    async with asyncio.timeout(60):  # a program that is being started beside it has the lock too, until it runs
         while (await engines.status(EMPTY)).state is not EngineState.ABSENT:
             await asyncio.sleep(0.01)
 

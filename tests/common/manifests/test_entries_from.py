@@ -20,7 +20,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.row("D5")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(start=st.one_of(st.sampled_from(PATHS), st.text(max_size=20), st.just("class-05/"), st.just("class-05/x")))
 async def test_a_list_begins_at_the_first_path_that_is_not_before(folder, start):
     files = LocalFiles(folder, sync=False)

@@ -37,7 +37,7 @@ async def content_of(files, ref):
 
 
 @pytest.mark.row("D12")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(versions=st.lists(TREES, min_size=2, max_size=4), pack_bytes=st.integers(1, 200))
 async def test_what_is_shared_comes_out_as_it_went_in(tmp_path_factory, versions, pack_bytes):
     folder = tmp_path_factory.mktemp("lists")

@@ -43,7 +43,7 @@ def record(folder: Path, name: str) -> dict:
 
 
 async def until_log(yard: Yard, handle, lines: int) -> str:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (log := b"".join([c async for c in yard.runtime.logs(handle)]).decode()).count("\n") < lines:
             await asyncio.sleep(0.005)
     return log
@@ -193,7 +193,7 @@ async def test_supervisors_are_no_zombies_while_the_platform_lives(yard):
     handle = await yard.runtime.launch(yard.spec("pass"))
     await yard.until(handle, EXITED)
     supervisor = record(yard.folder(), "started")["pid"]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while ending.stat_fields(supervisor) is not None:
             await asyncio.sleep(0.005)
 

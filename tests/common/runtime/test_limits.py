@@ -58,7 +58,7 @@ async def test_a_full_disk_loses_no_ending(small_disk):
 
 
 async def until_up(yard: Yard) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (yard.folder() / "log").read_text() != "up\n":
             await asyncio.sleep(0.005)
 

@@ -186,7 +186,7 @@ def test_it_runs_in_the_event_loop_of_the_server(home):
         yard.runtime.on_change(woken.append)
         handle = await yard.runtime.launch(yard.spec("pass"))
         await yard.until(handle, WorkloadState.EXITED)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(woken) < 2:
                 await asyncio.sleep(0.005)
         await yard.close()

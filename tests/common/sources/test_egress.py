@@ -31,6 +31,21 @@ INSIDE = [
     "::ffff:10.0.0.1",
     "2002:7f00:1::",
     "ff02::1",
+    "64:ff9b::a9fe:a9fe",
+    "64:ff9b::127.0.0.1",
+    "64:ff9b:1::a9fe:a9fe",
+    "64:ff9b:1:a9fe:a9:fe00::",
+    "::169.254.169.254",
+    "::8.8.8.8",
+    "::ffff:0:10.0.0.1",
+    "2001:0:a9fe:a9fe::",
+    "2001:0:808:808::f5ff:fffe",
+    "fec0::1",
+    "192.0.0.8",
+    "192.0.0.9",
+    "::ffff:192.0.0.8",
+    "168.63.129.16",
+    "64:ff9b::168.63.129.16",
 ]
 
 
@@ -39,7 +54,7 @@ def test_addresses_inside_are_refused(address: str) -> None:
     assert not Egress().permits(address)
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2001:4860:4860::8888"])
+@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2001:4860:4860::8888", "64:ff9b::808:808"])
 def test_the_rest_of_the_world_is_not(address: str) -> None:
     assert Egress().permits(address)
 
@@ -49,6 +64,10 @@ def test_an_administrator_allows_networks() -> None:
     assert egress.permits("10.1.2.3")
     assert egress.permits("::ffff:10.1.2.3")
     assert egress.permits("fd00::5")
+    assert egress.permits("64:ff9b::10.1.2.3")
+    assert Egress.of(["64:ff9b:1::/48"]).permits("64:ff9b:1::a9fe:a9fe"), "who names it means it"
+    assert Egress.of(["::1/128"]).permits("::1")
+    assert Egress.of(["168.63.129.16/32"]).permits("168.63.129.16")
     assert not egress.permits("10.2.0.1")
     with pytest.raises(ValueError, match="host bits"):
         Egress.of(["10.1.2.3/8"])
@@ -72,6 +91,27 @@ async def test_however_it_is_written(url: str) -> None:
     with pytest.raises(Invalid) as refused:
         await Egress().check(url)
     assert refused.value.code == "address_refused"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://key:canary@8.8.8.8/",
+        "http://key:canary@8.8.8.8:99999",
+        "http://key:canary@[::1",
+        "http://key:canary@8.8.8.8:canary",
+        "http://key:canary/canary@8.8.8.8/",
+        "http://key:canary@8.8.8.8\u2100/",
+        "http://key:canary",
+        "key:canary@8.8.8.8",
+        "ftp://8.8.8.8/canary?canary",
+    ],
+)
+async def test_a_refusal_names_the_host_alone(url: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        await Egress().check(url)
+    assert refused.value.code == "address_refused"
+    assert "canary" not in refused.value.detail
 
 
 async def test_a_name_with_one_address_inside_is_refused_whole(monkeypatch: pytest.MonkeyPatch) -> None:

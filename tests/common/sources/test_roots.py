@@ -22,13 +22,15 @@ def lab(tmp_path: Path) -> Path:
 
 
 @pytest.mark.row("D11")
-@pytest.mark.parametrize("path", ["", "a", "/a/", "a/数据"])
+@pytest.mark.parametrize("path", ["", "a", "/a/", "a/数据", "//", "//a", "///a"])
 def test_a_sub_path_is_a_folder_of_the_root(lab: Path, path: str) -> None:
     assert SharedRoots({"lab": lab}).folder("lab", path) == lab / path.strip("/")
 
 
 @pytest.mark.row("D11")
-@pytest.mark.parametrize("path", ["..", "a/../..", "out", "near", "near/数据", "file", "nowhere", "a\0", "a/数据/x"])
+@pytest.mark.parametrize(
+    "path", ["..", "a/../..", "out", "near", "near/数据", "file", "nowhere", "a\0", "a/数据/x", "//etc", "///etc"]
+)
 def test_what_leads_elsewhere_or_is_no_folder_is_refused(lab: Path, path: str) -> None:
     with pytest.raises(Invalid) as refused:
         SharedRoots({"lab": lab}).folder("lab", path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections import Counter
 from collections.abc import Sequence
@@ -132,15 +133,53 @@ def test_the_mark_of_byte_order_is_the_files_and_not_the_first_samples():
     )
 
 
+def listed(samples: Sequence[tuple[bytes, int, int]], between: tuple[bytes, bytes]) -> tuple[bytes, Rows]:
+    """The same as a JSON list, with these blanks before and behind each comma."""
+    content, rows = b"\n [" + between[1], Rows(array("I"), array("I"), KNOWN, listed=True)
+    for number, (text, size, kind) in enumerate(samples):
+        content += between[0] + b"," + between[1] if number else b""
+        rows.starts.append(len(content))
+        rows.kinds.append(kind)
+        content += b'{"%s}],{": [%d]}' % (text, size)
+    return content + between[0] + b"]\n", rows
+
+
+@pytest.mark.row("D8")
+@given(SAMPLES, st.floats(0.01, 0.99), st.integers(), st.sampled_from([(b"", b""), (b"\n", b"\r\n\t"), (b" ", b"")]))
+def test_each_element_of_a_list_is_on_one_side_and_each_side_is_a_list(samples, ratio, seed, between):
+    content, rows = listed(samples, between)
+    sides, kept = parted(Split(ratio, seed), content, rows)
+    elements = {side: json.loads(text) for side, text in sides.items()}
+    assert sorted(map(str, elements[TRAIN] + elements[TEST])) == sorted(map(str, json.loads(content)))
+    for side, text in sides.items():
+        assert kept[side].listed
+        assert [json.JSONDecoder().raw_decode(text.decode(), start)[0] for start in kept[side].starts] == elements[side]
+        kinds = {f"{text.decode()}}}],{{": kind for text, _, kind in samples}
+        assert [kinds[next(iter(element))] for element in elements[side]] == list(kept[side].kinds)
+    again = {side: parted(Split(ratio, seed), text, kept[side])[0] for side, text in sides.items()}
+    assert all(json.loads(one[TRAIN]) or not elements[side] for side, one in again.items())
+
+
 @given(SAMPLES)
-def test_what_is_noted_is_read_again(samples):
-    rows = lay(b"head\n", samples)[1]
+def test_a_list_is_parted_as_lines_are(samples):
+    samples = [(b'{"%s": 1}' % text, 1, kind) for text, _, kind in samples]
+    content = b"[" + b",".join(text for text, *_ in samples) + b"]"
+    starts = [content.index(text) for text, *_ in samples]
+    rows = Rows(array("I", starts), array("I", [kind for *_, kind in samples]), KNOWN, listed=True)
+    of_list, of_lines = (parted(Split(0.7, 3), *file)[0] for file in ((content, rows), lay(b"", samples)))
+    for side in (TRAIN, TEST):
+        assert json.loads(of_list[side]) == [json.loads(line) for line in of_lines[side].splitlines()]
+
+
+@given(SAMPLES, st.booleans())
+def test_what_is_noted_is_read_again(samples, in_a_list):
+    rows = lay(b"head\n", samples)[1]._replace(listed=in_a_list)
     again = parsed(b"".join(written(rows)))
-    assert (again.starts, again.kinds, again.known) == (rows.starts, rows.kinds, KNOWN)
+    assert (again.starts, again.kinds, again.known, again.listed) == (rows.starts, rows.kinds, KNOWN, in_a_list)
 
 
 def test_what_was_damaged_is_not_believed():
     content = b"".join(written(lay(b"", [(b"1", 1, 0), (b"2", 1, 2)])[1]))
-    for broken in (content[:-1], b"[" + content, b""):
+    for broken in (content[:-1], b"[" + content, b"", b"{}\n", b"3\n"):
         with pytest.raises(Problem, match="damaged"):
             parsed(broken)

@@ -113,7 +113,7 @@ async def test_what_is_over_before_its_launch_could_be_written_is_written_with_i
     going = asyncio.create_task(world.round())
     while not world.workloads.progress:
         await asyncio.sleep(0)
-    async with asyncio.timeout(20), world.store.database.writing():
+    async with asyncio.timeout(60), world.store.database.writing():
         world.staging.gate.set()
         while not world.workloads._writing.under_way:
             await asyncio.sleep(0)
@@ -166,7 +166,7 @@ async def act(world: World, action: str) -> None:
         world.hooks.full = True
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     actions=st.lists(st.sampled_from(ACTIONS), max_size=10),
     kills=st.lists(st.tuples(st.integers(1, 14), st.booleans()), max_size=3),

@@ -115,7 +115,7 @@ async def test_pieces_are_on_their_way_side_by_side_and_no_more_than_a_few(stagi
     ref = await store_stream(files, "packs", opened, pack_bytes=20)
     files.go_on.clear()
     filling = asyncio.create_task(staging.stage(StageRequest(ref)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while files.most < AT_ONCE:
             await asyncio.sleep(0)
     files.go_on.set()

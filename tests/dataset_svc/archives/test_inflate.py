@@ -19,7 +19,7 @@ PIECES = st.sampled_from((1, 2, 7, 8, 64, 512))
 
 
 @pytest.mark.row("D2")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(content=CONTENT, piece=PIECES, level=st.integers(0, 9), more=st.binary(min_size=1, max_size=9))
 def test_a_member_is_what_was_packed_and_a_cut_is_seen(content: bytes, piece: int, level: int, more: bytes) -> None:
     packer = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -31,7 +31,7 @@ def test_a_member_is_what_was_packed_and_a_cut_is_seen(content: bytes, piece: in
 
 
 @pytest.mark.row("D2")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(content=CONTENT, piece=PIECES, level=st.integers(0, 9), times=st.integers(1, 3), zeros=st.integers(0, 9))
 def test_a_gzip_is_what_was_packed(content: bytes, piece: int, level: int, times: int, zeros: int) -> None:
     packed = gzip.compress(content, level) * times

@@ -23,9 +23,7 @@ contents = st.one_of(
     st.tuples(st.binary(min_size=1, max_size=5), st.integers(1, 300_000)).map(lambda pair: pair[0] * pair[1]),
 )
 loose = Limits(member_ratio=1e9, total_ratio=1e9)
-relaxed = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+relaxed = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 class Pipe(io.RawIOBase):

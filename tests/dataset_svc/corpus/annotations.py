@@ -87,14 +87,8 @@ COCO = [
     bad_coco("a list instead of an object", "not_an_object", content=b"[1, 2]", line=None),
     bad_coco("binary", "binary_text", content=b"\0\1\2"),
     bad_coco("neither utf-8 nor gbk", "not_text", content=b'{"a":\n"\xff\xff"}', line=2),
-    bad_coco(
-        "images that are no list",
-        "bad_section",
-        "missing_section",
-        "missing_section",
-        "missing_section",
-        images={"1": 2},
-    ),
+    bad_coco("images that are no list", "bad_section", images={"1": 2}),
+    bad_coco("categories that are no list", "bad_section", categories=7),
     bad_coco(
         "an image twice",
         "duplicate_id",

@@ -1,6 +1,7 @@
 """Every broken annotation file gets exactly the report that it should, and right ones none."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +10,27 @@ import pytest
 from dataset_svc.formats import ContentLimits, get_format
 from dataset_svc.importing import Report
 from tests.dataset_svc.corpus.annotations import BRAT, COCO, LABELME, SINGLE, Case
-from tests.dataset_svc.corpus.good import annotation, boxes
+from tests.dataset_svc.corpus.encoded import CHINESE, MARKED
+from tests.dataset_svc.corpus.good import annotation, boxes, labelme, with_labelme
 from tests.dataset_svc.corpus.marked import FILE, LABELLED, TEXTS, TOKENS
+from tests.dataset_svc.corpus.odd import ODD
 
 CASES = [
-    *(("json", case) for case in (*COCO, *LABELME)),
+    *(("json", case) for case in (*COCO, *LABELME, *MARKED, *CHINESE)),
     *(("single_text", case) for case in SINGLE),
     *(("brat_ann", case) for case in BRAT),
     *(("json", case) for case in (*LABELLED, *TEXTS)),
     *(("single_text", case) for case in TOKENS),
+    *ODD,
 ]
 
 
 NOTICED_ELSEWHERE = (
     "json nested a hundred thousand deep",
     "binary",
-    "neither utf-8 nor gbk",
-    "images that are no list",
     "half a character as a category",
+    "a number instead of an object",
+    "a width that no image has, and no image",
 )
 """What a reader that looks at one entry after the other sees in another way, or reads as harmless question marks."""
 
@@ -64,15 +68,60 @@ def test_the_report_is_the_expected_one(format: str, case: Case) -> None:
         assert all(fault.reason.endswith((".", "…")) for fault in report.faults)
 
 
-@pytest.mark.parametrize("case", COCO, ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case",
+    [*COCO, *MARKED, *(case for _, case in ODD if "annotations/instances.json" in case.files)],
+    ids=lambda case: case.name,
+)
 def test_a_coco_file_that_is_too_large_to_be_held_gets_the_same_report(case: Case) -> None:
     report, _ = check("json", case, step=50, whole_bytes=10)
     codes = {code for code, _, _ in told(report, "error")}
     expected = {code for code, _, _ in case.errors}
     if "bad_json" in codes or case.name in NOTICED_ELSEWHERE:
-        assert bool(codes) == (case.name != "half a character as a category")
+        assert bool(codes) == bool(case.errors and case.name != "half a character as a category")
     else:
         assert codes == expected
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        case
+        for case in (*LABELME, *LABELLED, *MARKED, *(case for _, case in ODD if "a/1.json" in case.files))
+        if case.name not in NOTICED_ELSEWHERE
+    ],
+    ids=lambda case: case.name,
+)
+def test_other_json_that_is_too_large_to_be_held_gets_the_same_report(case: Case) -> None:
+    whole, streamed = (check("json", case, step=50, whole_bytes=limit)[0] for limit in (1 << 20, 0))
+    assert [(f.severity, f.code, f.file) for f in streamed.faults] == [
+        (f.severity, f.code, f.file) for f in whole.faults
+    ]
+    assert streamed.summary == whole.summary
+
+
+@pytest.mark.parametrize("step", [1, 50, 10_000])
+@pytest.mark.parametrize("case", CHINESE, ids=lambda case: case.name)
+def test_json_that_is_too_large_to_be_held_must_be_utf_8(case: Case, step: int) -> None:
+    [fault] = check("json", case, step, whole_bytes=10)[0].faults
+    assert (fault.code, fault.file) == ("not_text", next(iter(case.files)))
+    assert fault.reason.endswith("Save it as UTF-8.")
+
+
+@pytest.mark.parametrize("step", [1, 50, 10_000])
+@pytest.mark.parametrize("content", [b"\xef\xbb{}", b"\xef\xbb\xbf\xef\xbb\xbf{}", b'{"a": ?}', '{"训练": ?}'.encode()])
+def test_what_is_no_json_is_told_in_one_sentence(content: bytes, step: int) -> None:
+    report, _ = check("json", Case("", "image/detection", {"a/1.json": content}, []), step, whole_bytes=0)
+    [reason] = [fault.reason for fault in report.faults]
+    assert re.search(r"\w\.$", reason)
+    assert not re.search(r"[\\\n]|b'", reason)
+
+
+def test_a_labelme_file_with_its_image_in_it_is_read_without_that() -> None:
+    case = Case("", "image/detection", with_labelme(labelme(imageData="A" * 300_000)), [])
+    report, found = check("json", case, step=50_000, whole_bytes=1 << 17)
+    assert report.faults == []
+    assert [one["class"] for one in found["a/1.png"]["objects"]] == ["猫"]
 
 
 def test_the_corpus_is_large_enough() -> None:

@@ -1,13 +1,17 @@
 """Annotation files that were damaged anywhere are told of: no reader of theirs ends otherwise, or loses a byte."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_svc.formats import ContentLimits, get_format
 from dataset_svc.importing import Report
+from tests.dataset_svc.corpus.annotations import Case
 from tests.dataset_svc.corpus.good import Files, brat, coco, labelme, with_coco, with_labelme
 from tests.dataset_svc.corpus.marked import BIO, PLAIN, images, lines, text
+from tests.dataset_svc.corpus.mutants import MUTANTS
 from tests.dataset_svc.corpus.test_annotations import check, told
 
 GOOD: dict[str, tuple[str, str, Files]] = {
@@ -20,6 +24,8 @@ GOOD: dict[str, tuple[str, str, Files]] = {
     "rows": ("single_text", "text/classification", {"t.csv": "text,label\n好,a\n坏,b\n".encode()}),
     "brat": ("brat_ann", "text/relation", brat()),
 }
+OF_THE_WHOLE = ("no_objects", "no_annotations", "no_entities", "no_relations", "too_few_classes")
+"""What only the archive as a whole can be told of."""
 PIECES = st.binary(max_size=4) | st.sampled_from(
     [b'"', b"{", b"[", b"}", b"null", b"-1", b"1e400", b"\xff\xfe", b"\0", b"\\ud800", b"\t", b"\n", b"9" * 400, b"0.5"]
 )
@@ -27,7 +33,7 @@ PIECES = st.binary(max_size=4) | st.sampled_from(
 
 @pytest.mark.row("D2")
 @pytest.mark.parametrize("name", GOOD)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_damage_is_told(name: str, data: st.DataObject) -> None:
     format, purpose, files = GOOD[name]
@@ -51,7 +57,19 @@ def test_damage_is_told(name: str, data: st.DataObject) -> None:
 
 
 def test_what_is_damaged_here_was_right() -> None:
-    from tests.dataset_svc.corpus.annotations import Case
-
     for format, purpose, files in GOOD.values():
         assert told(check(format, Case("", purpose, files, []))[0], "error") == []
+
+
+@pytest.mark.row("D2")
+@pytest.mark.parametrize("name", MUTANTS)
+@settings(max_examples=300)
+@given(data=st.data())
+def test_values_of_another_kind_are_told(name: str, data: st.DataObject) -> None:
+    format, purpose, mutants = MUTANTS[name]
+    files = data.draw(mutants)
+    for step, whole_bytes in ((None, 1 << 20), (5, 0 if format == "json" else 1 << 20)):
+        report, _ = check(format, Case("", purpose, files, []), step, whole_bytes)
+        assert json.loads(json.dumps(report.as_json())) == report.as_json()
+        for fault in report.faults:
+            assert fault.file in files or (fault.file == "" and fault.code in OF_THE_WHOLE), fault

@@ -24,14 +24,16 @@ def one(number: int, dataset: str = "ds-1", state: ImportState = ImportState.QUE
     datasets=st.lists(st.sampled_from(["ds-1", "ds-2", "ds-3"]), max_size=8),
     running=st.sets(st.integers(0, 7)),
     in_hands=st.sets(st.integers(0, 7)),
+    failed=st.sets(st.integers(0, 7)),
     at_once=st.integers(1, 4),
 )
-def test_one_at_a_time_of_each_dataset_and_the_oldest_first(datasets, running, in_hands, at_once):
+def test_one_at_a_time_of_each_dataset_and_the_oldest_first(datasets, running, in_hands, failed, at_once):
     states = {True: ImportState.RUNNING, False: ImportState.QUEUED}
     items = [one(number, dataset, states[number in running]) for number, dataset in enumerate(datasets)]
     at_work = {item.id for number, item in enumerate(items) if number in in_hands and number in running}
-    chosen = due(items, at_work, at_once)
-    busy = [item.dataset_id for item in items if item.id in at_work]
+    resting = {item.id for number, item in enumerate(items) if number in failed - in_hands}
+    chosen = due(items, at_work, resting, at_once)
+    busy = [item.dataset_id for item in items if item.id in at_work | resting]
     assert len({item.dataset_id for item in chosen}) == len(chosen)
     assert not {item.dataset_id for item in chosen} & set(busy)
     assert len(chosen) <= max(0, at_once - len(at_work))

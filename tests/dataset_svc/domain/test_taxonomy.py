@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.contracts.purposes import all_purposes
-from dataset_svc.domain.taxonomy import ANNOTATIONS, FORMATS, taxonomy_faults
+from dataset_svc.domain.taxonomy import ANNOTATIONS, FORMATS, held_as, taxonomy_faults
 
 GOOD = [
     ("image/classification", "class", "dir"),
@@ -57,3 +57,20 @@ def test_every_known_purpose_has_an_annotation_and_a_format():
 def test_a_purpose_that_was_added_goes_with_everything(annotation, format):
     assert not list(taxonomy_faults("audio/keywords", annotation, format, "ratio", ["audio/keywords"]))
     assert list(taxonomy_faults("audio/keywords", annotation, format, "ratio"))
+
+
+@pytest.mark.row("D1")
+@pytest.mark.parametrize(
+    ("purpose", "annotation", "format", "held"),
+    [
+        ("image/detection", "box", "json", "image/detection"),
+        ("image/quality", "class", "dir", "image/classification"),
+        ("image/defects", "polygon", "json", "image/detection"),
+        ("text/sentiment", "class", "single_text", "text/classification"),
+        ("text/events", "relation", "brat_ann", "text/relation"),
+        ("audio/keywords", "class", "dir", "audio/keywords"),
+        ("text/events", "relation", "dir", "text/events"),
+    ],
+)
+def test_an_added_purpose_is_checked_as_the_known_one_that_fits(purpose, annotation, format, held):
+    assert held_as(purpose, annotation, FORMATS[format]) == held

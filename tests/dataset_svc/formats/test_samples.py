@@ -1,4 +1,5 @@
-"""How samples are noted that lie in one file line after line: either side of a split is a right file again."""
+"""How samples are noted that lie in one file line after line, or in a list: either side of a split is a right file
+again."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from dataset_svc.formats.port import Checker
 from dataset_svc.formats.samples import Samples
 from dataset_svc.importing.report import Report
 
+_TEXTS = [f'{{"text": "猫 }}],{n}", "entities": [{{"start": 0, "end": 1, "label": "k{n % 2}"}}]}}' for n in range(30)]
 _TOKENS = "\n\n".join(f"词{n}\tB-{'地点' if n % 3 else '人名'}\n尾\tO" for n in range(30))
 
 FILES = {
@@ -50,6 +52,8 @@ FILES = {
             f'{{"text": "cat {n}", "entities": [{{"start": 0, "end": 3, "label": "k{n % 2}"}}]}}\n' for n in range(30)
         ),
     ),
+    "a list in one line": ("json", "text/entity", "a.json", f"[{','.join(_TEXTS)}]"),
+    "a list that is laid out": ("json", "text/entity", "a.json", "\r\n [\n  " + "\t,\n  ".join(_TEXTS) + "\n ]\n"),
 }
 
 
@@ -106,7 +110,8 @@ def _entity(label: str) -> str:
     [
         ("dir", "text/classification", {"a/1.txt": b"x", "b/1.txt": b"y"}),
         ("brat_ann", "text/entity", {"a.txt": b"cat", "a.ann": b"T1\tk 0 3\tcat\n"}),
-        ("json", "text/entity", {"a.json": b'[{"text": "cat", "entities": [{"start": 0, "end": 3, "label": "k"}]}]'}),
+        ("json", "text/entity", {"a.json": b'{"text": "cat", "entities": [{"start": 0, "end": 3, "label": "k"}]}'}),
+        ("json", "text/entity", {"a.json": b"[]"}),
     ],
 )
 def test_where_each_file_is_a_sample_nothing_is_noted(format: str, purpose: str, files: dict[str, bytes]) -> None:

@@ -45,7 +45,7 @@ def command(process: psutil.Process) -> list[str]:
 
 
 async def until_there_is_a_child() -> psutil.Process:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (found := children()):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.005)
@@ -144,7 +144,7 @@ async def test_cancelling_kills_the_child(tmp_path: Path) -> None:
 
 def watching(parent: int) -> list[psutil.Process]:
     """The parent's children, once one of them has its watchman, a second thread."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         found = psutil.Process(parent).children()
         if any(child.num_threads() > 1 for child in found):
@@ -177,3 +177,39 @@ async def test_the_platforms_secrets_stay_with_it(tmp_path: Path, monkeypatch: p
     assert "DATASET_SECRET" not in child.environ()
     running.cancel()
     await asyncio.wait([running])
+
+
+async def test_a_report_that_is_too_long_is_a_failed_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dataset_svc.importing.parent._LONGEST_LINE", 300)
+    result = await import_archive(request(tmp_path))
+    assert (result.ok, result.code, result.packed) == (False, "report_unreadable", None)
+    assert children() == []
+
+
+async def test_names_of_classes_come_as_they_are(tmp_path: Path) -> None:
+    content = build([Item("猫/1.png", picture()), Item("狗🐕/1.png", picture())])
+    assert (await import_archive(request(tmp_path, content))).report.summary["classes"] == {"狗🐕": 1, "猫": 1}
+
+
+HOSTILE = {
+    "a value that nobody wants": ("image/detection", "c.json", b'{"x": [', b'"%b",' % (b"a" * 61)),
+    "a long text": ("image/detection", "c.json", b'{"imageData": "', b"abcdefgh"),
+    "an entry that doesn't end": ("image/detection", "c.json", b'{"images": [{"id": [', b'{"":1},'),
+    "empty lines": ("text/entity", "t.jsonl", b"", b" " * 255 + b"\n"),
+    "a long line": ("text/entity", "t.jsonl", b"[", b'{"":1},'),
+    "another file": ("text/entity", "t.bin", b"", b"\0" * 64),
+}
+ANNOTATIONS_MEMORY = 700 << 20
+"""Bytes that the child may hold: an entry (16 MiB at most) can be thirty times as large as values."""
+
+
+@pytest.mark.row("D2")
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_annotations_of_any_size_are_read_in_bounded_memory(tmp_path: Path, name: str) -> None:
+    purpose, path, begins, piece = HOSTILE[name]
+    content = build([Item(path, begins + piece * ((80 << 20) // len(piece)))])
+    (tmp_path / "a.zip").write_bytes(content)
+    limits = Limits(member_ratio=1e6, total_ratio=1e6)
+    result = await import_archive(ImportRequest(tmp_path / "a.zip", tmp_path / "out", "json", purpose, limits))
+    assert not result.ok
+    assert 0 < result.peak_memory < ANNOTATIONS_MEMORY, result.code

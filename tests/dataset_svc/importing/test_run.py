@@ -7,6 +7,8 @@ import zipfile
 from collections.abc import Iterator
 from itertools import chain, count
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from common.kernel.errors import Invalid
 from common.manifests.index import Entry
 from common.manifests.pack import Packed
 from dataset_svc.archives import Limits
+from dataset_svc.formats import Checker, get_format
 from dataset_svc.importing import Progress, Report, run_import
 from dataset_svc.importing.report import KEPT
 from tests.dataset_svc.archives.builder import Item, build, deflate
@@ -192,3 +195,65 @@ def test_what_zipfile_makes_of_a_folder(tmp_path: Path) -> None:
     report = go(tmp_path, (tmp_path / "z.zip").read_bytes())
     assert report.ok
     assert report.summary["classes"] == {"cat": 1, "dog": 1}
+
+
+class Failing:
+    """A checker with a defect, for files of that name."""
+
+    def __init__(self, checker: Checker, name: str) -> None:
+        self._checker, self._name = checker, name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._checker, name)
+
+    def whole(self, path: str, data: bytes) -> None:
+        self._fail(path)
+        self._checker.whole(path, data)
+
+    def stream(self, path: str, size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in self._checker.stream(path, size, chunks):
+            self._fail(path)
+            yield chunk
+
+    def finish(self) -> dict[str, Any]:
+        self._fail("")
+        return self._checker.finish()
+
+    def _fail(self, path: str) -> None:
+        if path == self._name:
+            raise AttributeError("'int' object has no attribute 'strip'")
+
+
+@pytest.mark.row("D2")
+@pytest.mark.parametrize("name", ["b/small", "b/large", ""])
+def test_a_checker_that_fails_is_told_with_its_file_and_the_other_faults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    real = get_format("dir")
+    monkeypatch.setattr(
+        "dataset_svc.importing.run.get_format",
+        lambda _: SimpleNamespace(checker=lambda *given: Failing(real.checker(*given), name)),
+    )
+    items = [
+        Item("a/1", b"x"),
+        Item("b/small", b"x"),
+        Item("b/large", os.urandom(1_500_000).hex().encode(), method=0),
+        Item("b/z", b"\0"),
+    ]
+    report = go(tmp_path, build(items))
+    assert [(fault.code, fault.file) for fault in report.faults if fault.code != "binary_text"] == [
+        ("checker_failed", name)
+    ]
+    assert "AttributeError: 'int' object has no attribute 'strip'" in report.faults[0 if name else 1].reason
+    assert ("binary_text", "b/z") in [(fault.code, fault.file) for fault in report.faults]
+    assert "Traceback" in caplog.text
+    assert not (tmp_path / "out" / "packed.json").exists()
+
+
+def test_a_file_that_needs_too_much_memory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("dataset_svc.formats.texts.Texts.whole", none_left)
+    report = go(tmp_path, build([Item("a/1"), Item("b/1")]))
+    assert [(fault.code, fault.file) for fault in report.faults] == [("out_of_memory", "a/1"), ("out_of_memory", "b/1")]

@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.row("D5")
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     part=st.sampled_from(
         ["猫", "IMG_00", "img_0", "9.J", "STRASSE", '","s"', "\\", "\n", " ", "istanbul", "σίσυφος", "cat"]

@@ -65,8 +65,8 @@ def datums(folder: Path, media: str) -> Iterator[Found]:
 
 def tfrecord(folder: Path, media: str) -> Iterator[Found]:
     for found in _examples(folder):
-        if media == "image":
-            yield found["image/filename"].decode(), found.get("image/class/label"), found["image/encoded"]
+        if media != "text":
+            yield found[f"{media}/filename"].decode(), found.get(f"{media}/class/label"), found[f"{media}/encoded"]
         else:
             yield found["filename"].decode(), found.get("label"), found["text"]
 
@@ -98,6 +98,32 @@ def annotated(format: str, folder: Path) -> dict[str, Any]:
         path = "image.path" if "image" in names else "path"
         rows = connection.execute(f"SELECT {path}, annotations FROM {shards}").fetchall()
     return {path: json.loads(about) if about else None for path, about in rows}
+
+
+def rows(format: str, folder: Path) -> list[tuple[str, int, int | None, str]]:
+    """Path, number, label and text of each record that is a row, in their order."""
+    if format == "webdataset":
+        told = [(json.loads(one["json"]), one) for one in _samples(folder)]
+        return [
+            (j["path"], j["row"], int(one["cls"]) if "cls" in one else None, one["txt"].decode()) for j, one in told
+        ]
+    if format == "tfrecord":
+        found = _examples(folder)
+        return [(one["filename"].decode(), one["row"], one.get("label"), one["text"].decode()) for one in found]
+    with duckdb.connect() as connection:
+        shards = f"read_parquet('{folder}/*.parquet')"
+        return connection.execute(f"SELECT path, row, label, text FROM {shards}").fetchall()
+
+
+def marked(format: str, folder: Path) -> list[Any]:
+    """What is marked in each record that is a row, in their order."""
+    if format == "webdataset":
+        return [json.loads(one["json"])["annotations"] for one in _samples(folder)]
+    if format == "tfrecord":
+        return [json.loads(one["annotations"]) for one in _examples(folder)]
+    with duckdb.connect() as connection:
+        found = connection.execute(f"SELECT annotations FROM read_parquet('{folder}/*.parquet')").fetchall()
+    return [json.loads(about) for (about,) in found]
 
 
 def _feature(pair: bytes) -> tuple[str, Any]:

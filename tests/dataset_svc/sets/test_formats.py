@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import tarfile
 import tempfile
 from pathlib import Path
 
@@ -12,10 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.kernel.errors import Invalid
-from dataset_svc.sets import NAMES, RAW, Record, Terms, set_format
+from common.disk import telling_when_full
+from common.kernel.errors import Invalid, StorageFull
+from dataset_svc.sets import NAMES, RAW, Record, Terms, parquet, set_format
 from dataset_svc.sets.recordio import MAGIC, parts
-from tests.dataset_svc.sets.readers import read
+from tests.common.conftest import SmallDisk
+from tests.dataset_svc.sets.readers import read, rows
 
 ENCODED = [name for name in NAMES if name != RAW]
 MAGIC_BYTES = struct.pack("<I", MAGIC)
@@ -40,7 +43,7 @@ def record(path: str, label: int | None, data: bytes) -> Record:
 @pytest.mark.row("D9")
 @pytest.mark.parametrize("format", ENCODED)
 @given(wanted=images, shard_bytes=st.sampled_from([1, 64, 1 << 20]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_images_are_read_back(format: str, wanted: list[tuple[str, int | None, bytes]], shard_bytes: int) -> None:
     wanted = [(f"{path}{number}.png", label, data) for number, (path, label, data) in enumerate(wanted)]
     with tempfile.TemporaryDirectory() as folder:
@@ -92,8 +95,73 @@ def test_parquet_names_its_classes(tmp_path: Path) -> None:
     assert json.loads(bytes(named)) == list(CLASSES)
 
 
-def test_parquet_holds_texts_only(tmp_path: Path) -> None:
-    encoder = set_format("parquet").open(tmp_path, Terms("text", CLASSES, 1 << 20))
-    with pytest.raises(Invalid, match=r"cat/1\.txt is not UTF-8 at byte 2"):
-        encoder.add(record("cat/1.txt", 1, b"ab\xff"))
+@pytest.mark.parametrize("format", ["parquet", "tfrecord"])
+def test_columns_of_text_hold_texts_only(format: str, tmp_path: Path) -> None:
+    encoder = set_format(format).open(tmp_path, Terms("text", CLASSES, 1 << 20))
+    with pytest.raises(Invalid, match=r"cat/1\.txt, line 2 is no text, .*neither UTF-8 nor GB18030") as refused:
+        encoder.add(record("cat/1.txt", 1, b"a\nb\xff"))
+    assert refused.value.code == "bad_text"
     encoder.close()
+
+
+@pytest.mark.row("D9")
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
+@pytest.mark.parametrize("format", ["webdataset", "tfrecord", "parquet"])
+def test_columns_of_text_are_utf8_and_files_what_they_were(format: str, encoding: str, tmp_path: Path) -> None:
+    text = "猫说喵，㐀。"
+    written(format, tmp_path, "text", [record("cat/1.txt", 1, text.encode(encoding))])
+    held = text.encode(encoding if format == "webdataset" else "utf-8")
+    assert read(format, tmp_path, "text") == [("cat/1.txt", 1, held)]
+
+
+@pytest.mark.row("D9")
+@pytest.mark.parametrize("text", ["\ufeff北京好", "a\0b"])
+@pytest.mark.parametrize("format", ["webdataset", "tfrecord", "parquet"])
+def test_a_row_keeps_each_character_so_that_offsets_hold(format: str, text: str, tmp_path: Path) -> None:
+    encoder = set_format(format).open(tmp_path, Terms("text", CLASSES, 1 << 20, rows=True))
+    encoder.add(Record("all.jsonl", "cat", 1, text.encode(), row=7))
+    encoder.close()
+    assert rows(format, tmp_path) == [("all.jsonl", 7, 1, text)]
+
+
+@pytest.mark.parametrize(("media", "kept"), [("text", "txt"), ("audio", "bin")])
+@pytest.mark.parametrize("suffix", ["json", "cls", "JSON"])
+def test_a_file_named_like_what_is_said_of_it_keeps_its_bytes(
+    suffix: str, media: str, kept: str, tmp_path: Path
+) -> None:
+    written("webdataset", tmp_path, media, [record(f"cat/1.{suffix}", 1, b"{}")])
+    with tarfile.open(tmp_path / "data-000000.tar") as archive:
+        assert archive.getnames() == [f"00000000.{kept}", "00000000.cls", "00000000.json"]
+
+
+@pytest.mark.parametrize("format", ["webdataset", "parquet"])
+def test_what_is_annotated_counts_as_bytes_of_a_shard(
+    format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "_GROUP_BYTES", 1000)
+    encoder = set_format(format).open(tmp_path, Terms("text", CLASSES, 15_000, annotated=True, rows=True))
+    about = json.dumps({"entities": ["x" * 10_000]}).encode()
+    for number in range(5):
+        encoder.add(Record("all.jsonl", None, None, b"x", about, row=number))
+    encoder.close()
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+@pytest.mark.parametrize("format", ENCODED)
+def test_of_media_that_an_administrator_added_there_are_records_too(format: str, tmp_path: Path) -> None:
+    wanted = [("cat/1.wav", 1, b"RIFF"), ("狗/2.wav", 0, b"\xff\0")]
+    written(format, tmp_path, "audio", [record(*one) for one in wanted])
+    if format != "parquet":
+        assert read(format, tmp_path, "audio") == wanted
+    else:
+        with duckdb.connect() as connection:
+            shards = f"read_parquet('{tmp_path}/*.parquet')"
+            found = connection.execute(f"SELECT audio.path, label, audio.bytes FROM {shards}").fetchall()
+        assert found == wanted
+
+
+def test_a_disk_that_fills_up_under_lmdb_is_told_as_such(small_disk: SmallDisk) -> None:
+    """LMDB's own errors are none of the system's: nobody who waits for a full disk would know them."""
+    folder = small_disk(1 << 20)
+    with pytest.raises(StorageFull, match="no room for the set"), telling_when_full("the set"):
+        written("lmdb", folder, "image", [record(f"{number}.png", 0, bytes(100_000)) for number in range(50)])

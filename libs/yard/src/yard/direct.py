@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection
 from pathlib import Path
 from threading import Lock
 
@@ -18,12 +17,10 @@ import httpx2
 from yard.errors import YardError
 from yard.http import Http, is_loopback
 from yard.pace import Patience
+from yard.parts import abreast, parts_of
 
 LARGE = 16 << 20
 """Bytes from which on a file goes straight to the file store, or comes from there, where that gives links."""
-
-AT_ONCE = 4
-"""Parts on their way; memory holds these and the one that is being read."""
 
 BATCH = 32
 """Links that are asked for at once."""
@@ -52,24 +49,19 @@ class Straight:
         """Send the missing parts; gives the SHA-256 of the whole file in hex. `progress` is told bytes that are there
         besides those before. Raises NotReachable before anything was sent, later YardError (`connection_lost`,
         `store_refused`)."""
-        missing, whole, under_way = set(self._missing), hashlib.sha256(), deque[Future[int]]()
-        with ThreadPoolExecutor(AT_ONCE, "part") as pool:
-            try:
+        missing, whole = set(self._missing), hashlib.sha256()
+        try:
+            with abreast(progress) as send:
                 for number, content in parts_of(file, part_size):
                     if number not in missing:
                         progress(len(content))
                     elif not self._works:
                         progress(self._put(number, content))
                     else:
-                        under_way.append(pool.submit(self._put, number, content))
+                        send(self._put, number, content)
                     whole.update(content)
-                    while len(under_way) >= AT_ONCE:
-                        progress(under_way.popleft().result())
-                for one in under_way:
-                    progress(one.result())
-            finally:
-                pool.shutdown(cancel_futures=True)
-                self.close()
+        finally:
+            self.close()
         return whole.hexdigest()
 
     def close(self) -> None:
@@ -116,12 +108,3 @@ class Straight:
                 answer = self._http.act(f"{self._upload}/links", {"numbers": asked or [number]})
                 self._links |= {one["number"]: one["url"] for one in answer["items"]}
             return self._links[number]
-
-
-def parts_of(file: Path, size: int) -> Iterator[tuple[int, bytes]]:
-    """The file in numbered parts of `size` bytes."""
-    with file.open("rb", buffering=0) as stream:
-        number = 1
-        while content := stream.read(size):
-            yield number, content
-            number += 1

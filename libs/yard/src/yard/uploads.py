@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from yard.direct import LARGE, NotReachable, Straight, parts_of
+from yard.direct import LARGE, NotReachable, Straight
 from yard.errors import YardError
 from yard.http import Http, joined
+from yard.parts import abreast, parts_of
 from yard.shapes import Import, Upload
 
 Sent = Callable[[int, int], None]
@@ -130,16 +131,18 @@ def _look(http: Http, upload: str) -> Upload | None:
 def _send_parts(http: Http, upload: str, file: Path, found: Upload, progress: Sent | None) -> str:
     """Send what is missing or is not what the file holds now; gives the digest of the whole file."""
     arrived = {part["number"]: part["sha256"] for part in found.get("arrived", ())}
-    total, done = found["size"], 0
-    whole = hashlib.sha256()
-    for number, content in parts_of(file, found["part_size"]):
-        whole.update(content)
+    counted, whole = _Counted(found["size"], progress), hashlib.sha256()
+
+    def put(number: int, content: bytes) -> int:
         if arrived.get(number) != (digest := hashlib.sha256(content).hexdigest()):
             headers = {"X-Content-SHA256": digest}
             http.send("PUT", f"{upload}/parts/{number}", content=content, headers=headers, patience=PATIENCE)
-        done += len(content)
-        if progress is not None:
-            progress(done, total)
+        return len(content)
+
+    with abreast(counted.add) as send:
+        for number, content in parts_of(file, found["part_size"]):
+            send(put, number, content)
+            whole.update(content)
     return whole.hexdigest()
 
 

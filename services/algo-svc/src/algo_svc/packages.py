@@ -26,6 +26,15 @@ _ENCRYPTED_FLAG = 0x1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _HEADER_BYTES = 30
+_BROKEN = (
+    zipfile.BadZipFile,  # no zip, or one whose directory and entries don't agree
+    zlib.error,  # an entry's bytes are none that deflate writes
+    EOFError,  # an entry goes on behind the end of the file
+    NotImplementedError,  # a version or a flag that zipfile doesn't know; unknown methods are refused before
+    UnicodeDecodeError,  # a name is flagged as UTF-8 and isn't
+    OverflowError,  # an entry begins or ends at 2^63 bytes or beyond
+)
+"""What `zipfile` raises for bytes that are no good zip; changing zips at random has shown no other."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +57,12 @@ def read_package(content: bytes, limits: PackageLimits) -> dict[str, bytes]:
 
 @contextmanager
 def _unzipping(what: str) -> Iterator[None]:
-    """Around what `zipfile` does with bytes that nobody has checked: these are what it raises for broken ones."""
+    """Around what `zipfile` does with bytes that nobody has checked."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OverflowError) as error:
-        raise BadPackage(what, f"It can't be read as a zip ({error}). Pack it again.") from error
+    except _BROKEN as error:
+        reason = str(error) or "it ends too early"
+        raise BadPackage(what, f"It can't be read as a zip ({reason}). Pack it again.") from error
 
 
 def _checked(entries: list[zipfile.ZipInfo], packed: int, limits: PackageLimits) -> list[tuple[str, zipfile.ZipInfo]]:
@@ -60,7 +70,7 @@ def _checked(entries: list[zipfile.ZipInfo], packed: int, limits: PackageLimits)
     if len(entries) > limits.entries:
         raise BadPackage("the package", f"It has {len(entries)} entries; at most {limits.entries} are allowed.")
     _check_overlaps(entries)
-    files = [(_name(entry), entry) for entry in entries if not entry.is_dir()]
+    files = [(_name(entry), entry) for entry in entries if not entry.filename.endswith("/")]
     if not files:
         raise BadPackage("the package", "It holds no files.")
     for name, entry in files:
@@ -100,7 +110,7 @@ def _check_entry(name: str, entry: zipfile.ZipInfo) -> None:
     try:
         check_path(name)
     except Invalid as problem:
-        raise BadPackage(problem.faults[0].where, problem.faults[0].reason) from None
+        raise BadPackage(problem.faults[0].where or "a name", problem.faults[0].reason) from None
 
 
 def _check_duplicates(names: Iterable[str]) -> None:

@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     """How many imports may run at the same time; of one dataset it is always one."""
     import_seconds: float = Field(default=4 * 3600.0, gt=0)
     """Seconds that an import may take."""
+    source_seconds: float = Field(default=900.0, gt=0)
+    """Seconds for which an import waits for a source that does not answer."""
     import_memory: int = Field(default=2 * _GIB, ge=64 * _MIB)
     """Bytes of address space of the process that unpacks an archive."""
     import_uid: int | None = 65534

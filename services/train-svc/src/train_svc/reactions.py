@@ -44,18 +44,7 @@ def reactions(context: Context) -> Reactions:
         await forget(uow, ALGORITHM, heard.envelope)
 
     async def on_capacity(uow: UnitOfWork, heard: Heard[Capacity]) -> None:
-        """One handler for asking and giving back, so that both are taken in the order in which they were told. What
-        jobs ask and give back was taken in the transactions that told it."""
-        asked = heard.data
-        if asked.kind == "job":
-            return
-        if isinstance(asked, AllocationRequested):
-            resources = normalised(asked.resources, context.house.grounds)
-            min_run = max(asked.min_run, context.settings.min_run_seconds)
-            await ledger.hear(uow, asked.model_copy(update={"resources": resources, "min_run": min_run}))
-        else:
-            owner = heard.envelope.owner or ""
-            await ledger.hear(uow, Gone(asked.id, asked.workload, asked.kind or "replica", owner))
+        await _take_in(context, uow, heard)
 
     async def on_allocation_confirmed(uow: UnitOfWork, heard: Heard[AllocationConfirmed]) -> None:
         await ledger.confirm(uow, heard.data.ids)
@@ -78,3 +67,18 @@ def reactions(context: Context) -> Reactions:
         AllocationPreempting: [context.workloads.on_allocation_preempting],
         AllocationRevoked: [context.workloads.on_allocation_revoked],
     }
+
+
+async def _take_in(context: Context, uow: UnitOfWork, heard: Heard[Capacity]) -> None:
+    """Asking and giving back go one way, so that both are taken in the order in which they were told. What jobs ask and
+    give back was taken in the transactions that told it."""
+    told = heard.data
+    if told.kind == "job":
+        return
+    if isinstance(told, AllocationRequested):
+        resources = normalised(told.resources, context.house.grounds)
+        min_run = max(told.min_run, context.settings.min_run_seconds)
+        await context.ledger.hear(uow, told.model_copy(update={"resources": resources, "min_run": min_run}))
+    else:
+        gone = Gone(told.id, told.workload, told.kind or "replica", heard.envelope.owner or "")
+        await context.ledger.hear(uow, gone)

@@ -187,8 +187,8 @@ async def test_a_black_hole_ends_in_a_time_out(rclone, open_files, monkeypatch):
     monkeypatch.setattr(wire, "ATTEMPTS", 1)
     monkeypatch.setattr(wire, "SLOWEST", 16 * MIB)
     async with Proxy(rclone.port) as proxy:
-        files = open_files(rclone.settings("hole/", port=proxy.port, timeout=0.4))
-        await files.put("key", b"x" * 12 * MIB)
+        await open_files(rclone.settings("hole/")).put("key", b"x" * 12 * MIB)
+        files = open_files(rclone.settings("hole/", port=proxy.port, timeout=1.0))
         reading = files.get("key")
         await anext(reading)
         proxy.black_hole()
@@ -197,7 +197,7 @@ async def test_a_black_hole_ends_in_a_time_out(rclone, open_files, monkeypatch):
             with pytest.raises(Unavailable) as away:
                 await attempt
             assert away.value.code == "files_unavailable"
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
         proxy.heal()
         proxy.cut()
         assert await files.read("key") == b"x" * 12 * MIB

@@ -107,8 +107,9 @@ async def test_a_folder_that_lies_elsewhere_is_never_mounted(bench, tmp_path):
 async def test_two_owners_and_the_machine_are_out_of_reach(bench, docker):
     """Not the machine's servers on whatever address of its own, not another owner's replica, nor what lies beyond."""
     serve = (
-        "import http.server, os; print('up', flush=True); "
-        "http.server.HTTPServer(('', int(os.environ['PORT'])), http.server.SimpleHTTPRequestHandler).serve_forever()"
+        "import http.server, os; handler = http.server.SimpleHTTPRequestHandler; "
+        "server = http.server.HTTPServer(('', int(os.environ['PORT'])), handler); "
+        "print('up', flush=True); server.serve_forever()"
     )
     theirs = await bench.runtime.launch(bench.code(serve, owner="user-b", port=True))
     mine = await bench.runtime.launch(bench.code(serve, owner="user-a", port=True))
@@ -125,8 +126,9 @@ async def test_two_owners_and_the_machine_are_out_of_reach(bench, docker):
         targets += [(their_host, int(their_port)), ("1.1.1.1", 53)]
         own_host, _, own_port = addresses[1].removeprefix("http://").partition(":")
         code = (
-            f"import socket\nfor target in {targets!r} + [({own_host!r}, {own_port})]:\n"
-            "    try: socket.create_connection(target, 0.5); print('reached', target[0])\n"
+            f"import socket\nmine = ({own_host!r}, {own_port})\nfor target in {targets!r} + [mine]:\n"
+            "    seconds = 20 if target == mine else 0.5\n"
+            "    try: socket.create_connection(target, seconds); print('reached', target[0])\n"
             "    except OSError: print('no')\n"
             "try: print(socket.gethostbyname('deb.debian.org'))\n"
             "except OSError: print('no')"
@@ -240,7 +242,7 @@ async def test_a_container_whose_folder_is_gone_is_taken_away(bench, docker):
     await bench.until(handle, RUNNING)
     shutil.rmtree(bench.runtime.workloads / spec.workload)
     await bench.restart()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while docker.run_client("ps", "-aq", "--filter", f"name={spec.workload}"):
             await asyncio.sleep(0.05)
 
@@ -255,13 +257,14 @@ async def test_where_gateways_are_containers_only_they_reach_it_and_the_machine_
     try:
         await bench.open()
         serve = (
-            "import http.server as h, os; print('up', flush=True)\n"
-            "h.HTTPServer(('', int(os.environ['PORT'])), h.SimpleHTTPRequestHandler).serve_forever()"
+            "import http.server as h, os\n"
+            "server = h.HTTPServer(('', int(os.environ['PORT'])), h.SimpleHTTPRequestHandler)\n"
+            "print('up', flush=True); server.serve_forever()"
         )
         handle = await bench.runtime.launch(bench.code(serve, port=True))
         await bench.until_log(handle, "up")
         address = (await bench.runtime.observe(handle)).address
-        ask = f"import urllib.request; print(urllib.request.urlopen({address!r}, timeout=5).status)"
+        ask = f"import urllib.request; print(urllib.request.urlopen({address!r}, timeout=20).status)"
         assert docker.run_client("exec", "gate", "python3", "-c", ask) == "200\n"
         interfaces = subprocess.run(["ip", "-4", "address"], capture_output=True, text=True, check=True).stdout
         assert address is not None
@@ -269,7 +272,7 @@ async def test_where_gateways_are_containers_only_they_reach_it_and_the_machine_
         assert bench.runtime.capabilities.network_isolation
         docker.run_client("rm", "-f", "gate")
         docker.run_client("run", "-d", "--name", "gate", "--label", "modelyard.role=gateway", docker.base(), *sleep)
-        async with asyncio.timeout(10):  # a gateway that comes later, or anew, is let in
+        async with asyncio.timeout(60):  # a gateway that comes later, or anew, is let in
             while docker.run_client("exec", "gate", "python3", "-c", ask, check=False) != "200\n":
                 await asyncio.sleep(0.1)
         await bench.close()

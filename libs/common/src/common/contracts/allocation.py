@@ -11,6 +11,8 @@ from common.contracts.shared import Placement, Resources
 from common.kernel.events import EventData
 
 Workload = Literal["job", "notebook", "replica"]
+"""The `kind` of the workload, told in every event of an allocation so that nobody looks for what can't be theirs; None
+where an earlier version told it."""
 
 
 class AllocationRequested(EventData):
@@ -43,8 +45,7 @@ class AllocationRequested(EventData):
 
 
 class AllocationGranted(EventData):
-    """The promise of exactly these devices: one placement a gang member. In all that follows, `kind` is the workload's,
-    so that nobody looks for what can't be theirs; earlier versions did not tell it."""
+    """The promise of exactly these devices: one placement a gang member."""
 
     type: ClassVar[str] = "allocation.granted"
     id: str

@@ -22,8 +22,8 @@ class DatasetVersion(Shape):
 
 
 class DatasetSnapshot(EventData):
-    """A dataset whole, as others need it. Names that end with one of `describing` are of files that only describe its
-    samples, as COCO's does."""
+    """A dataset whole, as others need it. Files whose names have one of the endings `describing` (in lower case; empty
+    is none) are no samples, but describe them, as COCO's does."""
 
     id: str
     name: str
@@ -100,7 +100,7 @@ class DatasetOffline(EventData):
 
 
 class DatasetChanged(DatasetSnapshot):
-    """Name, description, visibility or another field changed; the whole snapshot."""
+    """Name, visibility or another field of the snapshot changed; all of it."""
 
     type: ClassVar[str] = "dataset.changed"
 

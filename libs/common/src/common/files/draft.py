@@ -32,10 +32,11 @@ class Draft:
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def write(self, data: bytes) -> None:
+    def write(self, *chunks: bytes) -> None:
         """Append. Raises StorageFull (`storage_full`)."""
-        self._hash.update(data)
-        self._append(data)
+        for data in chunks:
+            self._hash.update(data)
+            self._append(data)
 
     def _append(self, data: bytes) -> None:
         view = memoryview(data)
@@ -90,14 +91,18 @@ def sweep(folder: Path, older_than: float = _FRESH) -> None:
                 continue
             if path.is_dir():
                 shutil.rmtree(path)
-            elif not _is_locked(path):
+            elif not is_locked(path):
                 path.unlink()
         except FileNotFoundError:
             continue
 
 
-def _is_locked(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def is_locked(path: Path) -> bool:
+    """Whether its writer lives; a file that is gone has none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

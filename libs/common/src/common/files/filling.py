@@ -12,11 +12,11 @@ from common.ports.files import Chunks
 STEP = 1 << 20
 """Bytes read or written at one step: enough that handing over to a thread costs little."""
 
-InThread = Callable[[Callable[[bytes], None], bytes], Awaitable[None]]
+InThread = Callable[..., Awaitable[None]]
 
 
 async def fill(draft: Draft | Place, content: Chunks, run: InThread) -> None:
-    """Write content into a draft, a mebibyte at a time. While one is written the next is gathered, and no more."""
+    """Write content into a draft, a mebibyte at a time, and gather the next one meanwhile."""
     waiting: list[bytes] = []
     size = 0
     writing: asyncio.Future[None] | None = None
@@ -27,9 +27,9 @@ async def fill(draft: Draft | Place, content: Chunks, run: InThread) -> None:
             if size >= STEP:
                 if writing is not None:
                     await writing
-                writing = asyncio.ensure_future(run(draft.write, b"".join(waiting)))
+                writing = asyncio.ensure_future(run(draft.write, *waiting))
                 waiting, size = [], 0
     finally:
         if writing is not None:
             await writing
-    await run(draft.write, b"".join(waiting))
+    await run(draft.write, *waiting)

@@ -1,4 +1,4 @@
-"""Which keys the file store takes: the same in every adapter, so that a store can be moved to another kind."""
+"""Which keys and ranges the file store takes: the same in every adapter, so that it can be moved to another kind."""
 
 from __future__ import annotations
 
@@ -22,6 +22,13 @@ def check_prefix(prefix: str) -> None:
     """Raise Invalid (`bad_key`) unless some key can start with `prefix`, which may end anywhere."""
     if prefix:
         check_key(f"{prefix}x")
+
+
+def check_range(key: str, start: int, end: int | None) -> None:
+    """Raise Invalid: `bad_key`, or `bad_range` for positions before the beginning."""
+    check_key(key)
+    if start < 0 or (end is not None and end < 0):
+        raise Invalid("bad_range", f"A range of {key} can't begin or end before byte 0.")
 
 
 def _what_is_wrong(key: str) -> str | None:

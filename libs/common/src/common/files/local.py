@@ -16,19 +16,23 @@ from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from common.disk import telling_when_full
+from common.files.blocks import Blocks
 from common.files.draft import Draft, check_sum, sweep
 from common.files.filling import STEP, fill
-from common.files.keys import check_key, check_prefix
+from common.files.hashing import KEPT_SECONDS, Hashing
+from common.files.keys import check_key, check_prefix, check_range
 from common.files.tree import Child, Tree
 from common.files.uploads import StoredPart, Uploads, check_number
-from common.files.whole import Hashing, Place
-from common.kernel.errors import Invalid, NotFound
+from common.files.whole import Place
+from common.kernel.errors import Invalid
 from common.ports.files import Chunks, FileInfo, FilesCapabilities, Part
 from common.threads import to_the_end
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
+BLOCKS_KEPT = 128
+"""Mebibytes of uploads that are kept in memory until the whole is hashed as far as there."""
 _OTHER_PROCESS_SECONDS = 0.02
 """How often it is asked whether another process has completed an upload."""
 
@@ -48,8 +52,9 @@ class LocalFiles:
         self._drafts = self._root / "drafts"
         self._drafts.mkdir(parents=True, exist_ok=True)
         self._tree = Tree(self._root / "objects", sync=sync)
-        self._uploads = Uploads(self._root / "uploads", self._drafts, sync=sync)
-        self._hashing = Hashing()
+        blocks = Blocks(BLOCKS_KEPT)
+        self._uploads = Uploads(self._root / "uploads", self._drafts, blocks, sync=sync)
+        self._hashing = Hashing(blocks, self._uploads.in_order)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="files")
         self._completing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         sweep(self._drafts)
@@ -196,10 +201,17 @@ class LocalFiles:
             found = await self._filled(draft, _chunks(content) if isinstance(content, bytes) else content, sha256)
             await self._run(self._uploads.keep, upload, number, draft, found)
             if place is not None:
-                self._threads.submit(self._hash_ahead, upload)
+                self._hash_behind(upload, number, found, place)
             return Part(number, draft.size, found)
         finally:
             await self._run(draft.discard)
+
+    def _hash_behind(self, upload: str, number: int, sha256: str, place: Place) -> None:
+        """Hash the whole as far as it is there, in another thread; what is not asked for by then is let go later."""
+        self._hashing.keep(upload, number, sha256, place.hand_over())
+        self._threads.submit(self._hashing.ahead, upload)
+        loop = asyncio.get_running_loop()
+        loop.call_later(KEPT_SECONDS, loop.run_in_executor, None, self._hashing.let_go_old)
 
     async def parts(self, upload: str) -> Sequence[Part]:
         """The parts that arrived, by number. Raises NotFound (`upload_not_found`)."""
@@ -223,25 +235,15 @@ class LocalFiles:
             return _info(key, await self._run(self._tree.stat, key), outcome["sha256"])
         parts = await self._run(self._uploads.all_parts, upload)
         if (whole := await self._run(self._uploads.whole, upload)) is not None:
-            found = await self._run(self._hash, upload) if sha256 is not None else None
+            found = await self._run(self._hashing.sum, upload) if sha256 is not None else None
             info = await self._adopt(key, whole, found, sha256)
         elif len(parts) == 1 and not parts[0].in_place:
             info = await self._adopt(key, parts[0].path, parts[0].part.sha256, sha256)
         else:
             info = await self._join(key, upload, parts, sha256)
         await self._run(self._uploads.finish, upload, info.sha256)
-        self._hashing.forget(upload)
+        await self._run(self._hashing.forget, upload)
         return info
-
-    def _hash(self, upload: str) -> str:
-        return self._hashing.sum(upload, *self._uploads.in_order(upload))
-
-    def _hash_ahead(self, upload: str) -> None:
-        """Hash what is there of the whole, while more comes."""
-        try:
-            self._hashing.advance(upload, *self._uploads.in_order(upload))
-        except (NotFound, FileNotFoundError):  # it was completed or given up meanwhile
-            self._hashing.forget(upload)
 
     async def _adopt(self, key: str, file: Path, found: str | None, sha256: str | None) -> FileInfo:
         """A file becomes the object: a second name for it, until the upload is known to be done."""
@@ -269,7 +271,7 @@ class LocalFiles:
     async def abort_upload(self, upload: str) -> None:
         """Throw the parts away; an unknown upload is no error."""
         await self._run(self._uploads.abort, upload)
-        self._hashing.forget(upload)
+        await self._run(self._hashing.forget, upload)
 
     def local_path(self, key: str) -> Path | None:
         """The object's file, to be read only. Raises NotFound (`file_not_found`)."""
@@ -283,13 +285,6 @@ class LocalFiles:
 
     async def _run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         return await to_the_end(self._threads, function, *args, **kwargs)
-
-
-def check_range(key: str, start: int, end: int | None) -> None:
-    """Raise Invalid: `bad_key`, or `bad_range` for positions before the beginning."""
-    check_key(key)
-    if start < 0 or (end is not None and end < 0):
-        raise Invalid("bad_range", f"A range of {key} can't begin or end before byte 0.")
 
 
 async def _chunks(content: bytes) -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""Uploads in parts, kept in folders: `<id>/meta.json`, the parts, and at the end `done.json` in their place.
+"""Uploads in parts, kept in folders: `<id>/meta.json`, `<id>/parts-…/`, and at the end `done.json` in their place.
 
 A part's name holds its number, a generation and its SHA-256, so that one rename makes it whole and known at once. Where
 it is known beforehand how long parts are, they are written to their places in one file (`whole`); such a part's name
@@ -12,6 +12,8 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import orjson
 
 from common.disk import sync_folder, telling_when_full
 from common.files import whole
+from common.files.blocks import Blocks
 from common.files.draft import Draft
 from common.files.whole import Place
 from common.kernel.errors import Conflict, Invalid, NotFound
@@ -45,12 +48,14 @@ class StoredPart:
 
 
 class Uploads:
-    """The uploads below `folder`. `scratch` is on the same disk. Blocking; used in threads."""
+    """The uploads below `folder`; `scratch` is on the same disk. Parts are written from `blocks`. Blocking; used in
+    threads."""
 
-    def __init__(self, folder: Path, scratch: Path, *, sync: bool) -> None:
+    def __init__(self, folder: Path, scratch: Path, blocks: Blocks, *, sync: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._scratch = scratch
+        self._blocks = blocks
         self._sync = sync
 
     def begin(self, key: str, part_bytes: int | None = None) -> str:
@@ -97,10 +102,11 @@ class Uploads:
         """Where a part can be written to its place; None where it comes again or its size is not known. Raises
         NotFound (`upload_not_found`)."""
         part_bytes = self._read(upload, "meta.json").get("part_bytes")
-        if part_bytes is None or self._stored(upload, number):
+        if part_bytes is None or self._stored(upload, number, number):
             return None
-        found = whole.take(self._folder / upload, number, int(part_bytes), f"part {number} of {upload}")
-        if found is not None and self._stored(upload, number):  # another was faster between the two looks
+        what = f"part {number} of {upload}"
+        found = whole.take(self._folder / upload, number, int(part_bytes), what, self._blocks)
+        if found is not None and self._stored(upload, number, number):  # another was faster between the two looks
             found.discard()
             return None
         return found
@@ -109,24 +115,27 @@ class Uploads:
         """Take a complete part in, in place of an earlier one. Raises NotFound (`upload_not_found`)."""
         if self.outcome(upload) is not None:
             raise _unknown(upload)
-        earlier = self._stored(upload, number)
+        earlier = self._stored(upload, number, number)
         generation = max((stored.generation for stored in earlier), default=0) + 1
-        name = self._folder / upload / f"{number:05d}.{generation:06d}.{sha256}"
+        shelf = _shelf(self._folder / upload, number)
+        name = shelf / f"{number:05d}.{generation:06d}.{sha256}"
         try:
             with telling_when_full(f"part {number} of {upload}"):
+                self._make(shelf)
                 if isinstance(draft, Place):
                     name.with_name(f"{name.name}.{draft.size}").touch(0o640, exist_ok=False)
+                    draft.close_place()
                 else:
                     draft.path.rename(name)
-            self._settle(self._folder / upload)
+            self._settle(shelf)
         except FileNotFoundError:
             raise _unknown(upload) from None
         for stored in earlier:
             stored.path.unlink(missing_ok=True)
 
-    def parts(self, upload: str) -> list[StoredPart]:
-        """The latest of each part, by number. Raises NotFound (`upload_not_found`)."""
-        latest = {stored.part.number: stored for stored in self._stored(upload)}
+    def parts(self, upload: str, first: int = 1) -> list[StoredPart]:
+        """The latest of each part from that one on, by number. Raises NotFound (`upload_not_found`)."""
+        latest = {stored.part.number: stored for stored in self._stored(upload, first, MOST_PARTS)}
         return [latest[number] for number in sorted(latest)]
 
     def all_parts(self, upload: str) -> list[StoredPart]:
@@ -147,14 +156,15 @@ class Uploads:
             return stored.path, 0
         return whole.path_of(self._folder / upload), (stored.part.number - 1) * self._part_bytes(upload)
 
-    def in_order(self, upload: str) -> tuple[Path, list[tuple[str, int]]]:
-        """The file of the whole, and (SHA-256, size) of its first parts as far as they are there one after the other.
-        Raises NotFound (`upload_not_found`)."""
+    def in_order(self, upload: str, after: int = 0) -> tuple[Path, list[tuple[str, int]]]:
+        """The file of the whole, and (SHA-256, size) of its parts from the one after that number on, as far as they are
+        there one after the other. Raises NotFound (`upload_not_found`)."""
         found, part_bytes = list[tuple[str, int]](), self._part_bytes(upload)
-        for number, stored in enumerate(self.parts(upload), 1):
+        for number, stored in enumerate(self.parts(upload, max(after, 1)), max(after, 1)):
             if not stored.in_place or stored.part.number != number:
                 break
-            found.append((stored.part.sha256, stored.part.size))
+            if number > after:
+                found.append((stored.part.sha256, stored.part.size))
             if stored.part.size != part_bytes:
                 break
         return whole.path_of(self._folder / upload), found
@@ -179,7 +189,9 @@ class Uploads:
         with telling_when_full("the end of an upload"):
             self._write(folder, "done.json", {"sha256": sha256})
         for path in folder.iterdir():
-            if path.name not in ("meta.json", "done.json"):
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name not in ("meta.json", "done.json"):
                 path.unlink(missing_ok=True)
 
     def abort(self, upload: str) -> None:
@@ -193,12 +205,12 @@ class Uploads:
             return
         shutil.rmtree(doomed)
 
-    def _stored(self, upload: str, number: int | None = None) -> list[StoredPart]:
-        """Every file of a part (or of that one), oldest generation first."""
+    def _stored(self, upload: str, first: int, last: int) -> list[StoredPart]:
+        """Every file of these parts, oldest generation first."""
         self.key(upload)
-        folder, found = self._folder / upload, []
-        for path in sorted(folder.iterdir()):
-            if (match := _PART(path.name)) is None or number not in (None, int(match[1])):
+        found = []
+        for path in self._files_of(self._folder / upload, first, last):
+            if (match := _PART(path.name)) is None or not first <= int(match[1]) <= last:
                 continue
             try:
                 part = Part(int(match[1]), path.stat().st_size if match[4] is None else int(match[4]), match[3])
@@ -206,6 +218,14 @@ class Uploads:
                 continue
             found.append(StoredPart(part, path, int(match[2]), match[4] is not None))
         return found
+
+    def _files_of(self, folder: Path, first: int, last: int) -> Iterator[Path]:
+        """What is on the shelves of these parts."""
+        low, high = _shelf(folder, first), _shelf(folder, last)
+        shelves = [low] if low == high else sorted(path for path in folder.iterdir() if low <= path <= high)
+        for shelf in shelves:
+            with suppress(FileNotFoundError):
+                yield from sorted(shelf.iterdir())
 
     def _read(self, upload: str, name: str) -> dict[str, Any]:
         if not is_id(upload, "upload"):
@@ -227,6 +247,11 @@ class Uploads:
         draft.rename(folder / name)
         self._settle(folder)
 
+    def _make(self, shelf: Path) -> None:
+        if not shelf.exists():
+            shelf.mkdir(exist_ok=True)
+            self._settle(shelf.parent)
+
     def _settle(self, folder: Path) -> None:
         if self._sync:
             sync_folder(folder)
@@ -245,6 +270,11 @@ def check_number(number: int) -> None:
     """Raise Invalid (`bad_part_number`) unless it is one from 1 to 10,000."""
     if not 1 <= number <= MOST_PARTS:
         raise Invalid("bad_part_number", f"A part's number is from 1 to {MOST_PARTS}, not {number}.")
+
+
+def _shelf(folder: Path, number: int) -> Path:
+    """Where a part is noted: a hundred together, so that one of ten thousand is soon found."""
+    return folder / f"parts-{number // 100:03d}"
 
 
 def _unknown(upload: str) -> NotFound:

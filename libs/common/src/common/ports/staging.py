@@ -14,9 +14,9 @@ from common.contracts.shared import ManifestRef
 class Split:
     """Which samples go to `train/` and which to `test/`: seeded, stratified by class, the same every time (row D8).
 
-    `ratio` is the part for training, between 0 and 1 exclusive. Names that end with one of `describing` (lower case)
-    are of files that only describe others, as the dataset's format says. `annotations` is the list that tells the
-    classes of files, and how the samples lie in files that hold many, which are parted line by line
+    `ratio` is the part for training, between 0 and 1 exclusive. Files whose names have one of the endings `describing`
+    (in lower case; empty is none) only describe others, as the dataset's format says. `annotations` is the list that
+    tells the classes of files, and how the samples lie in files that hold many, which are parted line by line
     (`common.staging.samples`); without it each file is a sample, and its first folder is its class.
     """
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -67,6 +68,23 @@ def secret_faults(kind: str, given: Mapping[str, str]) -> list[Fault]:
     faults = [Fault(f"credentials.{name}", "It is needed.") for name in wanted if not given.get(name)]
     known = f"There are {', '.join(wanted)}." if wanted else "There are none for this kind."
     return faults + [Fault(f"credentials.{name}"[:120], known) for name in given if name not in wanted]
+
+
+ADDRESSES = ("endpoint_url", "auth_url")
+"""Fields of a connection that are addresses."""
+
+
+def address_faults(connection: Mapping[str, Any]) -> list[Fault]:
+    """What is wrong with the addresses of a new connection, which are kept and shown as they are. Those that were
+    stored before stay readable, so no model of theirs asks this."""
+    reason = "It has an @: give credentials by their names, not in the address."
+    return [Fault(f"connection.{name}", reason) for name in ADDRESSES if "@" in connection.get(name, "")]
+
+
+def without_credentials(connection: Mapping[str, Any]) -> dict[str, Any]:
+    """A connection as it may be shown: what stands before a host, as it was once taken, is masked."""
+    masked = {name: re.sub(r"^([^/@]*//)?.*@", r"\1***@", connection[name]) for name in ADDRESSES if name in connection}
+    return {**connection, **masked}
 
 
 async def open_source(

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Any
 
 from common.files.s3.settings import S3Settings
 from common.files.s3.wire import Wire
 from common.kernel.errors import Invalid, Problem, Unavailable
-from common.sources.egress import Egress, GuardedResolver
-from common.sources.port import Found
+from common.kernel.ids import new_id
+from common.sources.egress import Egress
+from common.sources.port import BARREN, Found
+
+
+class _Listing(Wire):
+    """The same, but for a list that has no end, which a server that is not ours may give."""
+
+    _barren = 0
+
+    async def _ask(self, method: str, key: str, size: int = 0, **more: Any) -> dict[str, Any]:
+        answer = await super()._ask(method, key, size, **more)
+        if method == "list_objects_v2":
+            self._count(answer)
+        return answer
+
+    def _count(self, page: dict[str, Any]) -> None:
+        """Raise ValueError after too many pages in a row without a file."""
+        anything = any(not row["Key"].endswith("/") for row in page.get("Contents", ()))
+        self._barren = 0 if anything or not page.get("IsTruncated") else self._barren + 1
+        if self._barren > BARREN:
+            raise ValueError(f"more than {BARREN} pages of its list follow each other without a file")
 
 
 class S3Source:
@@ -20,35 +42,51 @@ class S3Source:
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._where = f"s3://{bucket}/{self._prefix}"
         settings = S3Settings(endpoint, bucket, key, secret, region=region)
-        self._wire = Wire(settings, resolver=lambda: GuardedResolver(egress))
+        self._wire = _Listing(settings, connector=egress.connector)
 
-    async def files(self) -> AsyncIterator[Found]:
+    async def files(self) -> AsyncGenerator[Found, None]:
         """Every object, in the order of keys."""
-        try:
-            async for key, head in self._wire.list(self._prefix):
-                if not key.endswith("/"):
-                    yield Found(key.removeprefix(self._prefix), head.size, head.etag or head.modified.isoformat())
-        except Problem as problem:
-            raise _told(self._where, problem) from problem
+        anything = False
+        with _telling(self._where):
+            async with aclosing(self._wire.list(self._prefix)) as rows:
+                async for key, head in rows:
+                    anything = True
+                    if not key.endswith("/"):
+                        yield Found(key.removeprefix(self._prefix), head.size, head.etag or head.modified.isoformat())
+            if not anything:
+                await self._check()
 
-    async def read(self, path: str) -> AsyncIterator[bytes]:
-        """The bytes of one object."""
+    async def _check(self) -> None:
+        """Raise where this is no S3: a web page also reads as an empty list, but S3 has no object that nobody made."""
         try:
+            await self._wire.head(self._prefix + new_id("none"))
+        except Problem:
+            return
+        raise LookupError("an object of a name that was made up is there")
+
+    async def read(self, path: str) -> AsyncGenerator[bytes, None]:
+        """The bytes of one object."""
+        with _telling(self._where + path):
             size = (await self._wire.head(self._prefix + path)).size
             if size:
                 async with self._wire.get(self._prefix + path, 0, size) as (_, body):
                     async for chunk in body:
                         yield chunk
-        except Problem as problem:
-            raise _told(self._where + path, problem) from problem
 
     async def close(self) -> None:
         """Give connections back."""
         await self._wire.close()
 
 
-def _told(where: str, problem: Problem) -> Problem:
+@contextmanager
+def _telling(where: str) -> Iterator[None]:
     """The same in the words of a source: what is amiss elsewhere is no failure of this platform."""
-    if isinstance(problem, Unavailable) and problem.code not in ("files_refused", "bucket_not_found"):
-        return Unavailable("source_unavailable", f"{where}: {problem.detail}")
-    return Invalid("source_refused", f"{where}: {problem.detail}")
+    try:
+        yield
+    except Problem as problem:
+        if isinstance(problem, Unavailable) and problem.code not in ("files_refused", "bucket_not_found"):
+            raise Unavailable("source_unavailable", f"{where}: {problem.detail}") from problem
+        raise Invalid("source_refused", f"{where}: {problem.detail}") from problem
+    except (LookupError, ValueError) as error:  # of an answer without what every S3 says, or with something else there
+        detail = f"{where}: what answers there is no S3, or a broken one ({error!r}). Correct the endpoint."
+        raise Invalid("source_refused", detail) from error

@@ -6,22 +6,64 @@ reached, like the one that the person gave.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import aiohttp
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from common.kernel.errors import Invalid, Unavailable
-from common.sources.egress import Egress, GuardedResolver
-from common.sources.port import Found
+from common.sources.egress import Egress
+from common.sources.port import BARREN, Found
 
 PAGE = 1000
 """Objects in a page of a list."""
 
+_T = TypeVar("_T")
 _CHUNK = 1 << 20
+_LONGEST = 16 << 20
+"""Bytes that a list or a catalogue may have: several times what a page of the longest names has."""
+
+_LATER = (408, 429, 498)
+"""What is answered, besides 500 and above, to who may ask again: too slow, too often, and Swift's own 498 for that."""
+
 _SECONDS = aiohttp.ClientTimeout(total=None, connect=10, sock_read=60)
+
+
+class _Object(BaseModel):
+    """A row of a container's list."""
+
+    name: str
+    bytes: int
+    hash: str | None = None
+    last_modified: str = ""
+
+
+class _Endpoint(BaseModel):
+    interface: str = ""
+    region: str | None = None
+    url: str = ""
+
+
+class _Service(BaseModel):
+    type: str = ""
+    endpoints: list[_Endpoint] = []
+
+
+class _Token(BaseModel):
+    catalog: list[_Service] = []
+
+
+class _Entered(BaseModel):
+    """What Keystone answers to who is let in."""
+
+    token: _Token
+
+
+_LIST = TypeAdapter(list[_Object])
+_ENTERED = TypeAdapter(_Entered)
 
 
 class SwiftSource:
@@ -47,22 +89,28 @@ class SwiftSource:
         self._session: aiohttp.ClientSession | None = None
         self._store, self._token = "", ""
 
-    async def files(self) -> AsyncIterator[Found]:
+    async def files(self) -> AsyncGenerator[Found, None]:
         """Every object, in the order of names, page by page."""
-        marker = ""
+        marker, barren = "", 0
         while True:
-            query = {"format": "json", "prefix": self._prefix, "limit": str(PAGE), "marker": marker}
-            async with self._ask("GET", quote(self._container, safe=""), query) as answer:
-                page = await answer.json() if answer.status != 204 else []
-            for row in page:
-                if "name" in row and not row["name"].endswith("/"):
-                    tag = row.get("hash") or row.get("last_modified") or ""
-                    yield Found(row["name"].removeprefix(self._prefix), row["bytes"], tag)
+            page = await self._page(marker)
+            files = [row for row in page if not row.name.endswith("/")]
+            for row in files:
+                yield Found(row.name.removeprefix(self._prefix), row.bytes, row.hash or row.last_modified)
             if len(page) < PAGE:
                 return
-            marker = page[-1]["name"]
+            barren = 0 if files else barren + 1
+            if page[-1].name <= marker or barren > BARREN:
+                raise Invalid("source_refused", f"{self._auth_url} is no Swift, or a broken one: its list has no end.")
+            marker = page[-1].name
 
-    async def read(self, path: str) -> AsyncIterator[bytes]:
+    async def _page(self, marker: str) -> list[_Object]:
+        """The objects behind the marker, no more than a page of them."""
+        query = {"format": "json", "prefix": self._prefix, "limit": str(PAGE), "marker": marker}
+        async with self._ask("GET", quote(self._container, safe=""), query) as answer:
+            return await self._read(answer, _LIST, "a list of objects") if answer.status != 204 else []
+
+    async def read(self, path: str) -> AsyncGenerator[bytes, None]:
         """The bytes of one object."""
         at = f"{quote(self._container, safe='')}/{quote(self._prefix + path)}"
         async with self._ask("GET", at) as answer:
@@ -91,7 +139,7 @@ class SwiftSource:
             yield self._checked(answer, path)
 
     def _checked(self, answer: aiohttp.ClientResponse, what: str) -> aiohttp.ClientResponse:
-        if answer.status >= 500:
+        if answer.status >= 500 or answer.status in _LATER:
             raise Unavailable("source_unavailable", f"{self._auth_url} answered {answer.status} to {what[:200]}.")
         if answer.status >= 300:
             why = {401: "it lets nobody in with these credentials", 403: "these credentials may not read it"}
@@ -99,11 +147,31 @@ class SwiftSource:
             raise Invalid("source_refused", f"{what[:200]} at {self._auth_url}: {reason}.")
         return answer
 
+    async def _read(self, answer: aiohttp.ClientResponse, shape: TypeAdapter[_T], what: str) -> _T:
+        """A JSON body of that shape. Raises Invalid (`source_refused`) where it is something else."""
+        body = bytearray()
+        async for chunk in answer.content.iter_chunked(_CHUNK):
+            body += chunk
+            if len(body) > _LONGEST:
+                raise self._no_swift(answer, what)
+        try:
+            return shape.validate_json(bytes(body))
+        except ValidationError as error:
+            raise self._no_swift(answer, what) from error
+
+    def _no_swift(self, answer: aiohttp.ClientResponse, what: str) -> Invalid:
+        said = f"{answer.status} ({answer.content_type}) without {what}"
+        detail = f"{self._auth_url} is no Swift, or a broken one: {answer.url.origin()} answered {said}."
+        return Invalid("source_refused", f"{detail} Correct auth_url, and project_id, which only Keystone takes.")
+
     @asynccontextmanager
     async def _send(self, method: str, url: str, **how: Any) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._session is None:
-            connector = aiohttp.TCPConnector(resolver=GuardedResolver(self._egress))
-            self._session = aiohttp.ClientSession(connector=connector, timeout=_SECONDS, auto_decompress=False)
+            connector = aiohttp.TCPConnector(**self._egress.connector())
+            as_stored = {"Accept-Encoding": "identity"}
+            self._session = aiohttp.ClientSession(
+                connector=connector, timeout=_SECONDS, headers=as_stored, auto_decompress=False
+            )
         try:
             async with self._session.request(method, url, allow_redirects=False, **how) as answer:
                 yield answer
@@ -112,14 +180,15 @@ class SwiftSource:
 
     async def _log_in(self) -> None:
         """Get a token, and where the store is. Raises AddressRefused where that is inside the platform."""
-        self._store, self._token = await (self._v3() if self._project is not None else self._v1())
-        await self._egress.check(self._store)
+        store, token = await (self._v3() if self._project is not None else self._v1())
+        await self._egress.check(store)
+        self._store, self._token = store, token
 
     async def _v1(self) -> tuple[str, str]:
         headers = {"X-Auth-User": self._user, "X-Auth-Key": self._password}
         async with self._send("GET", self._auth_url, headers=headers) as answer:
             self._checked(answer, "Logging in")
-            return answer.headers["X-Storage-Url"], answer.headers["X-Auth-Token"]
+            return self._header(answer, "X-Storage-Url"), self._header(answer, "X-Auth-Token")
 
     async def _v3(self) -> tuple[str, str]:
         user = {"name": self._user, "password": self._password, "domain": {"name": self._domain or "Default"}}
@@ -128,14 +197,19 @@ class SwiftSource:
         url = self._auth_url if self._auth_url.endswith("/v3") else f"{self._auth_url}/v3"
         async with self._send("POST", f"{url}/auth/tokens", json=body) as answer:
             self._checked(answer, "Logging in")
-            catalogue = (await answer.json())["token"].get("catalog", [])
-            return self._public(catalogue), answer.headers["X-Subject-Token"]
+            entered = await self._read(answer, _ENTERED, "a token of Keystone v3")
+            return self._public(entered.token.catalog), self._header(answer, "X-Subject-Token")
 
-    def _public(self, catalogue: list[dict[str, Any]]) -> str:
+    def _header(self, answer: aiohttp.ClientResponse, name: str) -> str:
+        if not (value := answer.headers.get(name)):
+            raise self._no_swift(answer, f"the header {name}")
+        return value
+
+    def _public(self, catalogue: list[_Service]) -> str:
         """The public address of the object store in the wanted region."""
         for service in catalogue:
-            for endpoint in service.get("endpoints", []) if service.get("type") == "object-store" else []:
-                if endpoint["interface"] == "public" and self._region in (None, endpoint.get("region")):
-                    return str(endpoint["url"]).rstrip("/")
+            for endpoint in service.endpoints if service.type == "object-store" else []:
+                if endpoint.interface == "public" and self._region in (None, endpoint.region):
+                    return endpoint.url.rstrip("/")
         where = f" in region {self._region}" if self._region else ""
         raise Invalid("source_refused", f"{self._auth_url} knows of no object store{where}.")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -59,18 +59,35 @@ class Builder:
     async def locked(self, name: str, progress: Report | None, *, shared: bool = False) -> AsyncIterator[None]:
         """Nobody else builds or drops that folder meanwhile, nor marks it unless all are content to share. While
         waiting, the builder's progress is told."""
-        descriptor = await self._lock(name, progress, shared=shared)
+        while (descriptor := self.shelf.try_lock(name, shared=shared)) is None:
+            if progress is not None and (going := self._going.get(plain_name(name))):
+                progress(going)
+            await self._clock.sleep(POLL_SECONDS)
         try:
             yield
         finally:
             os.close(descriptor)
 
-    async def _lock(self, name: str, progress: Report | None, *, shared: bool) -> int:
-        while (descriptor := self.shelf.try_lock(name, shared=shared)) is None:
-            if progress is not None and (going := self._going.get(plain_name(name))):
-                progress(going)
-            await self._clock.sleep(POLL_SECONDS)
-        return descriptor
+    @asynccontextmanager
+    async def present(self, name: str, build: Build, progress: Report | None) -> AsyncIterator[None]:
+        """The folder is there with all its files, built unless it was, and nobody drops it meanwhile. Those who find it
+        wait for no other who does."""
+        while True:
+            async with self.locked(name, progress, shared=True):
+                if await self.run(self.shelf.is_ready, name):
+                    self.shelf.touch(name)
+                    yield
+                    return
+            async with self.locked(name, progress):
+                await self.ensure(name, build)
+
+    @asynccontextmanager
+    async def plain(self, ref: ManifestRef, progress: Report | None) -> AsyncIterator[None]:
+        """The same, of the plain folder of a list."""
+        request = StageRequest(ref)
+        name = folder_name(request)
+        async with self.present(name, lambda: self.build(name, request, progress), progress):
+            yield
 
     async def ensure(self, name: str, build: Build) -> None:
         """Build the folder unless it is there. Its lock is held."""
@@ -123,24 +140,22 @@ class Builder:
         refs = request.manifests
         rows = await self._rows(request)
         place = await self._placing(request, refs, rows)
-        parted = RowSplit(request.split, rows) if request.split is not None and rows else None
         writer = await self.new_folder(name)
-        with ExitStack() as kept:
+        own: dict[str, int] = {}
+        async with AsyncExitStack() as kept:
             kept.callback(writer.close)
             for side in request.sides:
                 writer.make_folders(f"{side}/")
             before = 0
-            parts = [parted, *[None for _ in refs[1:]]]
-            for ref, to, part in reversed(
-                list(zip(refs, place, parts, strict=True))
-            ):  # what takes room of its own last
-                told = _after(progress, before, request.bytes)
-                kept.callback(os.close, await self.present(ref, told))
-                await self.link(writer, ref, to, part)
+            for ref, to in zip(refs, place, strict=True):
+                await kept.enter_async_context(self.plain(ref, _after(progress, before, request.bytes)))
+                await self.link(writer, ref, to)
                 before += ref.bytes
+            if request.split is not None and rows:
+                own = {name: request.manifest.bytes}
+                await self._part(writer, request.manifest, RowSplit(request.split, rows))
             await self.run(writer.settle)
         data = {folder_name(StageRequest(ref)): footprint(ref) for ref in refs}
-        own = {name: request.manifest.bytes} if parted is not None else {}
         await self.run(self.shelf.publish, name, data | own)
 
     async def _rows(self, request: StageRequest) -> Mapping[str, Rows]:
@@ -159,29 +174,24 @@ class Builder:
         by_side = lambda path: [] if path in rows else [f"{side}/{path}" for side in sides.of(path)]  # noqa: E731
         return [by_side, *[all_to("val") for _ in refs[1:]]]
 
-    async def present(self, ref: ManifestRef, progress: Report | None) -> int:
-        """A descriptor that keeps the plain folder of a list, which is there with all its files, from being dropped."""
-        plain = StageRequest(ref)
-        name = folder_name(plain)
-        while True:
-            descriptor = await self._lock(name, progress, shared=True)
-            if await self.run(self.shelf.is_ready, name):
-                self.shelf.touch(name)
-                return descriptor
-            os.close(descriptor)
-            async with self.locked(name, progress):
-                await self.ensure(name, lambda: self.build(name, plain, progress))
-
-    async def link(self, writer: FolderWriter, ref: ManifestRef, to: Targets, part: RowSplit | None = None) -> None:
-        """Link every file of a list to where `to` says, from its plain folder, which is kept; and write what is parted
-        line by line."""
-        source = os.open(self.shelf.path(folder_name(StageRequest(ref))), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
+    async def link(self, writer: FolderWriter, ref: ManifestRef, to: Targets) -> None:
+        """Link every file of a list to where `to` says, from its plain folder, which is there."""
+        with self._opened(ref) as source:
             async for entries in batches(self.files, ref):
                 await self.run(_link_all, writer, source, entries, to)
-            if part is not None:
-                await self.run(make_room, self.shelf, ref.bytes, self._limit)
-                await self.run(part.write, writer, source)
+
+    async def _part(self, writer: FolderWriter, ref: ManifestRef, split: RowSplit) -> None:
+        """Write what is parted line by line, which takes room of its own."""
+        await self.run(make_room, self.shelf, ref.bytes, self._limit)
+        with self._opened(ref) as source:
+            await self.run(split.write, writer, source)
+
+    @contextmanager
+    def _opened(self, ref: ManifestRef) -> Iterator[int]:
+        """A descriptor of the plain folder of a list."""
+        source = os.open(self.shelf.path(folder_name(StageRequest(ref))), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield source
         finally:
             os.close(source)
 

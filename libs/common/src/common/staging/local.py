@@ -72,14 +72,10 @@ class LocalStaging:
         if workload is not None:
             check_workload(workload)
         await self._builder.sweep_once()
-        async with self._builder.locked(name, progress, shared=True):  # as a rule it is there, for many at once
-            if there := await self._builder.run(self._shelf.use, name, workload):
-                return there
-        async with self._builder.locked(name, progress):
-            await self._builder.ensure(name, build)
-            there = await self._builder.run(self._shelf.use, name, workload)
-            assert there is not None
-            return there
+        async with self._builder.present(name, build, progress):
+            if workload is not None:
+                await self._builder.run(self._shelf.hold, name, workload)
+        return self._shelf.path(name)
 
     async def hold(self, path: Path, workload: str) -> None:
         """Keep a staged folder until the workload releases it. Raises NotFound (`not_staged`): stage it again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -27,11 +27,12 @@ async def learned(files: Files, ref: ManifestRef, rule: Split, rows: Collection[
     known = FileClasses(files, rule.annotations) if rule.annotations is not None else None
     async for entries in batches(files, ref):
         classes = await known.upto(entries[-1].path) if known is not None else None
-        await in_thread(_learn, sides, [entry for entry in entries if entry.path not in rows], classes)
+        await in_thread(learn, sides, [entry for entry in entries if entry.path not in rows], classes)
     return sides
 
 
-def _learn(sides: Sides, entries: Sequence[Entry], known: Mapping[str, Classes] | None) -> None:
+def learn(sides: Sides, entries: Iterable[Entry], known: Mapping[str, Classes] | None) -> None:
+    """Take files in, with their classes where those are `known`; else folders tell them."""
     for entry in entries:
         if known is None:
             sides.learn(entry.path)

@@ -4,7 +4,9 @@ An import notes both in the list of what is annotated, beside the version: `clas
 …]]` for each file in which any is annotated, in the order of their paths. `rows/<path>` is about a file whose lines are
 its samples: a JSON list of all that a sample's classes can be, a line's end, then of each sample the number of the
 line in which it begins (from 1), and then of each the place of its classes in that list; both as 32 bits, the low ones
-first. Of several classes the rarest comes first: it is what a sample is stratified by.
+first. Where the samples are the elements of a JSON list, that first line is an object, whose `listed` are the classes,
+and for lines stand the bytes at which the elements begin (from 0). Of several classes the rarest comes first: it is
+what a sample is stratified by.
 """
 
 from __future__ import annotations
@@ -31,11 +33,13 @@ Classes = Sequence[str]
 
 
 class Rows(NamedTuple):
-    """The samples of one file: the lines in which they begin, and what of `known` are the classes of each."""
+    """The samples of one file: the lines in which they begin, and what of `known` are the classes of each. Those that
+    are `listed` are elements of a JSON list, all of them objects, and begin at these bytes (from 0)."""
 
     starts: array[int]
     kinds: array[int]
     known: Sequence[Classes]
+    listed: bool = False
 
     def classes(self, number: int) -> Classes:
         """Those of one sample, by its number from 0."""
@@ -49,7 +53,8 @@ def rows_entry(path: str) -> str:
 
 def written(rows: Rows) -> Iterator[bytes]:
     """That entry's content."""
-    yield orjson.dumps(list(map(list, rows.known))) + b"\n"
+    known = list(map(list, rows.known))
+    yield orjson.dumps({"listed": known} if rows.listed else known) + b"\n"
     for numbers in (rows.starts, rows.kinds):
         yield _low_first(array("I", numbers)).tobytes()
 
@@ -58,12 +63,15 @@ def parsed(content: bytes) -> Rows:
     """The same, read again. Raises Problem (`file_corrupt`) where it is none."""
     head, _, numbers = content.partition(b"\n")
     half = len(numbers) // 2
-    rows = Rows(array("I"), array("I"), _json(head))
-    if half % rows.starts.itemsize or len(numbers) % 2:
+    found = _json(head)
+    listed = isinstance(found, dict)
+    known = found.get("listed") if listed else found
+    rows = Rows(array("I"), array("I"), known, listed)
+    if not isinstance(known, list) or half % rows.starts.itemsize or len(numbers) % 2:
         raise _corrupt()
     rows.starts.frombytes(numbers[:half])
     rows.kinds.frombytes(numbers[half:])
-    return Rows(_low_first(rows.starts), _low_first(rows.kinds), rows.known)
+    return Rows(_low_first(rows.starts), _low_first(rows.kinds), rows.known, rows.listed)
 
 
 def _low_first(numbers: array[int]) -> array[int]:
@@ -78,9 +86,14 @@ async def rows_in(files: Files, ref: ManifestRef) -> dict[str, Rows]:
     async for entry in manifests.entries_from(files, ref, _ROWS):
         if not entry.path.startswith(_ROWS):
             break
-        content = b"".join([chunk async for chunk in _checked(files, ref, entry)])
-        found[entry.path.removeprefix(_ROWS)] = await asyncio.to_thread(parsed, content)
+        found[entry.path.removeprefix(_ROWS)] = await rows_at(files, ref, entry)
     return found
+
+
+async def rows_at(files: Files, ref: ManifestRef, entry: Entry) -> Rows:
+    """How the samples lie in the file that this entry of the list is about. Raises Problem (`file_corrupt`)."""
+    content = b"".join([chunk async for chunk in _checked(files, ref, entry)])
+    return await asyncio.to_thread(parsed, content)
 
 
 class FileClasses:

@@ -85,16 +85,6 @@ class Shelf:
     def _is_trusted(self, name: str, note: Mapping[str, Any]) -> bool:
         return note.get("boot") == _boot() and self.path(name).is_dir()
 
-    def use(self, name: str, workload: str | None) -> Path | None:
-        """The folder, used now and held for that workload; None where it isn't there with all its files. The lock must
-        be held, shared or not."""
-        if not self.is_ready(name):
-            return None
-        if workload is not None:
-            self.hold(name, workload)
-        self.touch(name)
-        return self.path(name)
-
     def publish(self, name: str, data: Mapping[str, int], *, begun: bool = False) -> None:
         """A built folder gets its name; with `begun` its files are yet to come. The lock must be held."""
         self.drop(name)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import ExitStack, closing, suppress
+from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
 
 from common.kernel.errors import NotFound, Unavailable
@@ -93,12 +93,12 @@ class Streams:
         async for entries in batches(builder.files, request.manifest):
             shards += [f"{_prefix(request)}{entry.path}\n" for entry in entries if entry.path.endswith(_SHARD)]
         writer = await builder.new_folder(name)
-        with ExitStack() as kept:
+        async with AsyncExitStack() as kept:
             kept.callback(writer.close)
             for side in request.sides:
                 writer.make_folders(f"{side}/")
             for side, ref in zip(request.sides[1:], request.manifests[1:], strict=True):
-                kept.callback(os.close, await builder.present(ref, progress))
+                await kept.enter_async_context(builder.plain(ref, progress))
                 await builder.link(writer, ref, all_to(side))
             descriptor = writer.create(SHARDS)
             kept.callback(os.close, descriptor)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -65,8 +65,9 @@ async def _opened(opening: SourceOpening, path: str) -> AsyncIterator[Source]:
 async def _listed(source: Source, place: str, most: int) -> Listing:
     """What lies there now. Raises Invalid (`too_many_files`)."""
     found = []
-    async for one in source.files():
-        found.append((one.path, one.size, one.tag))
-        if len(found) > most:
-            raise Invalid("too_many_files", f"More than {most} files lie in a source that is to be mounted.")
+    async with aclosing(source.files()) as files:
+        async for one in files:
+            found.append((one.path, one.size, one.tag))
+            if len(found) > most:
+                raise Invalid("too_many_files", f"More than {most} files lie in a source that is to be mounted.")
     return Listing(place, tuple(sorted(found)))

@@ -11,7 +11,7 @@ from yard import forms
 from yard.cli.imports import ONE as ONE_IMPORT
 from yard.cli.imports import awaited
 from yard.cli.options import Description, Limit, Name, Out, Query, Ref, State, Yes, noun
-from yard.cli.output import Column, Output, put_done, put_list, put_note, put_one
+from yard.cli.output import Column, Output, if_interrupted, put_done, put_list, put_note, put_one
 from yard.cli.session import connected, sure
 from yard.progress import progress
 
@@ -65,7 +65,10 @@ IMPORTS = (
     Column("CREATED", "created_at", forms.moment),
 )
 
-Archive = Annotated[Path, typer.Argument(help="A zip of the images or texts, a folder a class.", show_default=False)]
+Archive = Annotated[
+    Path,
+    typer.Argument(help="Files laid out in its format; zip, rar, 7z, tar, tar.gz or tar.zst.", show_default=False),
+]
 PartOption = Annotated[Literal["train", "test"], typer.Option("--part", help="Which set the archive is.")]
 
 
@@ -74,8 +77,8 @@ def create(
     name: Annotated[str, typer.Argument(help="How to call it.", show_default=False)],
     purpose: Annotated[str, typer.Option(help="What it is for, like image/classification.", show_default=False)],
     description: Description = None,
-    annotation: Annotated[str, typer.Option(help="What is annotated.")] = "class",
-    format: Annotated[str, typer.Option(help="How the files are laid out.")] = "dir",
+    annotation: Annotated[str, typer.Option(help="class, box, polygon, entity or relation.")] = "class",
+    format: Annotated[str, typer.Option(help="dir, json, single_text or brat_ann: how files are laid out.")] = "dir",
     test_mode: Annotated[
         Literal["ratio", "independent"], typer.Option(help="Split by ratio, or with a test set of its own.")
     ] = "ratio",
@@ -108,7 +111,8 @@ def upload(
     """Upload an archive and import it; an upload that broke off goes on where it stopped."""
     with connected() as yard:
         id = yard.datasets.id_of(dataset)
-        with progress(f"Uploading {file.name}", bytes=True) as advance:
+        kept = "What has arrived is kept: the same command goes on there."
+        with if_interrupted(kept), progress(f"Uploading {file.name}", bytes=True) as advance:
             begun = yard.datasets.upload(
                 id, file, part=part, progress=lambda done, total: advance(done, total, ""), direct=direct, say=put_note
             )

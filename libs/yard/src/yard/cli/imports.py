@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from yard import forms
-from yard.cli.output import Column
+from yard.cli.output import Column, if_interrupted
 from yard.progress import progress
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ ONE = (
 def awaited(yard: Client, dataset_id: str, begun: Import) -> Import:
     """The import once it has ended well, with its progress meanwhile. Raises YardError (`import_failed`,
     `import_cancelled`)."""
-    with progress("Importing") as advance:
+    going_on = f"The import goes on. How far it is: yard dataset imports {dataset_id}"
+    with if_interrupted(going_on), progress("Importing") as advance:
         return yard.datasets.wait_import(
             dataset_id,
             begun["id"],
@@ -33,10 +34,10 @@ def awaited(yard: Client, dataset_id: str, begun: Import) -> Import:
 
 
 def what_it_is_at(seen: Import) -> str:
-    """Phase, bytes, files and rate in a line."""
+    """Phase, what it waits for, bytes, files and rate in a line."""
     done, all_files, rate = seen.get("files_done") or 0, seen.get("files_total") or 0, seen.get("rate") or 0
     told = [
-        seen.get("phase") or "",
+        ": ".join(filter(None, [seen.get("phase"), seen.get("reason")])),
         f"{forms.size(seen['bytes_done'])} of {forms.size(seen['bytes_total'])}" if seen.get("bytes_done") else "",
         f"{done} of {all_files} files" if all_files else f"{done} files" if done else "",
         f"{forms.size(rate)}/s" if rate else "",

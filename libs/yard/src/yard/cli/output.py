@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -95,6 +96,16 @@ def put_done(sentence: str, output: Output, value: Any = None) -> None:
 def put_note(sentence: str) -> None:
     """Something worth knowing besides the answer, on standard error."""
     print(sentence, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def if_interrupted(sentence: str) -> Iterator[None]:
+    """Tell whoever presses Ctrl-C meanwhile what becomes of it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        put_note(f"\n{sentence}")
+        raise
 
 
 def field_of(item: Mapping[str, Any], path: str) -> Any:

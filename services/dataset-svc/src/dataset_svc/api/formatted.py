@@ -25,7 +25,11 @@ router = APIRouter(prefix="/formatted-sets", tags=["formatted sets"])
 
 @router.post("", status_code=202, response_model=FormattedSetOut, **permits(Permission.USER))
 async def create_set(body: CreateSet, context: Ctx, who: Caller, key: IdempotencyKey = None) -> Response:
-    """Order a part of a dataset version in a format; with `complement` the rest too."""
+    """Order a part of a dataset version in a format; with `complement` the rest too.
+
+    A record is a file of the dataset, or, where files hold many texts (`single_text`, `json` of texts), one of these:
+    rows are cut and shuffled as files are. `recordio` and `lmdb` hold files of one class only; what a format can't hold
+    is refused (`invalid_formatted_set`) with the reason and the formats that can. `raw` takes any dataset."""
 
     async def work(uow: UnitOfWork) -> FormattedSetOut:
         new = usecases.NewSet(**body.model_dump())

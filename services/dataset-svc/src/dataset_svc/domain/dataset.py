@@ -11,7 +11,7 @@ from common.contracts.dataset import DatasetSnapshot
 from common.contracts.shared import Visibility
 from common.kernel.states import Transitions
 from dataset_svc.domain.errors import DatasetEmpty, DatasetNotEmpty, DatasetStillOnline
-from dataset_svc.domain.taxonomy import Part, TestMode
+from dataset_svc.domain.taxonomy import Part, TestMode, held_as
 from dataset_svc.domain.versions import Content, Version, combined_digest
 from dataset_svc.formats import format_names, get_format
 
@@ -140,9 +140,15 @@ class Dataset:
         return {**known, "version": self.current.fact() if self.current else None}
 
     @property
+    def held_as(self) -> str:
+        """The purpose whose checks hold for it (see `taxonomy.held_as`)."""
+        known = get_format(self.format).purposes if self.format in format_names() else ()
+        return held_as(self.purpose, self.annotation, known)
+
+    @property
     def describing(self) -> tuple[str, ...]:
         """What the names of files end with that only describe its samples."""
-        return get_format(self.format).describing(self.purpose) if self.format in format_names() else ()
+        return get_format(self.format).describing(self.held_as) if self.format in format_names() else ()
 
     def snapshot(self) -> DatasetSnapshot:
         """The dataset whole, as others need it."""

@@ -83,7 +83,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Origin:
-    """What it was cut from, kept for lineage also when that is gone."""
+    """What it was cut from, kept for lineage also when that is gone. `format` is how the dataset is arranged."""
 
     dataset_id: str
     dataset_name: str
@@ -96,11 +96,12 @@ class Origin:
     describing: tuple[str, ...] = ()
     annotations: ManifestRef | None = None
     purpose: str = ""
+    format: str = ""
 
     @property
     def has_objects(self) -> bool:
         """Whether what is annotated in its files is more than the class of each."""
-        return self.annotations is not None and not self.purpose.endswith("/classification")
+        return bool(self.purpose) and not self.purpose.endswith("/classification")
 
 
 @dataclass(frozen=True)

@@ -109,13 +109,14 @@ class Import:
         return replace(self, state=TRANSITIONS.move(self.state, verb))
 
 
-def due(active: Iterable[Import], at_work: Collection[str], at_once: int) -> list[Import]:
+def due(active: Iterable[Import], at_work: Collection[str], resting: Collection[str], at_once: int) -> list[Import]:
     """Which imports to start now, the oldest first: one at a time of each dataset, at most `at_once` in all.
 
     `at_work` are the ids of those that are being worked at; one that is `running` in no hands goes before queued ones.
+    `resting` are those that failed a moment ago: others have their turn, but for later ones of the same dataset.
     """
     waiting = list(active)
-    taken = {item.dataset_id for item in waiting if item.id in at_work}
+    taken = {item.dataset_id for item in waiting if item.id in at_work or item.id in resting}
     chosen: list[Import] = []
     for item in sorted(waiting, key=lambda item: (item.state != ImportState.RUNNING, item.id)):
         if len(at_work) + len(chosen) >= at_once:

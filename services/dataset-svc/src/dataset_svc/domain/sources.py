@@ -9,7 +9,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from common.kernel.errors import Unavailable
+
 READY = "ready"
+
+
+class SourceAway(Unavailable):
+    """503, with the code that its source told: not the platform's own storage is away but what a person named, which
+    may never come back. Whoever waits for it gives up after a while."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
 
 from common.contracts.purposes import purpose_faults
@@ -59,6 +59,14 @@ def taxonomy_faults(
     yield from _format_faults(purpose, format, formats, free=added or bool(bad_purpose))
     if test_mode not in tuple(TestMode):
         yield Fault("test_mode", f"{test_mode[:80]!r} is none of: {', '.join(TestMode)}.")
+
+
+def held_as(purpose: str, annotation: str, known: Collection[str]) -> str:
+    """Which of the `known` purposes of its format a dataset is checked as: its own, or where an administrator added
+    that, the one of the same medium that its annotation serves. Its own too where none fits."""
+    medium = purpose.partition("/")[0]
+    fitting = [f"{medium}/{task}" for task in ANNOTATIONS.get(annotation, ())]
+    return next((one for one in (purpose, *fitting) if one in known), purpose)
 
 
 def _annotation_faults(purpose: str, annotation: str, *, free: bool) -> Iterator[Fault]:

@@ -19,23 +19,20 @@ class Use:
 
 @dataclass(frozen=True)
 class Uses:
-    """Those that may be named, and how many others there are. `unknown` are services that hold the files and could not
-    be asked what for; `more` says that there are still others, uncounted."""
+    """Those that may be named, and how many others there are. `unknown` are services that may use it and could not be
+    asked; `more` says that there are still others, uncounted."""
 
     items: Sequence[Use] = ()
     others: int = 0
     unknown: Sequence[str] = ()
     more: bool = False
 
-    @property
-    def any(self) -> bool:
-        """Whether anybody uses it."""
-        return bool(self.items or self.others or self.unknown or self.more)
-
     def sentence(self, most: int = 5) -> str:
         """For people: at most `most` by name."""
         named = [f"{use.kind.replace('_', ' ')} {use.name!r} ({use.id})" for use in self.items[:most]]
         rest = len(self.items) - len(named) + self.others
         named += [f"{rest} more" if named else f"{rest} of others'"] if rest else []
-        named += [f"something in {service}, which can't be asked now" for service in self.unknown]
-        return f"It is used by {', '.join(named)}." if named else "Nothing uses it at present."
+        perhaps = [f"something in {service}, which can't be asked now" for service in self.unknown]
+        told = [f"It is used by {', '.join(named)}."] if named else []
+        told += [f"It may be used by {', '.join(perhaps)}."] if perhaps else []
+        return " ".join(told) or "Nothing uses it at present."

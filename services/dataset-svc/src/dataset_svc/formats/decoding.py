@@ -42,31 +42,35 @@ def _where(data: bytes) -> int:
 
 
 class Lines:
-    """Lines of a text that comes in pieces, with their ends. The first piece that is not ASCII decides its encoding."""
+    """Lines of a text that comes in pieces, with their ends. The first piece that is not ASCII decides its encoding;
+    `line` is the last one so far (from 1)."""
 
     def __init__(self) -> None:
         self.encoding = ENCODINGS[0]
         self._decided = False
-        self._line = 0
+        self.line = 0
 
     def of(self, chunks: Iterator[bytes]) -> Iterator[str]:
         """The lines. Raises NotText."""
-        rest = b""
+        rest: list[bytes] = []
+        length = 0
         for chunk in chunks:
-            pieces = (rest + chunk).split(b"\n")
-            rest = pieces.pop()
-            if len(rest) > LONGEST_LINE:
-                raise NotText("line_too_long", f"This line has more than {LONGEST_LINE:,} bytes.", self._line + 1)
-            for piece in pieces:
-                yield self._decoded(piece + b"\n", chunk)
-        if rest:
-            yield self._decoded(rest, rest)
+            first, *others = chunk.split(b"\n")
+            rest.append(first)
+            length += len(first)
+            for piece in others:
+                yield self._decoded(b"".join(rest) + b"\n", chunk)
+                rest, length = [piece], len(piece)
+            if length > LONGEST_LINE:
+                raise NotText("line_too_long", f"This line has more than {LONGEST_LINE:,} bytes.", self.line + 1)
+        if last := b"".join(rest):
+            yield self._decoded(last, last)
 
     def _decoded(self, line: bytes, around: bytes) -> str:
-        self._line += 1
+        self.line += 1
         if b"\0" in line:
             reason = "This line has NUL bytes, so the file is no text in UTF-8. Save it as UTF-8."
-            raise NotText("binary_text", reason, self._line)
+            raise NotText("binary_text", reason, self.line)
         if not self._decided and not line.isascii():
             self._decided = True
             self.encoding = _guess(line, around)
@@ -74,8 +78,8 @@ class Lines:
             text = line.decode(self.encoding)
         except UnicodeDecodeError:
             reason = f"This line is not {self.encoding.upper()}, as the lines before it are. Save the file as UTF-8."
-            raise NotText("not_text", reason, self._line) from None
-        return text.removeprefix("\ufeff") if self._line == 1 else text
+            raise NotText("not_text", reason, self.line) from None
+        return text.removeprefix("\ufeff") if self.line == 1 else text
 
 
 def _guess(line: bytes, around: bytes) -> str:

@@ -3,16 +3,15 @@ plain ones), and what is counted of them, whichever file they are in."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from dataset_svc.formats.labels import is_text, label_fault
+from dataset_svc.formats.labels import MOST_CLASSES, Classes, is_text, label_fault
 from dataset_svc.formats.packing import packed
 from dataset_svc.formats.port import Annotations, Sink, Summary
 from dataset_svc.formats.ranges import Range
 from dataset_svc.formats.samples import Samples
-from dataset_svc.formats.together import SHOWN, Together
+from dataset_svc.formats.together import Commonest, Together
 
 _TEXT = ("text", "content", "sentence", "文本", "内容", "正文")
 _ENTITIES = ("entities", "label", "labels", "spans")
@@ -20,9 +19,14 @@ _START, _END = ("start", "start_offset"), ("end", "end_offset")
 _CLASS = ("label", "class", "type")
 _FROM, _TO = ("from", "from_id"), ("to", "to_id")
 _SHOWN_ROWS = 20
-_SHOWN_CHARACTERS = 2_000
-_LABELS_OF_A_FILE = 1_000
+SHOWN_CHARACTERS = 2_000
+"""Of a text, on a page of samples."""
+_ENTITY_CHARACTERS = 200
+"""Characters of its text that an entity repeats: of a few bytes in a file it could make thousands."""
 _SHORT = 60
+_MOST_MARKED = 100_000
+"""Entities of one text, and relations."""
+_SHOWN_MARKED = 1_000
 
 
 @dataclass
@@ -32,6 +36,15 @@ class Marked:
     text: str
     entities: list[dict[str, Any]] = field(default_factory=list)
     relations: list[dict[str, Any]] = field(default_factory=list)
+
+
+def shown(line: int, marked: Marked) -> dict[str, Any]:
+    """A text as it is shown: what is marked behind the beginning of a long one is left out, and relations of that."""
+    inside = [entity for entity in marked.entities if entity["spans"][-1][1] <= SHOWN_CHARACTERS][:_SHOWN_MARKED]
+    left = {entity["id"] for entity in inside}
+    relations = [one for one in marked.relations if {one["from"], one["to"]} <= left][:_SHOWN_MARKED]
+    row = {"line": line, "text": marked.text[:SHOWN_CHARACTERS], "entities": inside}
+    return row | ({"relations": relations} if relations else {})
 
 
 class Reader:
@@ -54,14 +67,21 @@ class Reader:
         entities = _first(found, _ENTITIES)
         if not isinstance(entities, list):
             return self._wrong("bad_row", 'it has no list "entities". It is empty where nothing is marked.')
-        marked = Marked(text)
-        for number, entry in enumerate(entities):
-            self._entity(marked, number, entry)
         relations = found.get("relations") or []
         if not isinstance(relations, list):
             return self._wrong("bad_row", 'its "relations" are no list.')
+        if max(len(entities), len(relations)) > _MOST_MARKED:
+            return self._wrong("text_too_large", f"it has more than {_MOST_MARKED:,} entities or relations. Split it.")
+        return self._marked(text, entities, relations)
+
+    def _marked(self, text: str, entities: list[Any], relations: list[Any]) -> Marked:
+        """What is marked in the text, as far as it is right."""
+        marked = Marked(text)
+        for number, entry in enumerate(entities):
+            self._entity(marked, number, entry)
+        known = {entity["id"] for entity in marked.entities}
         for number, entry in enumerate(relations):
-            self._relation(marked, number, entry)
+            self._relation(marked, known, number, entry)
         return marked
 
     def _entity(self, marked: Marked, number: int, entry: Any) -> None:
@@ -71,8 +91,8 @@ class Reader:
             self._wrong("bad_entity", f'entity {number}: write {{"start", "end", "label"}} or [start, end, label].')
             return
         start, end, label = _first(entry, _START), _first(entry, _END), _first(entry, _CLASS)
-        if not isinstance(label, str) or label_fault(label):
-            fault = label_fault(label) if isinstance(label, str) else "is missing"
+        name = _id(entry, number)
+        if fault := label_fault(label):
             self._wrong("bad_label", f"entity {number}: its label {fault}.")
         elif type(start) is not int or type(end) is not int or not 0 <= start < end:
             self._wrong(
@@ -81,30 +101,35 @@ class Reader:
         elif end > len(marked.text):
             reason = f"entity {number}: it ends at {end}, and the text has {len(marked.text)} characters."
             self._wrong("offsets_outside", reason)
+        elif name is None:
+            self._wrong("bad_entity", f"entity {number}: its id is neither a string nor a number.")
         else:
             self._compare(number, marked.text[start:end], entry.get("text"))
-            named = {"id": str(entry.get("id", number)), "class": label.strip(), "spans": [[start, end]]}
-            marked.entities.append({**named, "text": marked.text[start:end][:_SHOWN_CHARACTERS]})
+            named = {"id": name, "class": label.strip(), "spans": [[start, end]]}
+            marked.entities.append({**named, "text": marked.text[start:end][:_ENTITY_CHARACTERS]})
 
     def _compare(self, number: int, here: str, said: Any) -> None:
         if isinstance(said, str) and said != here:
             reason = f"entity {number}: the text at its offsets is {here[:_SHORT]!r}, not {said[:_SHORT]!r}."
             self._wrong("text_mismatch", f"{reason} Offsets count characters, not bytes.")
 
-    def _relation(self, marked: Marked, number: int, entry: Any) -> None:
+    def _relation(self, marked: Marked, known: set[str], number: int, entry: Any) -> None:
         if not isinstance(entry, dict):
             self._wrong("bad_relation", f'relation {number}: write {{"from", "to", "label"}}.')
             return
-        label, ends = _first(entry, ("type", "label", "class")), (_first(entry, _FROM), _first(entry, _TO))
-        known = {entity["id"] for entity in marked.entities}
-        if not isinstance(label, str) or label_fault(label):
-            self._wrong("bad_label", f"relation {number}: its type is missing, or no name of a class.")
-        elif missing := [end for end in ends if str(end) not in known]:
-            reason = f"relation {number}: it refers to {str(missing[0])[:_SHORT]}, which is no entity of this text."
-            self._wrong("missing_reference", reason)
+        label, name = _first(entry, ("type", "label", "class")), _id(entry, number)
+        ends = [_named(_first(entry, names)) for names in (_FROM, _TO)]
+        if fault := label_fault(label):
+            self._wrong("bad_label", f"relation {number}: its type {fault}.")
+        elif missing := [end for end in ends if end not in known]:
+            which = "what has no id" if missing[0] is None else missing[0][:_SHORT]
+            self._wrong(
+                "missing_reference", f"relation {number}: it refers to {which}, which is no entity of this text."
+            )
+        elif name is None:
+            self._wrong("bad_relation", f"relation {number}: its id is neither a string nor a number.")
         else:
-            name = {"id": str(entry.get("id", number)), "class": label.strip()}
-            marked.relations.append({**name, "from": str(ends[0]), "to": str(ends[1])})
+            marked.relations.append({"id": name, "class": label.strip(), "from": ends[0], "to": ends[1]})
 
     def _wrong(self, code: str, reason: str) -> Marked | None:
         """Tell a fault; gives None, which is what is left of the text."""
@@ -117,58 +142,72 @@ def _first(found: dict[str, Any], names: tuple[str, ...]) -> Any:
     return next((found[name] for name in names if name in found), None)
 
 
+def _id(entry: dict[str, Any], number: int) -> str | None:
+    """The id of an entry, which is its number where it says none; None where it is wrong."""
+    said = entry.get("id")
+    return str(number) if said is None else _named(said)
+
+
+def _named(said: Any) -> str | None:
+    """An id as text, None where it is neither a string nor a number."""
+    name = str(said) if isinstance(said, str | int | float) else None
+    return name if name is not None and is_text(name) else None
+
+
 class Tally:
     """Counts texts with what is marked in them, and keeps the first ones of each file. `samples` notes where those
     begin that lie in a file line after line."""
 
-    def __init__(self) -> None:
-        self._classes: Counter[str] = Counter()
-        self._counts = {"entities": Counter[str](), "relations": Counter[str]()}
-        self._related: Counter[tuple[str, str, str]] = Counter()
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._entities, self._relations = Classes(sink), Classes(sink, "classes of relations")
+        self._related: Commonest[tuple[str, str, str]] = Commonest()
         self._together, self._length = Together(), Range()
         self._rows = self._unannotated = 0
         self._files: dict[str, tuple[int, list[bytes], set[str]]] = {}
         self.samples: dict[str, Samples] = {}
 
     def add(self, path: str, line: int, marked: Marked, *, begins: int = 0) -> None:
-        """One text of a file, which is in that line (from 1); `begins` is the line that is the first of it alone, 0
-        where it has no lines of its own."""
+        """One text of a file, which is in that line (from 1); `begins` is the line that is the first of it alone, in a
+        list its first byte, 0 where the file is this text."""
         labels = {entity["class"] for entity in marked.entities}
         if begins:
             self.samples.setdefault(path, Samples()).add(begins, labels)
         self._rows += 1
         self._unannotated += not labels
         self._length.add(len(marked.text))
-        self._classes.update(labels)
         self._together.add(labels)
-        self._counts["entities"].update(entity["class"] for entity in marked.entities)
-        self._counts["relations"].update(relation["class"] for relation in marked.relations)
+        self._entities.add([entity["class"] for entity in marked.entities], path)
+        self._relations.add([relation["class"] for relation in marked.relations], path)
         ends = {entity["id"]: entity["class"] for entity in marked.entities}
-        self._related.update((ends[one["from"]], one["class"], ends[one["to"]]) for one in marked.relations)
+        self._related.add((ends[one["from"]], one["class"], ends[one["to"]]) for one in marked.relations)
         self._keep(path, line, marked, labels)
 
     def _keep(self, path: str, line: int, marked: Marked, labels: set[str]) -> None:
-        rows, shown, known = self._files.get(path, (0, [], set()))
+        rows, first, known = self._files.get(path, (0, [], set()))
         if rows < _SHOWN_ROWS:
-            inside = [entity for entity in marked.entities if entity["spans"][-1][1] <= _SHOWN_CHARACTERS]
-            row = {"line": line, "text": marked.text[:_SHOWN_CHARACTERS], "entities": inside}
-            shown.append(packed({**row, **({"relations": marked.relations} if marked.relations else {})}))
-        if len(known) < _LABELS_OF_A_FILE:
+            first.append(packed(shown(line, marked)))
+        if len(known) < MOST_CLASSES:
             known |= labels
-        self._files[path] = (rows + 1, shown, known)
+        self._files[path] = (rows + 1, first, known)
 
-    def finish(self, purpose: str, sink: Sink) -> Summary:
+    def finish(self, purpose: str) -> Summary:
         """The figures; tells where nothing of what the purpose needs is there."""
-        needed = "relations" if purpose == "text/relation" else "entities"
-        if not self._counts[needed]:
-            sink.error(f"no_{needed}", "", f"There are no {needed} in the whole archive; nothing could be learned.")
-        related = self._related.most_common(SHOWN)
+        needed, counted = "entities", self._entities
+        if purpose == "text/relation":
+            needed, counted = "relations", self._relations
+        if not counted:
+            reason = f"There are no {needed} in the whole archive; nothing could be learned."
+            self._sink.error(f"no_{needed}", "", reason)
         return {
-            "classes": dict(sorted(self._classes.items())),
-            **{name: dict(sorted(counted.items())) for name, counted in self._counts.items()},
+            "classes": self._entities.files(),
+            "entities": self._entities.times(),
+            "relations": self._relations.times(),
             "rows": self._rows,
             "together": self._together.as_json(),
-            "related": [{"from": a, "class": name, "to": b, "count": count} for (a, name, b), count in related],
+            "related": [
+                {"from": a, "class": name, "to": b, "count": count} for (a, name, b), count in self._related.shown()
+            ],
             "unannotated": self._unannotated,
         }
 
@@ -178,6 +217,6 @@ class Tally:
 
     def annotations(self) -> Annotations:
         """The first rows of each file, and the classes in it."""
-        for path, (rows, shown, labels) in self._files.items():
+        for path, (rows, first, labels) in self._files.items():
             head = f'{{"kind":"rows","total":{rows},"rows":['.encode()
-            yield path, head + b",".join(shown) + b"]}", labels
+            yield path, head + b",".join(first) + b"]}", labels

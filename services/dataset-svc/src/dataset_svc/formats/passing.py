@@ -11,6 +11,8 @@ from dataset_svc.formats.decoding import Lines, NotText
 from dataset_svc.formats.port import Sink
 
 JSON_LINES = (".jsonl", ".ndjson")
+_LONGEST_WAIT = 32 << 20
+"""Bytes that may go by without a row that can be taken."""
 T = TypeVar("T")
 
 
@@ -25,21 +27,33 @@ def passing(
     """Pass the chunks on as far as their rows have been taken. After a fatal fault (NotText), which is told, all of
     them pass."""
     passed: deque[bytes] = deque()
+    waiting = 0
 
     def seen() -> Iterator[bytes]:
+        nonlocal waiting
         for chunk in chunks:
+            waiting += len(chunk)
             passed.append(chunk)
+            if waiting > _LONGEST_WAIT + len(chunk):
+                raise NotText("no_rows", _NO_ROWS, lines.line)
             yield chunk
 
     try:
         for row in rows(lines.of(seen())):
             take(row)
+            waiting = 0
             while passed:
                 yield passed.popleft()
     except NotText as fault:
         sink.error(fault.code, path, fault.reason, fault.line)
     yield from passed
     yield from chunks
+
+
+_NO_ROWS = (
+    f"In the {_LONGEST_WAIT >> 20} MiB before this line there is no row that can be read. Look whether the file is "
+    "what its name says."
+)
 
 
 def objects(path: str, sink: Sink, lines: Iterator[str]) -> Iterator[tuple[int, Any]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from dataset_svc.formats.samples import Samples
 
@@ -14,6 +14,32 @@ Summary = dict[str, Any]
 Annotations = Iterator[tuple[str, bytes, Collection[str]]]
 """Path of a file, what is annotated in it as JSON (`objects`, `spans` or `rows`: docs/guides/dataset-formats.md), and
 the classes by which it can be found."""
+
+
+class Row(NamedTuple):
+    """One of the samples in a file: its text, its classes, and what is marked in it, as JSON (`spans`)."""
+
+    text: str
+    classes: Sequence[str]
+    annotations: bytes = b""
+
+
+RowReader = Callable[[str, Iterator[str]], Iterator[Row]]
+"""Reads the samples of a file that was imported, by its path and its lines, in the order in which `Checker.samples`
+noted them; none of a file that the import passed over. Raises NotText, Problem where it is no such file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """How samples become the records of a formatted set: each file is one, unless `rows` reads them out of files.
+    `refusal` says, to people, why they can't; it is empty where they can."""
+
+    rows: RowReader | None = None
+    refusal: str = ""
+
+
+FILES = Recorded()
+"""Each file that doesn't describe others is a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +107,8 @@ class Checker(Protocol):
         ...
 
     def samples(self) -> Mapping[str, Samples]:
-        """How the samples lie in files that hold many, line after line, by path: a split parts these by samples."""
+        """How the samples lie in files that hold many, line after line or in a list, by path: a split parts these by
+        samples."""
         ...
 
 
@@ -94,6 +121,10 @@ class Format(Protocol):
     def describing(self, purpose: str) -> tuple[str, ...]:
         """What the names of files end with, in lower case (empty: those without an ending), that are no samples but say
         something of them: a split keeps them with those."""
+        ...
+
+    def recorded(self, purpose: str) -> Recorded:
+        """What the records of a formatted set are."""
         ...
 
     def checker(self, purpose: str, sink: Sink, limits: ContentLimits) -> Checker:

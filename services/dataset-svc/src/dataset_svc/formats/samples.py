@@ -13,17 +13,19 @@ _MOST_KINDS = 10_000
 
 
 class Samples:
-    """The samples of one file, in the order in which they lie; eight bytes each."""
+    """The samples of one file, in the order in which they lie; eight bytes each. `listed` are the elements of a list
+    in JSON, which begin at bytes (from 0) and not in lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, listed: bool = False) -> None:
+        self._listed = listed
         self._starts, self._kinds = array("I"), array("I")
         self._known: dict[frozenset[str], int] = {}
         self._count: Counter[str] = Counter()
 
-    def add(self, line: int, classes: Collection[str]) -> None:
-        """The next one begins in that line (from 1)."""
+    def add(self, begins: int, classes: Collection[str]) -> None:
+        """The next one begins in that line (from 1), or at that byte."""
         self._count.update(classes)
-        self._starts.append(line)
+        self._starts.append(begins)
         self._kinds.append(self._kind(frozenset(classes)))
 
     def _kind(self, classes: frozenset[str]) -> int:
@@ -33,7 +35,8 @@ class Samples:
 
     def noted(self) -> Rows:
         """All of them."""
-        return Rows(self._starts, self._kinds, [rarest_first(classes, self._count) for classes in self._known])
+        known = [rarest_first(classes, self._count) for classes in self._known]
+        return Rows(self._starts, self._kinds, known, self._listed)
 
 
 def rarest_first(classes: Collection[str], count: Counter[str]) -> list[str]:

@@ -86,10 +86,14 @@ class Reader:
         except UnicodeDecodeError:
             self._decoder = None
 
+    def goes_well(self) -> bool:
+        """Whether all so far could be decoded."""
+        return self._decoder is not None
+
     def ends_well(self) -> bool:
         """Whether all of it could be decoded."""
         self.feed(b"", final=True)
-        return self._decoder is not None
+        return self.goes_well()
 
 
 def content(sink: Sink, limits: ContentLimits) -> Texts:

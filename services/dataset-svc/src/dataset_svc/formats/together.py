@@ -1,35 +1,50 @@
-"""Which classes occur together in one file: counted exactly as long as there are not too many pairs."""
+"""Which classes occur together, and other combinations: counted exactly as long as there are not too many."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from itertools import combinations
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 SHOWN = 50
-"""Pairs that are told, the commonest first."""
+"""Combinations that are told, the commonest first."""
 _OF_A_FILE = 64
 """Classes of one file that are paired, the first by name."""
 _KEPT = 20_000
-"""Pairs that are counted at once; where there are more, the rarer half is let go and counted anew."""
+"""Combinations that are counted at once; where there are more, the rarer half is let go and counted anew."""
+
+T = TypeVar("T", bound=tuple[str, ...])
+
+
+class Commonest(Generic[T]):
+    """Counts combinations."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[T] = Counter()
+
+    def add(self, found: Iterable[T]) -> None:
+        """Those of one file."""
+        self._counts.update(found)
+        if len(self._counts) > _KEPT:
+            self._counts = Counter(dict(self._counts.most_common(_KEPT // 2)))
+
+    def shown(self) -> list[tuple[T, int]]:
+        """The commonest, and how often each is there."""
+        return sorted(self._counts.items(), key=lambda found: (-found[1], found[0]))[:SHOWN]
 
 
 class Together:
     """Counts pairs of classes."""
 
     def __init__(self) -> None:
-        self._pairs: Counter[tuple[str, str]] = Counter()
+        self._pairs: Commonest[tuple[str, str]] = Commonest()
 
     def add(self, classes: Collection[str]) -> None:
         """The classes of one file."""
-        if len(classes) < 2:
-            return
-        self._pairs.update(combinations(sorted(classes)[:_OF_A_FILE], 2))
-        if len(self._pairs) > _KEPT:
-            self._pairs = Counter(dict(self._pairs.most_common(_KEPT // 2)))
+        if len(classes) > 1:
+            self._pairs.add(combinations(sorted(classes)[:_OF_A_FILE], 2))
 
     def as_json(self) -> list[dict[str, Any]]:
         """The commonest pairs, and in how many files each is."""
-        ordered = sorted(self._pairs.items(), key=lambda pair: (-pair[1], pair[0]))
-        return [{"classes": list(pair), "files": files} for pair, files in ordered[:SHOWN]]
+        return [{"classes": list(pair), "files": files} for pair, files in self._pairs.shown()]

@@ -23,6 +23,9 @@ from dataset_svc.formats.samples import rarest_first
 FOLDER = "annotated"
 """Where it is written, within the folder of packs, and stored, below the version's key."""
 
+CLASS_ENTRIES = "class/"
+"""What all entries that tell the classes of files begin with."""
+
 _LONGEST_PATH = 2_000
 """Bytes; the list's own prefixes must fit before it."""
 
@@ -34,7 +37,7 @@ def entry_of(path: str) -> str:
 
 def class_prefix(label: str) -> str:
     """What the entries of files with that class begin with."""
-    return f"class/{hashlib.sha256(label.encode()).hexdigest()[:16]}/"
+    return f"{CLASS_ENTRIES}{hashlib.sha256(label.encode()).hexdigest()[:16]}/"
 
 
 def write(checker: Checker, packs: Path, pack_bytes: int) -> None:

@@ -90,7 +90,8 @@ def _say_progress(progress: Progress) -> None:
 
 def _say(row: dict[str, Any]) -> None:
     """One JSON line to the platform."""
-    sys.stdout.write(json.dumps(row) + "\n")
+    line = json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace")  # a half of a character: "\ud800"
+    sys.stdout.buffer.write(line + b"\n")
     sys.stdout.flush()
 
 

@@ -50,16 +50,18 @@ async def _outcome(process: Process, request: ImportRequest, on_progress: Listen
     """What the child tells, or what its end tells."""
     try:
         async with asyncio.timeout(request.limits.seconds + _GRACE):
-            told, log, _ = await asyncio.gather(_listen(process, on_progress), _tail(process), _ask(process, request))
+            told, said, _ = await asyncio.gather(_listen(process, on_progress), _tail(process), _ask(process, request))
             status = await process.wait()
     except TimeoutError:
         return _failed("time_limit", f"The import took longer than {request.limits.seconds:g} seconds.")
+    except ValueError as error:
+        return _failed("report_unreadable", _UNREADABLE, log=str(error))
     if status or told is None:
-        return _failed(*_why(status), log=log)
+        return _failed(*_why(status), log=said)
     report = Report.from_json(told["report"])
     packed = await asyncio.to_thread(Packed.load, request.out / PACKS) if report.ok else None
     annotations = await asyncio.to_thread(_annotations, request, report)
-    return ImportResult(report, packed, log, told["peak_memory"], annotations)
+    return ImportResult(report, packed, said, told["peak_memory"], annotations)
 
 
 def _annotations(request: ImportRequest, report: Report) -> Packed | None:
@@ -79,7 +81,8 @@ async def _ask(process: Process, request: ImportRequest) -> None:
 
 
 async def _listen(process: Process, on_progress: Listener | None) -> dict[str, Any] | None:
-    """Pass progress on until the child ends; gives the last line, if that is the report."""
+    """Pass progress on until the child ends; gives the last line, if that is the report. Raises ValueError for a line
+    that is too long, or no JSON."""
     assert process.stdout is not None
     last: dict[str, Any] | None = None
     async for line in process.stdout:
@@ -123,6 +126,12 @@ def _why(status: int) -> tuple[str, str]:
         f"The program that checks archives crashed ({how}); a file in the archive is probably damaged. "
         "Pack it again; if it happens again, tell an administrator."
     )
+
+
+_UNREADABLE = (
+    "The report of this import is too large to be read: it has too many faults or classes with long names. Use shorter "
+    "names; if it happens again, tell an administrator."
+)
 
 
 def _failed(code: str, reason: str, log: str = "") -> ImportResult:

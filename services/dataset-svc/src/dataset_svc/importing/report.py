@@ -45,7 +45,7 @@ class Report:
     def error(self, code: str, file: str, reason: str, line: int | None = None) -> None:
         """Add a fault that fails the import. Errors come before warnings where not all can be kept."""
         self.errors += 1
-        if len(self.faults) >= KEPT and self.warnings:
+        if self.warnings and self.errors <= KEPT <= len(self.faults):  # behind so many errors no warning is left
             self._drop_a_warning()
         self._keep(ReportFault("error", code, _shown(file), _shown(reason), line))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,8 @@ class ImportRequest:
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far an import is. `bytes` of `total_bytes` of the archive are read, `files` of `total_files` checked;
-    `rate` is bytes of the archive a second since the start."""
+    `rate` is bytes of the archive a second since the start. `overall` is the part of the whole import that is done,
+    from 0 to 1, and `reason` says why it waits: the platform's side knows these, not the child."""
 
     phase: str
     bytes: int
@@ -70,6 +72,13 @@ class Progress:
     files: int
     total_files: int
     rate: float
+    overall: float = 0.0
+    reason: str = ""
+
+    @classmethod
+    def noted(cls, row: Mapping[str, Any]) -> Progress:
+        """From what an instance noted, be it of an earlier version of this service or of a later one."""
+        return cls(**{name: row[name] for name in cls.__dataclass_fields__ if name in row})
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from common.disk import telling_when_full
@@ -16,6 +19,10 @@ from dataset_svc.importing.report import Report
 from dataset_svc.importing.request import PACK_BYTES, Progress
 
 _PROGRESS_EVERY = 0.25
+_TOLD = (ArchiveRefused, Problem, OSError)
+"""What says itself why an import fails."""
+
+_log = logging.getLogger(__name__)
 
 Listener = Callable[[Progress], None]
 
@@ -83,13 +90,16 @@ class _Run:
         self._archive = archive
         try:
             for folder in archive.folders:
-                self._checker.folder(folder)
+                with self._telling(folder):
+                    self._checker.folder(folder)
             self._members(archive)
         finally:
             archive.close()
         if not archive.files:
             self._report.error("empty_archive", "", "The archive has no files. Pack the dataset's files into it.")
-        self._report.summary = {"files": archive.files, "bytes": archive.bytes, **self._checker.finish()}
+        self._report.summary = {"files": archive.files, "bytes": archive.bytes}
+        with self._telling(""):
+            self._report.summary |= self._checker.finish()
         if self._report.ok:
             self._finish(archive.length)
 
@@ -101,20 +111,47 @@ class _Run:
             if data is None:
                 self._large(member)
             else:
-                check(member.path, data)
+                try:  # what `_telling` does, but without one of its contexts for each of a million small files
+                    check(member.path, data)
+                except _TOLD:
+                    raise
+                except Exception as error:  # noqa: BLE001 - it is logged and told
+                    _log.exception("the checker failed on %r", member.path)
+                    self._failed(member.path, error)
                 if not report.errors:
                     add(member.path, data)
             self._files += 1
 
+    @contextmanager
+    def _telling(self, file: str) -> Iterator[None]:
+        """Whatever a checker raises there is a fault of that file."""
+        try:
+            yield
+        except _TOLD:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is logged and told
+            _log.exception("the checker failed on %r", file)
+            self._failed(file, error)
+
+    def _failed(self, file: str, error: Exception) -> None:
+        """A checker has failed, which it never should; what is wrong with other files is told all the same."""
+        if isinstance(error, MemoryError):
+            reason = "Checking this needed more memory than an import may have. Split it, or leave it out."
+            return self._report.error("out_of_memory", file, reason)
+        what = "This file" if file else "What the files are together"
+        reason = f"{what} could not be checked ({type(error).__name__}: {error})."
+        return self._report.error("checker_failed", file, f"{reason} Tell the administrator; the log has details.")
+
     def _large(self, member: Member) -> None:
         """Check and pack a file while it streams."""
-        chunks = self._checker.stream(member.path, member.size, member.chunks())
+        content = member.chunks()
         try:
-            if self._report.ok:
-                self._writer.add(member.path, chunks)
-            else:
-                for _ in chunks:
-                    pass
+            with self._telling(member.path):
+                chunks = self._checker.stream(member.path, member.size, content)
+                if self._report.ok:
+                    self._writer.add(member.path, chunks)
+                deque(chunks, maxlen=0)
+            deque(content, maxlen=0)  # what a checker that failed has left
         except ArchiveRefused as refused:
             _tell(self._report, refused.finding)
             if refused.finding.code == "time_limit":
@@ -123,7 +160,10 @@ class _Run:
     def _finish(self, length: int) -> None:
         """Write the index."""
         self._tell("indexing", length)
-        annotated.write(self._checker, self._out, self._pack_bytes)
+        with self._telling(""):
+            annotated.write(self._checker, self._out, self._pack_bytes)
+        if not self._report.ok:
+            return
         with telling_when_full("the packed files"):
             packed = self._writer.finish()
         self._report.digest, self._report.files, self._report.bytes = packed.digest, packed.files, packed.bytes

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from common import manifests
 from common.kernel.errors import Invalid
 from common.manifests import Entry
 from common.ports.files import Files
 from common.ports.staging import Split
-from common.staging.parting import learned
+from common.staging.parting import learn
 from common.staging.samples import Classes, FileClasses, Rows, rows_in
-from common.staging.splits import TEST, TRAIN, suffix_of
+from common.staging.splits import TEST, TRAIN, Sides, suffix_of
 from dataset_svc.domain.formatted import FormattedSet, Origin, Side
+from dataset_svc.reconcile.pile import Pile
 from dataset_svc.sets import ANNOTATED
 
 
@@ -24,7 +27,7 @@ class Chosen:
     `rows` says how the samples lie in each file that holds many. `classes` are those of files in which any are
     annotated, None where folders tell them."""
 
-    entries: Sequence[Entry]
+    entries: Pile[Entry]
     parted: Sequence[Entry]
     rows: Mapping[str, Rows]
     classes: Mapping[str, Classes] | None
@@ -65,20 +68,48 @@ def is_sample(origin: Origin, path: str) -> bool:
     return suffix_of(path).lower() not in origin.describing
 
 
-async def choose(files: Files, item: FormattedSet) -> Chosen:
-    """What is in the set. Raises as reading lists of files does."""
+@asynccontextmanager
+async def choosing(files: Files, item: FormattedSet, folder: Path) -> AsyncIterator[Chosen]:
+    """What is in the set; of long lists most lies below `folder` as long as they are in use. Raises as reading lists of
+    files does, and OSError."""
     origin, rule = item.origin, rule_of(item)
-    entries = [entry async for entry in manifests.read(files, origin.manifest)]
-    rows = await rows_in(files, origin.annotations) if origin.annotations is not None else {}
-    classes = await _classes(files, origin, entries)
-    if rule is None:
-        return Chosen(entries, (), rows, classes)
-    sides, side = await learned(files, origin.manifest, rule, rows, asyncio.to_thread), side_of(item)
-    chosen = [entry for entry in entries if entry.path not in rows and side in sides.of(entry.path)]
-    return Chosen(chosen, [entry for entry in entries if entry.path in rows], rows, classes)
+    with _pile(folder / "all") as entries, _pile(folder / "chosen") as chosen:
+        async for some in manifests.batches(files, origin.manifest):
+            await asyncio.to_thread(entries.extend, some)
+        rows = await rows_in(files, origin.annotations) if origin.annotations is not None else {}
+        classes = await _classes(files, origin, entries)
+        if rule is None:
+            yield Chosen(entries, (), rows, classes)
+        else:
+            parted = await asyncio.to_thread(_on_side, side_of(item), rule, entries, chosen, rows, classes)
+            yield Chosen(chosen, parted, rows, classes)
 
 
-async def _classes(files: Files, origin: Origin, entries: Sequence[Entry]) -> Mapping[str, Classes] | None:
-    if origin.annotations is None or not entries:
+def _pile(file: Path) -> Pile[Entry]:
+    return Pile(file, Entry.line, Entry.parse)
+
+
+def _on_side(
+    side: str,
+    rule: Split,
+    entries: Pile[Entry],
+    chosen: Pile[Entry],
+    rows: Mapping[str, Rows],
+    classes: Mapping[str, Classes] | None,
+) -> Sequence[Entry]:
+    """Fill `chosen` with the files of one side; gives those that have some of their samples on it."""
+    sides = Sides(rule)
+    learn(sides, (entry for entry in entries if entry.path not in rows), classes)
+    parted = []
+    for entry in entries:
+        if entry.path in rows:
+            parted.append(entry)
+        elif side in sides.of(entry.path):
+            chosen.add(entry)
+    return parted
+
+
+async def _classes(files: Files, origin: Origin, entries: Pile[Entry]) -> Mapping[str, Classes] | None:
+    if origin.annotations is None or not len(entries):
         return None
-    return await FileClasses(files, origin.annotations).upto(entries[-1].path)
+    return await FileClasses(files, origin.annotations).upto(entries[len(entries) - 1].path)

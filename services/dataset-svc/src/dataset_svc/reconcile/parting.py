@@ -1,4 +1,4 @@
-"""A raw set of which some files are parted line by line: these are written anew, and so is how their samples lie."""
+"""A raw set of which some files are parted by samples: these are written anew, and so is how their samples lie."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ async def part(
     (`file_corrupt`)."""
     made, whole = folder / "files", folder / "whole"
     for entry in chosen.entries:
-        await _fetch(files, origin.manifest, entry, made / entry.path)
+        await fetch(files, origin.manifest, entry, made / entry.path)
     for entry in chosen.parted:
-        await _fetch(files, origin.manifest, entry, whole / entry.path)
+        await fetch(files, origin.manifest, entry, whole / entry.path)
     return made, await asyncio.to_thread(_cut, rule, chosen, side, whole, made)
 
 
@@ -63,7 +63,8 @@ def _cut(rule: Split, chosen: Chosen, side: str, whole: Path, made: Path) -> dic
     return kept
 
 
-async def _fetch(files: Files, ref: ManifestRef, entry: Entry, to: Path) -> None:
+async def fetch(files: Files, ref: ManifestRef, entry: Entry, to: Path) -> None:
+    """Write one file of a list there. Raises Problem (`file_corrupt`), OSError."""
     to.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     with to.open("wb") as out:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -15,7 +16,7 @@ from common.kernel.errors import Problem
 from common.manifests import Entry
 from common.ports.files import Files
 from dataset_svc.domain.formatted import FormattedSet
-from dataset_svc.reconcile.choosing import Chosen, class_of
+from dataset_svc.reconcile.choosing import Chosen, class_of, is_sample
 from dataset_svc.sets import Record
 from dataset_svc.usecases import annotated
 
@@ -23,18 +24,38 @@ _BATCH_FILES = 64
 _BATCH_BYTES = 64 << 20
 
 
+class Records(Protocol):
+    """The records of one set."""
+
+    def __len__(self) -> int: ...
+
+    def batches(self) -> AsyncIterator[list[Record]]:
+        """All of them in their order, some at a time. Raises Problem (`file_corrupt`), Invalid (`several_classes`)."""
+        ...
+
+
 @dataclass(frozen=True)
-class Records:
-    """Reads the records of one set. `packs` are where its files' bytes lie, `labels` the numbers of its classes."""
+class FileRecords:
+    """See Records: each is a file. `packs` are where the files' bytes lie, `labels` the numbers of the set's classes,
+    `order` those of its samples among the files that are chosen."""
 
     files: Files
     item: FormattedSet
     chosen: Chosen
     packs: Sequence[str]
     labels: Mapping[str, int]
+    order: Sequence[int]
 
-    async def of(self, entries: Sequence[Entry]) -> list[Record]:
-        """Those of these files. Raises Problem (`file_corrupt`), Invalid (`several_classes`)."""
+    def __len__(self) -> int:
+        return len(self.order)
+
+    async def batches(self) -> AsyncIterator[list[Record]]:
+        """See Records."""
+        found = batches(map(self.chosen.entries.__getitem__, self.order))
+        while entries := await asyncio.to_thread(next, found, None):
+            yield await self._of(entries)
+
+    async def _of(self, entries: Sequence[Entry]) -> list[Record]:
         noted, about = self.item.origin.annotations, dict[str, Any]()
         if noted is not None:
             about = await annotated.of(self.files, noted, [entry.path for entry in entries])
@@ -55,25 +76,46 @@ class Records:
         return data
 
 
-async def records_of(files: Files, item: FormattedSet, chosen: Chosen) -> Records:
-    """The records of a set, whose classes are numbered in the order of its version's."""
+async def file_records(files: Files, item: FormattedSet, chosen: Chosen) -> FileRecords:
+    """The files of a set as its records."""
     packs = (await manifests.header(files, item.origin.manifest)).objects
-    return Records(files, item, chosen, packs, {name: label for label, name in enumerate(item.origin.classes)})
+    order = await asyncio.to_thread(_order, item, chosen)
+    return FileRecords(files, item, chosen, packs, labels_of(item), order)
 
 
-def shuffled(seed: int, entries: Sequence[Entry]) -> list[Entry]:
-    """In an order that the seed gives, so that a reader who takes them one by one meets all classes."""
-    return sorted(entries, key=lambda entry: hashlib.sha256(f"order\0{seed}\0{entry.path}".encode()).digest())
+def labels_of(item: FormattedSet) -> dict[str, int]:
+    """The classes of a set, numbered in the order of its version's."""
+    return {name: label for label, name in enumerate(item.origin.classes)}
 
 
-def batches(entries: Sequence[Entry]) -> list[list[Entry]]:
+def _order(item: FormattedSet, chosen: Chosen) -> Sequence[int]:
+    """The numbers of the files that are samples."""
+    entries = chosen.entries
+    numbers = array("I", (number for number, one in enumerate(entries) if is_sample(item.origin, one.path)))
+    shuffling = shuffled(item.cut.seed, (entries[number].path for number in numbers))
+    return array("I", map(numbers.__getitem__, shuffling))
+
+
+def shuffled(seed: int, names: Iterable[str]) -> array[int]:
+    """The numbers of what is so named, from 0, in an order that the seed gives: a reader who takes them one by one
+    meets all classes. Blocking: of a million names it takes seconds."""
+    places = array("Q", (_place(f"order\0{seed}\0{name}") for name in names))
+    return array("I", sorted(range(len(places)), key=places.__getitem__))
+
+
+def _place(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+
+
+def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     """So many files at once that their bytes are a bearable part of memory; a large one is alone."""
-    found: list[list[Entry]] = []
-    size = _BATCH_BYTES
+    found: list[Entry] = []
+    size = 0
     for entry in entries:
-        if size + entry.size > _BATCH_BYTES or len(found[-1]) >= _BATCH_FILES:
-            found.append([])
-            size = 0
-        found[-1].append(entry)
+        if found and (size + entry.size > _BATCH_BYTES or len(found) >= _BATCH_FILES):
+            yield found
+            found, size = [], 0
+        found.append(entry)
         size += entry.size
-    return found
+    if found:
+        yield found

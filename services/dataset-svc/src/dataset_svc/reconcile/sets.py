@@ -16,18 +16,17 @@ import structlog
 
 from common.db.holds import holders, release_hold
 from common.db.leases import Lease, LeaseLost
-from common.kernel.errors import Conflict, Problem, Unavailable
+from common.kernel.errors import Problem, Unavailable
 from common.web.problems import as_problem
 from dataset_svc import storage
 from dataset_svc.context import Context
 from dataset_svc.domain.formatted import FormattedSet
 from dataset_svc.reconcile.building import Built, build, prefix_of
+from dataset_svc.reconcile.resting import Resting
 from dataset_svc.sets import RAW
 from dataset_svc.storage import GONE, SETS
 
 log = structlog.get_logger("sets")
-
-PAUSE_SECONDS = 1.0
 
 
 class Sets:
@@ -37,6 +36,7 @@ class Sets:
         self._context = context
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._progress: dict[str, float] = {}
+        self._resting = Resting(context.settings.source_seconds, context.store.clock.monotonic)
         self._lease: Lease | None = None
         self.wake: Callable[[], None] = lambda: None
 
@@ -52,19 +52,23 @@ class Sets:
         for gone in self._tasks.keys() - {item.id for item in wanted}:
             self._tasks[gone].cancel()
         await self._note_progress()
+        self._resting.forget({item.id for item in wanted})
         free = self._context.settings.sets_at_once - len(self._tasks)
-        for item in [item for item in wanted if item.id not in self._tasks][: max(free, 0)]:
+        busy = {*self._tasks, *self._resting.now()}
+        for item in [item for item in wanted if item.id not in busy][: max(free, 0)]:
             self._tasks[item.id] = asyncio.create_task(self._take(item.id, lease), name=f"set {item.id}")
         await self._remove()
 
     def lose(self) -> None:
         """Another instance may build from now on."""
         self._lease = None
+        self._resting.forget()
         for task in self._tasks.values():
             task.cancel()
 
     async def stop(self) -> None:
         """Stop building; whoever holds the lease next begins these sets again."""
+        self._resting.forget()
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -86,17 +90,32 @@ class Sets:
         folder = self._scratch() / f"{set_id}.{lease.epoch}"
         try:
             await self._build(set_id, lease, folder)
-        except (LeaseLost, Unavailable, Conflict) as reason:
-            log.warning("formatted set waits", set_id=set_id, reason=str(reason))
-            await self._context.store.clock.sleep(PAUSE_SECONDS)
-        except Exception:
-            log.exception("formatted set could not be ended, will be begun again", set_id=set_id)
-            await self._context.store.clock.sleep(PAUSE_SECONDS)
+        except LeaseLost as reason:
+            log.warning("formatted set is another instance's", set_id=set_id, reason=str(reason))
+        except Problem as problem:
+            await self._in_vain(set_id, lease, problem)
+        except Exception as error:
+            log.exception("formatted set could not be ended", set_id=set_id)
+            await self._in_vain(set_id, lease, as_problem(error))
         finally:
             self._tasks.pop(set_id, None)
             self._progress.pop(set_id, None)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             self.wake()
+
+    async def _in_vain(self, set_id: str, lease: Lease, problem: Problem) -> None:
+        """It is tried again after a rest, or has failed for good."""
+        if not self._resting.failed(set_id, problem):
+            log.warning("formatted set waits", set_id=set_id, reason=str(problem))
+            return
+        try:
+            await self._fail(set_id, lease, problem)
+        except Exception:
+            log.exception("nor could it be noted that it has failed", set_id=set_id)
+
+    async def _fail(self, set_id: str, lease: Lease, problem: Problem) -> None:
+        now = self._context.store.clock.now()
+        await self._apply(set_id, lease, lambda item: item.failed(problem.code, problem.detail, now), over=True)
 
     async def _build(self, set_id: str, lease: Lease, folder: Path) -> None:
         item = await self._apply(set_id, lease, lambda item: item.begun())
@@ -111,11 +130,9 @@ class Sets:
         except Unavailable:
             raise
         except (Problem, OSError) as error:
-            problem = as_problem(error)
-            now = self._context.store.clock.now()
-            await self._apply(set_id, lease, lambda item: item.failed(problem.code, problem.detail, now), over=True)
-            return
-        await self._succeed(set_id, lease, built)
+            await self._fail(set_id, lease, as_problem(error))
+        else:
+            await self._succeed(set_id, lease, built)
 
     async def _succeed(self, set_id: str, lease: Lease, built: Built) -> None:
         now = self._context.store.clock.now()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from common.disk import telling_when_full
@@ -15,7 +17,7 @@ from dataset_svc.domain.dataset import Dataset
 from dataset_svc.domain.imports import Import
 from dataset_svc.domain.versions import Content
 from dataset_svc.formats import ContentLimits
-from dataset_svc.importing import ChildLimits, ImportRequest, ImportResult
+from dataset_svc.importing import ChildLimits, ImportRequest, ImportResult, Progress
 from dataset_svc.reconcile.fetching import Tell, bring, fetch
 from dataset_svc.reconcile.keeping import keep
 from dataset_svc.settings import Settings
@@ -56,20 +58,26 @@ class Workplace:
         self.sha256: str | None = None
         """Of the archive in hex, once it was computed."""
 
-    async def prepare(self, tell: Tell) -> ImportRequest:
-        """What the child process is to do. What lies elsewhere is fetched first, and `tell` told how far that is.
+    @property
+    def passes(self) -> int:
+        """How often its bytes are gone over: fetched from a source, copied from the file store, and read."""
+        return 1 + (self._item.source_id is not None) + (not self._context.files.capabilities.local_paths)
+
+    async def prepare(self, tell: Callable[[int, Progress], None]) -> ImportRequest:
+        """What the child process is to do. What lies elsewhere is fetched first, and `tell` told how far which of the
+        passes is.
 
         Raises Problem (`archive_gone`), StorageFull (`storage_full`), and as `fetch`.
         """
         settings = self._context.settings
         await self.clear()
         if self._item.source_id is not None:
-            await fetch(self._context, self._item, self._folder, tell)
+            await fetch(self._context, self._item, self._folder, partial(tell, 0))
         return ImportRequest(
-            archive=await self._archive(tell),
+            archive=await self._archive(partial(tell, self.passes - 2)),
             out=self._folder / "out",
             format=self._dataset.format,
-            purpose=self._dataset.purpose,
+            purpose=self._dataset.held_as,
             limits=_limits(settings),
             content=ContentLimits(min_classes=settings.min_classes, whole_bytes=settings.whole_bytes),
             child=ChildLimits(memory=settings.import_memory, uid=settings.import_uid),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -15,6 +16,9 @@ from dataset_svc.domain.imports import Import, ImportState
 from dataset_svc.domain.taxonomy import Part, TestMode
 from dataset_svc.domain.versions import Content, Sample, Version
 from dataset_svc.importing import Progress
+from dataset_svc.schemas.annotations import Annotations
+from dataset_svc.schemas.details import Figures
+from dataset_svc.schemas.reports import Report
 
 
 class _In(BaseModel):
@@ -57,7 +61,7 @@ _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".
 
 class SampleOut(BaseModel):
     """One file of a dataset. `url` gives its bytes, `thumbnail` a small PNG of an image; `annotations` is what is drawn
-    on an image, marked in a text, or in a table's first rows, where the format has such."""
+    on an image, marked in a text, or in those rows of a table that are on this page, where the format has such."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -67,7 +71,7 @@ class SampleOut(BaseModel):
     sha256: str
     url: str
     thumbnail: str | None
-    annotations: dict[str, Any] | None = None
+    annotations: Annotations | None = None
 
     @classmethod
     def of(
@@ -95,7 +99,7 @@ class ContentOut(BaseModel):
     files: int
     bytes: int
     classes: dict[str, int]
-    figures: dict[str, Any]
+    figures: Figures
     import_id: str
 
     @classmethod
@@ -152,8 +156,9 @@ class VersionOut(BaseModel):
 class ImportOut(BaseModel):
     """An import: queued, running (see `phase`), then succeeded, failed (see `reason` and `report`) or cancelled.
 
-    `rate` is bytes of the archive a second. `unchanged`: the content was what the dataset had already.
-    `sha256` is that of the archive in hex, where it was told or has been computed.
+    `reason` also says what it waits for while its phase is `waiting`. `bytes_done` and `files_done` are those of the
+    phase, `progress` that of the whole. `rate` is bytes of the archive a second. `unchanged`: the content was what the
+    dataset had already. `sha256` is that of the archive in hex, where it was told or has been computed.
     """
 
     id: str
@@ -177,7 +182,7 @@ class ImportOut(BaseModel):
     rate: float
     code: str
     reason: str
-    report: dict[str, Any] | None
+    report: Report | None
     version_number: int | None
     unchanged: bool
     source_id: str | None
@@ -188,9 +193,11 @@ class ImportOut(BaseModel):
     def of(cls, item: Import, progress: Progress | None = None) -> ImportOut:
         """The import, and how far it is where it runs."""
         now = _progress_of(item, progress)
-        done = 1.0 if item.state == ImportState.SUCCEEDED else min(now.bytes / now.total_bytes, 0.99)
+        done = 1.0 if item.state == ImportState.SUCCEEDED else min(now.overall, 0.99)
+        same = cls.model_fields.keys() & Import.__dataclass_fields__.keys() - {"reason"}
         return cls(
-            **{name: getattr(item, name) for name in cls.model_fields.keys() & Import.__dataclass_fields__.keys()},
+            **{name: getattr(item, name) for name in same},
+            reason=item.reason or now.reason,
             phase=now.phase,
             progress=round(done, 4),
             bytes_done=now.bytes,
@@ -208,8 +215,7 @@ def _progress_of(item: Import, progress: Progress | None) -> Progress:
         return Progress("done", item.size, item.size, files, files, 0.0)
     if progress is None or not item.active:
         return Progress(str(item.state), 0, max(item.size, 1), 0, 0, 0.0)
-    total = max(progress.total_bytes, item.size, 1)
-    return Progress(progress.phase, progress.bytes, total, progress.files, progress.total_files, progress.rate)
+    return replace(progress, total_bytes=max(progress.total_bytes, item.size, 1))
 
 
 class DatasetOut(BaseModel):

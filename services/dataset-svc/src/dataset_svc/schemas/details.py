@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from dataset_svc.domain.taxonomy import Part
 from dataset_svc.domain.versions import Content, Version
+from dataset_svc.schemas.passing import DescribedBy
 
 
 class BucketOut(BaseModel):
@@ -80,6 +81,27 @@ class RelatedOut(BaseModel):
     relation: str = Field(alias="class")
     end: str = Field(alias="to")
     count: int
+
+
+class FiguresOut(BaseModel):
+    """Figures of the content, as far as they apply and were counted. `objects`, `entities`, `relations` and `events`
+    say how many there are of each class, `rows` how many samples are in files that hold many."""
+
+    files: int | None = None
+    bytes: int | None = None
+    rows: int | None = None
+    images: ImagesOut | None = None
+    texts: TextsOut | None = None
+    objects: dict[str, int] | None = None
+    entities: dict[str, int] | None = None
+    relations: dict[str, int] | None = None
+    events: dict[str, int] | None = None
+    together: list[PairOut] | None = None
+    related: list[RelatedOut] | None = None
+    unannotated: int | None = None
+
+
+Figures = Annotated[dict[str, Any], DescribedBy(FiguresOut)]
 
 
 class DetailsOut(BaseModel):

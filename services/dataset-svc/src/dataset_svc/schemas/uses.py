@@ -20,8 +20,8 @@ class UseOut(BaseModel):
 
 
 class UsesOut(BaseModel):
-    """Who uses it. `others` counts what the caller may not see; `unknown` names services that hold its files and can't
-    be asked now; `more`: there are still others."""
+    """Who uses it, waits to use it or holds its files. `others` counts what the caller may not see; `unknown` names
+    services that may use it and can't be asked now; `more`: there are still others."""
 
     items: list[UseOut]
     others: int

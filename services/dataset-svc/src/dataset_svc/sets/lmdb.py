@@ -5,6 +5,9 @@ An image is kept as it came (`encoded`), a text as its bytes.
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import lmdb
@@ -24,14 +27,15 @@ class Datums:
     """One environment, whose `data.mdb` grows as it is needed. A label that there is none of is -1."""
 
     def __init__(self, folder: Path, terms: Terms) -> None:
-        self._environment = lmdb.open(str(folder), map_size=_FIRST_MAP, lock=False, sync=False)
+        with _disk_errors():
+            self._environment = lmdb.open(str(folder), map_size=_FIRST_MAP, lock=False, sync=False)
         self._media = terms.media
         self._waiting: list[tuple[bytes, bytes]] = []
         self._bytes = 0
         self._number = 0
 
     def add(self, record: Record) -> None:
-        """Write one. Raises Invalid (`record_too_large`)."""
+        """Write one. Raises Invalid (`record_too_large`), OSError."""
         check_size(record, _MOST, "lmdb")
         label = -1 if record.label is None else record.label
         datum = DATUM(data=record.data, label=label, encoded=self._media == "image")
@@ -39,7 +43,8 @@ class Datums:
         self._bytes += len(record.data)
         self._number += 1
         if len(self._waiting) >= _BATCH or self._bytes >= _FIRST_MAP:
-            self._write()
+            with _disk_errors():
+                self._write()
 
     def _write(self) -> None:
         """What waits, in one transaction; in a larger map where it does not fit."""
@@ -54,10 +59,24 @@ class Datums:
         self._waiting, self._bytes = [], 0
 
     def close(self) -> None:
-        """Write what is left and close the environment."""
-        self._write()
-        self._environment.sync(True)
-        self._environment.close()
+        """Write what is left and close the environment. Raises OSError."""
+        try:
+            with _disk_errors():
+                self._write()
+                self._environment.sync(True)
+        finally:
+            self._environment.close()
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Turn LMDB's own errors into OSError. Where a disk takes only a part of a write, as it does when nearly full,
+    LMDB says EIO (mdb.c, "short write, filesystem full?")."""
+    try:
+        yield
+    except lmdb.Error as error:
+        full = isinstance(error, lmdb.DiskError) or error.code == errno.EIO
+        raise OSError(errno.ENOSPC if full else error.code, f"LMDB could not write all of it ({error})") from error
 
 
 def key(number: int, path: str) -> bytes:

@@ -1,6 +1,7 @@
 """Parquet in the columns that Hugging Face's `datasets` reads as images or texts.
 
-Images: `image` {`bytes`, `path`} and `label`; texts: `text`, `path` and `label`; and where anything is annotated in
+Images: `image` {`bytes`, `path`} and `label`, and other media as images; texts: `text` (in UTF-8, as all strings of
+Parquet, whatever the file is in), `path` and `label`, and `row` where a file has many. Where anything is annotated in
 files, `annotations` has it as JSON. Metadata `classes` has the classes' names.
 """
 
@@ -13,30 +14,21 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from common.kernel.errors import Invalid
-from dataset_svc.sets.port import Record, SetFormat, Terms, check_size
+from dataset_svc.sets.port import Record, SetFormat, Terms, check_size, text_of
 
 _GROUP_ROWS = 1000
 _GROUP_BYTES = 64 << 20
 _MOST = (1 << 31) - (1 << 20)
 
-_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-_COLUMNS = {
-    "image": pa.schema([("image", _IMAGE), ("label", pa.int64())]),
-    "text": pa.schema([("text", pa.string()), ("path", pa.string()), ("label", pa.int64())]),
-}
+_FILE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 class Parquet:
     """Shards `data-00000.parquet` and so on, in row groups that a reader takes at once."""
 
     def __init__(self, folder: Path, terms: Terms) -> None:
-        classes = json.dumps(list(terms.classes), ensure_ascii=False)
-        columns = _COLUMNS[terms.media]
-        if terms.annotated:
-            columns = columns.append(pa.field("annotations", pa.string()))
-        self._schema = columns.with_metadata({"classes": classes})
-        self._annotated = terms.annotated
+        self._schema = _schema(terms)
+        self._annotated, self._numbered = terms.annotated, terms.rows
         self._folder, self._most, self._media = folder, terms.shard_bytes, terms.media
         self._rows: list[dict[str, Any]] = []
         self._bytes = 0
@@ -45,24 +37,22 @@ class Parquet:
         self._writer = self._next()
 
     def add(self, record: Record) -> None:
-        """Write one. Raises Invalid (`record_too_large`, `bad_text` where a text is not UTF-8)."""
+        """Write one. Raises Invalid (`record_too_large`, `bad_text`)."""
         check_size(record, _MOST, "parquet")
         self._rows.append(self._row(record))
-        self._bytes += len(record.data)
+        self._bytes += len(record.data) + len(record.annotations)
         if len(self._rows) >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
             self._group()
 
     def _row(self, record: Record) -> dict[str, Any]:
-        about = {"label": record.label} | (
-            {"annotations": record.annotations.decode() or None} if self._annotated else {}
-        )
-        if self._media == "image":
-            return {"image": {"bytes": record.data, "path": record.path}, **about}
-        try:
-            return {"text": record.data.decode(), "path": record.path, **about}
-        except UnicodeDecodeError as error:
-            reason = f"{record.path} is not UTF-8 at byte {error.start}: Parquet holds texts only. Choose raw instead."
-            raise Invalid("bad_text", reason) from error
+        about: dict[str, Any] = {"label": record.label}
+        if self._annotated:
+            about["annotations"] = record.annotations.decode() or None
+        if self._numbered:
+            about["row"] = record.row
+        if self._media != "text":
+            return {self._media: {"bytes": record.data, "path": record.path}, **about}
+        return {"text": text_of(record, "parquet"), "path": record.path, **about}
 
     def _group(self) -> None:
         if self._written and self._written + self._bytes > self._most:
@@ -82,6 +72,15 @@ class Parquet:
         if self._rows:
             self._group()
         self._writer.close()
+
+
+def _schema(terms: Terms) -> pa.Schema:
+    """The columns, in the order in which a person reads them."""
+    media = [("text", pa.string()), ("path", pa.string())] if terms.media == "text" else [(terms.media, _FILE)]
+    rows = [("row", pa.int64())] if terms.rows else []
+    annotations = [("annotations", pa.string())] if terms.annotated else []
+    classes = json.dumps(list(terms.classes), ensure_ascii=False)
+    return pa.schema([*media, *rows, ("label", pa.int64()), *annotations]).with_metadata({"classes": classes})
 
 
 FORMAT = SetFormat("parquet", Parquet)

@@ -12,7 +12,7 @@ RAW = "raw"
 
 NAMES = (RAW, "recordio", "lmdb", "webdataset", "tfrecord", "parquet")
 ANNOTATED = (RAW, "webdataset", "tfrecord", "parquet")
-"""Those that hold what is annotated in a file; of the others a record is a file and its one class."""
+"""Those that hold what is annotated in a file, and rows of text; of the others a record is a file and its one class."""
 
 
 def set_format(name: str) -> SetFormat:

@@ -13,7 +13,7 @@ from common.manifests import Entry
 from common.manifests.searching import Span
 from dataset_svc.context import Context
 from dataset_svc.domain.versions import Content
-from dataset_svc.importing.annotated import class_prefix
+from dataset_svc.importing.annotated import CLASS_ENTRIES, class_prefix
 from dataset_svc.looking.names import KIND, Names, write_names
 
 
@@ -38,6 +38,13 @@ async def entries(context: Context, ref: ManifestRef, prefix: str, wanted: Wante
     return found
 
 
+async def annotated(context: Context, content: Content, label: str | None, wanted: Wanted) -> list[Entry]:
+    """The files in which something of that class is annotated, or all."""
+    if label is None:
+        return await entries(context, content.manifest, "", wanted)
+    return await with_class(context, content, label, wanted)
+
+
 async def with_class(context: Context, content: Content, label: str, wanted: Wanted) -> list[Entry]:
     """The files in which something of that class is annotated."""
     assert content.annotations is not None, "its annotations are what is searched"
@@ -47,6 +54,13 @@ async def with_class(context: Context, content: Content, label: str, wanted: Wan
     paths = [entry.path.removeprefix(prefix) for entry in listed]
     found = await manifests.find_many(context.files, content.manifest, paths)
     return [entry for entry in found if entry is not None]
+
+
+async def notes_classes(context: Context, ref: ManifestRef) -> bool:
+    """Whether it is noted of files which classes are annotated in them."""
+    async for entry in manifests.entries_from(context.files, ref, CLASS_ENTRIES):
+        return entry.path.startswith(CLASS_ENTRIES)
+    return False
 
 
 async def _named(context: Context, ref: ManifestRef, prefix: str, wanted: Wanted) -> list[Entry]:

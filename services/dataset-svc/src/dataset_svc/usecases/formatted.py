@@ -28,6 +28,7 @@ from dataset_svc.domain.errors import DatasetEmpty, SetNotReady
 from dataset_svc.domain.formatted import Cut, FormattedSet, Origin, SetState, Side, default_name
 from dataset_svc.domain.taxonomy import Part
 from dataset_svc.domain.versions import Version
+from dataset_svc.formats import get_format
 from dataset_svc.sets import ANNOTATED, NAMES, RAW
 from dataset_svc.storage import DATASETS, SETS, formatted_sets
 from dataset_svc.usecases.access import to_see
@@ -144,7 +145,8 @@ def _origin(dataset: Dataset, version: Version, part: Part) -> Origin:
         manifest,
         names,
         noted,
-        dataset.purpose,
+        dataset.held_as,
+        dataset.format,
     )
 
 
@@ -165,15 +167,17 @@ def _faults(new: NewSet, dataset: Dataset, cut: Cut) -> Sequence[Fault]:
 
 
 def _why_no_records(dataset: Dataset, format: str) -> str | None:
-    """Why its files can't be the records of such a set; None where they can."""
-    media, _, task = dataset.purpose.partition("/")
-    what = f"A {dataset.purpose} dataset in format {dataset.format!r}"
+    """Why its samples can't be the records of such a set; None where they can: its format knows what they are."""
     if format == RAW:
         return None
-    if dataset.format not in ("dir", "json", "brat_ann") or (dataset.format, media) == ("json", "text"):
-        return f"{what} has many samples in a file, and a record is a file: choose raw."
-    if task != "classification" and format not in ANNOTATED:
-        return f"{what} has no class for each file, which is all that {format} holds: choose {', '.join(ANNOTATED)}."
+    recorded = get_format(dataset.format).recorded(dataset.held_as)
+    what, others = f"A {dataset.purpose} dataset in format {dataset.format!r}", ", ".join(ANNOTATED)
+    if recorded.refusal:
+        return f"{what} has raw sets only: {recorded.refusal}"
+    if recorded.rows and format not in ANNOTATED:
+        return f"{what} has its samples in rows of text, and a record of {format} is a whole file: choose {others}."
+    if not dataset.held_as.endswith("/classification") and format not in ANNOTATED:
+        return f"{what} has no class for each file, which is all that {format} holds: choose {others}."
     return None
 
 

@@ -139,5 +139,5 @@ async def _progress(context: Context, connection: AsyncConnection, items: Sequen
     elsewhere = [item.id for item in items if item.active and item.id not in known]
     if elsewhere:
         noted = await storage.progress_of(connection, elsewhere)
-        known |= {import_id: Progress(**row) for import_id, row in noted.items()}
+        known |= {import_id: Progress.noted(row) for import_id, row in noted.items()}
     return known

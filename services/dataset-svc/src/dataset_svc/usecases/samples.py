@@ -10,18 +10,26 @@ from typing import Any
 
 from common import manifests
 from common.contracts.shared import ManifestRef
-from common.kernel.errors import BadRequest, NotFound
+from common.kernel.errors import BadRequest, Conflict, NotFound
 from common.manifests import Entry
 from common.web.downloads import Place
 from common.web.identity import Principal
 from dataset_svc import storage
 from dataset_svc.context import Context
+from dataset_svc.domain.dataset import Dataset
 from dataset_svc.domain.errors import DatasetEmpty
 from dataset_svc.domain.taxonomy import Part
 from dataset_svc.domain.versions import Content, Sample, Version
-from dataset_svc.usecases import annotated, finding
+from dataset_svc.formats import get_format
+from dataset_svc.usecases import annotated, finding, rowed
 from dataset_svc.usecases.access import to_see
 from dataset_svc.usecases.finding import Wanted
+from dataset_svc.usecases.rowed import Filling
+
+_ROW = "\0"
+"""Parts a file's path from the number of a row in a cursor: no path has it."""
+_DIGITS = 19
+_BAD_CURSOR = "The cursor is not one that a list gave. Start without it."
 
 
 @dataclass(frozen=True)
@@ -49,29 +57,50 @@ async def list_samples(
     part: Part,
 ) -> SamplePage:
     """Samples in the order of their paths, of one class or of all, whose names have that part where one is given,
-    whatever its case. Raises NotFound, Conflict (`dataset_empty`)."""
-    version = await _version(context, who, dataset_id, number)
+    whatever its case. Of a file that holds many samples a page gives the next ones, as what is annotated in it. Raises
+    NotFound, Conflict (`dataset_empty`, `class_not_indexed`), BadRequest (`bad_cursor`)."""
+    dataset, version = await _version(context, who, dataset_id, number)
     content = content_of(version, part)
-    wanted = Wanted(part_of_name.strip(), path_of(cursor), limit + 1)
-    drawn: dict[str, Any] = {}
-    if content.annotations is None:
-        found = await finding.entries(context, content.manifest, f"{label}/" if label else "", wanted)
-    elif label is None:
-        found = await finding.entries(context, content.manifest, "", wanted)
-        drawn = await annotated.of(context.files, content.annotations, [entry.path for entry in found[:limit]])
+    path, row = _place_of(cursor)
+    wanted = Wanted(part_of_name.strip(), path, limit + 1)
+    reader = get_format(dataset.format).recorded(dataset.held_as).rows
+    if reader is not None and content.split_by is not None:
+        page = await rowed.page_of(context, content, reader, label, wanted, row)
     else:
-        found = await finding.with_class(context, content, label, wanted)
-        drawn = await annotated.of(context.files, content.annotations, [entry.path for entry in found[:limit]])
-    more = cursor_of(found[limit].path) if len(found) > limit else None
-    samples = [sample_of(entry, content) for entry in found[:limit]]
-    return SamplePage(version.number, part, samples, more, drawn)
+        page = await _of_files(context, content, label, wanted)
+        if reader is not None and label in content.classes and not page.files and not wanted.part:
+            raise _not_indexed(version, label)
+    return SamplePage(version.number, part, *_shown(page, content))
+
+
+async def _of_files(context: Context, content: Content, label: str | None, wanted: Wanted) -> Filling:
+    """A page of files, of one class or of all."""
+    page = Filling(wanted.most - 1)
+    if content.annotations is None:
+        page.add_files(await finding.entries(context, content.manifest, f"{label}/" if label else "", wanted))
+        return page
+    page.add_files(await finding.annotated(context, content, label, wanted))
+    page.drawn |= await annotated.of(context.files, content.annotations, [entry.path for entry in page.files])
+    return page
+
+
+def _shown(page: Filling, content: Content) -> tuple[Sequence[Sample], str | None, Mapping[str, Any]]:
+    path, row = page.following or ("", 0)
+    more = cursor_of(f"{path}{_ROW}{row}" if row else path) if path else None
+    return [sample_of(entry, content) for entry in page.files], more, page.drawn
+
+
+def _not_indexed(version: Version, label: str | None) -> Conflict:
+    detail = f"Version {version.number} was imported before its rows were noted, and can't be searched for {label!r}."
+    return Conflict("class_not_indexed", f"{detail} Import its archive again.")
 
 
 async def place_of_sample(
     context: Context, who: Principal, dataset_id: str, path: str, *, number: int | None, part: Part
 ) -> Place:
     """Where one file is. Raises NotFound (`file_not_found`, `version_not_found`), Conflict (`dataset_empty`)."""
-    manifest = manifest_of(await _version(context, who, dataset_id, number), part)
+    _, version = await _version(context, who, dataset_id, number)
+    manifest = manifest_of(version, part)
     return Place(context.files, manifest, await manifests.find(context.files, manifest, path))
 
 
@@ -86,18 +115,18 @@ async def find_content(
 ) -> tuple[Version, Content]:
     """One part of a version, the current one where no number is given. Raises NotFound (`dataset_not_found`,
     `version_not_found`, `part_not_found`), Conflict (`dataset_empty`)."""
-    version = await _version(context, who, dataset_id, number)
+    _, version = await _version(context, who, dataset_id, number)
     return version, content_of(version, part)
 
 
-async def _version(context: Context, who: Principal, dataset_id: str, number: int | None) -> Version:
+async def _version(context: Context, who: Principal, dataset_id: str, number: int | None) -> tuple[Dataset, Version]:
     async with context.store.reading() as connection:
         dataset = await to_see(connection, who, dataset_id)
         if number is not None:
-            return await storage.version_numbered(connection, dataset_id, number)
+            return dataset, await storage.version_numbered(connection, dataset_id, number)
     if dataset.current is None:
         raise DatasetEmpty(dataset_id, [str(part) for part in dataset.missing_parts()])
-    return dataset.current
+    return dataset, dataset.current
 
 
 def manifest_of(version: Version, part: Part) -> ManifestRef:
@@ -125,4 +154,12 @@ def path_of(cursor: str | None) -> str:
     try:
         return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError) as error:
-        raise BadRequest("bad_cursor", "The cursor is not one that a list gave. Start without it.") from error
+        raise BadRequest("bad_cursor", _BAD_CURSOR) from error
+
+
+def _place_of(cursor: str | None) -> tuple[str, int]:
+    """The file at which a page begins, and the number of the first of its rows. Raises BadRequest (`bad_cursor`)."""
+    path, _, row = path_of(cursor).partition(_ROW)
+    if row and not (row.isascii() and row.isdecimal() and len(row) < _DIGITS):
+        raise BadRequest("bad_cursor", _BAD_CURSOR)
+    return path, int(row or 0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,12 +13,12 @@ from pydantic import TypeAdapter
 from common.contracts.source import SourceFacts, SourceOpening
 from common.db.aggregates import Page, PageRequest
 from common.db.uow import UnitOfWork
-from common.kernel.errors import Conflict, Fault
+from common.kernel.errors import Conflict, Fault, Unavailable
 from common.kernel.ids import new_id
 from common.kernel.names import description_faults, name_faults, raise_faults
 from common.sources import Found, open_source
 from common.sources import Source as Opened
-from common.sources.connections import Connection, secret_faults
+from common.sources.connections import Connection, address_faults, secret_faults
 from common.web.access import require_change, require_see, visible
 from common.web.identity import Principal
 from dataset_svc import storage
@@ -29,6 +31,9 @@ from dataset_svc.usecases.access import to_change
 from dataset_svc.usecases.uploads import check_wanted
 
 CONNECTION: TypeAdapter[Any] = TypeAdapter(Connection)
+
+LOOK_SECONDS = 60
+"""How long one looks into a source for its first files."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +48,11 @@ class NewSource:
 
 async def create_source(uow: UnitOfWork, context: Context, who: Principal, new: NewSource) -> Source:
     """A new source; nothing is asked of it yet. Raises Invalid (`invalid_source`) with all faults."""
-    faults = [*name_faults(new.name), *description_faults(new.description)]
+    connection = new.connection.model_dump(mode="json")
+    faults = [*name_faults(new.name), *description_faults(new.description), *address_faults(connection)]
     raise_faults("source", [*faults, *secret_faults(new.connection.type, new.credentials)])
     now = uow.clock.now()
-    source = Source(
-        new_id("src"), new.name, who.id, new.connection.model_dump(mode="json"), now, now, description=new.description
-    )
+    source = Source(new_id("src"), new.name, who.id, connection, now, now, description=new.description)
     source = source.with_secrets(context.secrets.seal(new.credentials), tuple(new.credentials))
     await SOURCES.add(uow.connection, source)
     return source
@@ -134,14 +138,25 @@ async def source_opening(context: Context, source_id: str) -> SourceOpening:
 
 async def look_into(context: Context, who: Principal, source_id: str, prefix: str, limit: int) -> list[Found]:
     """The first files of a source: whether it lets us in, and what lies there. Raises as `open_source`, and what is
-    refused or away."""
-    source = await opened(context, await find_source(context, who, source_id), prefix)
+    refused or away, which a source that gives no list in time is (Unavailable, `source_unavailable`)."""
+    stored = await find_source(context, who, source_id)
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            return await _first(await opened(context, stored, prefix), limit)
+    except TimeoutError as error:
+        detail = f"{stored.name} gave no list within {LOOK_SECONDS} seconds."
+        raise Unavailable("source_unavailable", detail) from error
+
+
+async def _first(source: Opened, limit: int) -> list[Found]:
+    """The first files of a source, which is closed then."""
     found: list[Found] = []
     try:
-        async for one in source.files():
-            found.append(one)
-            if len(found) == limit:
-                break
+        async with aclosing(source.files()) as files:
+            async for one in files:
+                found.append(one)
+                if len(found) == limit:
+                    break
     finally:
         await source.close()
     return found

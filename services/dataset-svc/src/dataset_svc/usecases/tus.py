@@ -2,37 +2,46 @@
 
 What came is never asked for again: whole parts go to the file store as they fill, and the beginning of one that did not
 fill (the client went away, or sends small pieces) is kept as a `tail` until more comes. Bytes of at most one part are
-in memory.
+in memory. Bytes with a checksum are no bytes of the upload before the last of them has come and all are right.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
+from tempfile import SpooledTemporaryFile
 
 import structlog
 
 from common.kernel.errors import Invalid
-from common.ports.files import Files
 from common.web.identity import Principal
 from dataset_svc import storage
 from dataset_svc.context import Context
 from dataset_svc.domain import tus
 from dataset_svc.domain.uploads import Upload, UploadState
 from dataset_svc.usecases.arriving import note_activity
-from dataset_svc.usecases.uploads import UploadStatus, complete_upload, find_upload, put_part
+from dataset_svc.usecases.uploads import UploadStatus, abort_upload, complete_upload, find_upload, put_part
 
 log = structlog.get_logger("uploads")
+
+_PIECE = 1 << 20
+_IN_MEMORY = 16 * _PIECE
+"""Bytes up to which what is to be checked waits in memory, and not on this machine's disk."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How far an upload is: `offset` bytes from the first on are kept; `whole` parts of them, the rest as a tail."""
+    """How far an upload is: `offset` bytes from the first on are kept; `whole` parts of them, the rest as a tail.
+    All are whole where the archive is there. `expires` is when it is given up where nothing more comes, as a header
+    says it."""
 
     upload: Upload
     whole: int = 0
     tail: str | None = None
     offset: int = 0
+    expires: str = ""
 
 
 @dataclass
@@ -44,23 +53,47 @@ class _Filling:
 
 
 async def standing(context: Context, who: Principal, dataset_id: str, upload_id: str) -> Standing:
-    """How far it is. Raises NotFound (`upload_not_found`)."""
+    """How far it is. Where every byte is there but a kill came before the import, the import is queued now: a client
+    that is told so has nothing more to send. Raises NotFound (`upload_not_found`), UploadGone (`upload_gone`)."""
+    now = await _standing(context, await find_upload(context, who, dataset_id, upload_id))
+    if now.upload.state == UploadState.COMPLETED or now.whole < now.upload.part_count:
+        return now
+    try:
+        await _complete(context, who, now.upload)
+    except Invalid as refused:
+        raise tus.UploadGone("upload_gone", f"{refused.detail} It is given up: begin anew.") from None
     return await _standing(context, await find_upload(context, who, dataset_id, upload_id))
+
+
+async def _complete(context: Context, who: Principal, upload: Upload) -> None:
+    """Make the archive and queue its import. Where that is refused (Invalid) the upload is given up: nothing that could
+    still be sent would mend it."""
+    try:
+        await complete_upload(context, who, upload.dataset_id, upload.id)
+    except Invalid:
+        await abort_upload(context, who, upload.dataset_id, upload.id)
+        raise
 
 
 async def _standing(context: Context, found: UploadStatus) -> Standing:
     upload = found.upload
-    if upload.state != UploadState.OPEN:
-        return Standing(upload, offset=upload.size if upload.state == UploadState.COMPLETED else 0)
-    whole = tus.whole_parts(upload, found.parts)
-    tails = {key: int(key.rpartition("-")[2]) for key in await _tails(context.files, upload, whole + 1)}
+    tus.check_there(upload)
+    if upload.state == UploadState.COMPLETED:
+        return Standing(upload, upload.part_count, offset=upload.size)
+    keys = [info.key async for info in context.files.list(upload.archive)]
+    whole = upload.part_count if upload.archive in keys else tus.whole_parts(upload, found.parts)
+    begun = f"{tus.tails_of(upload.archive)}{whole + 1}-"
+    tails = {key: int(key.removeprefix(begun)) for key in keys if key.startswith(begun)}
     longest = max(tails, key=lambda key: tails[key], default=None)
     start = min(whole * upload.part_size, upload.size)
-    return Standing(upload, whole, longest, start + (tails[longest] if longest else 0))
+    offset = start + (tails[longest] if longest else 0)
+    return Standing(upload, whole, longest, offset, await _expires(context, upload))
 
 
-async def _tails(files: Files, upload: Upload, number: int) -> list[str]:
-    return [info.key async for info in files.list(f"{tus.tails_of(upload.archive)}{number}-")]
+async def _expires(context: Context, upload: Upload) -> str:
+    async with context.store.reading() as connection:
+        last = await storage.last_activity(connection, upload.id)
+    return tus.moment(last or upload.created_at, context.settings.upload_ttl)
 
 
 async def append(
@@ -69,27 +102,53 @@ async def append(
     dataset_id: str,
     upload_id: str,
     offset: int | None,
-    chunks: AsyncIterator[bytes],
+    chunks: AsyncGenerator[bytes, None],
     gone: type[Exception],
+    *,
+    checksum: tus.Checksum | None = None,
 ) -> Standing:
     """Take bytes from `offset` on; with the last the archive is made and its import queued.
 
-    A client that goes away (`chunks` raise `gone`) loses nothing that came. Raises BadRequest (`no_offset`), Conflict
-    (`wrong_offset`, `upload_closed`), Invalid (`too_many_bytes`, `checksum_mismatch`).
+    A client that goes away (`chunks` raise `gone`) loses nothing that came, unless that had a checksum: part of it
+    can't be checked. Nothing at the end of one that is complete is no error: so a client asks again that heard no
+    answer. Raises BadRequest (`no_offset`), Conflict (`wrong_offset`, `upload_closed`), UploadGone (`upload_gone`),
+    ChecksumMismatch (`checksum_mismatch`), Invalid (`too_many_bytes`; `checksum_mismatch` of the whole: it is given
+    up).
     """
     now = await standing(context, who, dataset_id, upload_id)
-    now.upload.size_of(1)  # it must be open
     tus.check_offset(now.upload, offset, now.offset)
     filling = _Filling(now.whole + 1, bytearray(await context.files.read(now.tail)) if now.tail else bytearray())
+    if checksum is not None:
+        chunks = _checked(context, now, chunks, checksum)
     try:
-        async for chunk in chunks:
-            await _take(context, who, now.upload, filling, chunk)
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                await _take(context, who, now.upload, filling, chunk)
     except gone:
         log.info("client went away", upload=upload_id, kept=len(filling.data))
     await _keep(context, now.upload, filling, now.tail)
     if filling.number > now.upload.part_count:
-        await complete_upload(context, who, dataset_id, upload_id)
+        await _complete(context, who, now.upload)
     return await standing(context, who, dataset_id, upload_id)
+
+
+async def _checked(
+    context: Context, now: Standing, chunks: AsyncIterator[bytes], checksum: tus.Checksum
+) -> AsyncGenerator[bytes, None]:
+    """The same bytes, once all have come and are right."""
+    await asyncio.to_thread(context.scratch.mkdir, parents=True, exist_ok=True)
+    taken, left = checksum.begun(), now.upload.size - now.offset
+    with SpooledTemporaryFile(_IN_MEMORY, dir=str(context.scratch)) as waiting:
+        async for chunk in chunks:
+            left -= len(chunk)
+            if left < 0:
+                raise _too_many(now.upload)
+            await asyncio.to_thread(taken.update, chunk)
+            await asyncio.to_thread(waiting.write, chunk)
+        checksum.check(taken)
+        waiting.seek(0)
+        while piece := await asyncio.to_thread(waiting.read, _PIECE):
+            yield piece
 
 
 async def _take(context: Context, who: Principal, upload: Upload, filling: _Filling, chunk: bytes) -> None:
@@ -101,7 +160,11 @@ async def _take(context: Context, who: Principal, upload: Upload, filling: _Fill
         del filling.data[:size]
         filling.number += 1
     if filling.number > upload.part_count and filling.data:
-        raise Invalid("too_many_bytes", f"The upload {upload.id} has {upload.size} bytes; more arrived.")
+        raise _too_many(upload)
+
+
+def _too_many(upload: Upload) -> Invalid:
+    return Invalid("too_many_bytes", f"The upload {upload.id} has {upload.size} bytes; more arrived.")
 
 
 async def _keep(context: Context, upload: Upload, filling: _Filling, before: str | None) -> None:

@@ -80,7 +80,7 @@ def check_wanted(dataset: Dataset, part: Part) -> None:
     """Raise Conflict where nothing could come of such an upload."""
     if part == Part.TEST and dataset.test_mode != TestMode.INDEPENDENT:
         raise UnusedPart(dataset.id)
-    if dataset.format not in (known := formats_for(dataset.purpose)):
+    if dataset.format not in (known := formats_for(dataset.held_as)):
         raise NotImportable(dataset.id, dataset.format, dataset.purpose, known)
 
 

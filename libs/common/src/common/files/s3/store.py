@@ -17,8 +17,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from common.files.draft import check_sum
-from common.files.keys import check_key, check_prefix
-from common.files.local import check_range
+from common.files.keys import check_key, check_prefix, check_range
 from common.files.s3.ahead import WINDOW, ahead
 from common.files.s3.blocks import Digests, blocks, file_chunks, file_digest
 from common.files.s3.links import SMALLEST_PART, Links

@@ -17,7 +17,6 @@ from typing import Any, cast
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
-from aiohttp.abc import AbstractResolver
 
 from common.files.s3.errors import BeyondEnd, told, unreachable
 from common.files.s3.settings import S3Settings
@@ -67,12 +66,12 @@ def _session() -> AioSession:
 class Wire:
     """Requests to one bucket. Keys are whole keys of the bucket. Raises what `errors.told` lists.
 
-    `resolver` makes what looks host names up, where they are not ours to trust.
+    `connector` gives how aiohttp is to connect, where the server is not ours to trust.
     """
 
-    def __init__(self, settings: S3Settings, *, resolver: Callable[[], AbstractResolver] | None = None) -> None:
+    def __init__(self, settings: S3Settings, *, connector: Callable[[], dict[str, Any]] | None = None) -> None:
         self._settings = settings
-        self._resolver = resolver
+        self._connector = connector
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._clients: dict[str, Any] = {}
@@ -235,15 +234,15 @@ class Wire:
                     region_name=self._settings.region,
                     aws_access_key_id=self._settings.key,
                     aws_secret_access_key=self._settings.secret,
-                    config=_config(self._settings.timeout, self._resolver),
+                    config=_config(self._settings.timeout, self._connector),
                 )
                 self._clients[endpoint] = await self._stack.enter_async_context(made)
             return self._clients[endpoint]
 
 
-def _config(timeout: float, resolver: Callable[[], AbstractResolver] | None) -> AioConfig:
+def _config(timeout: float, connector: Callable[[], dict[str, Any]] | None) -> AioConfig:
     return AioConfig(
-        connector_args={"resolver": resolver()} if resolver is not None else None,
+        connector_args=connector() if connector is not None else None,
         connect_timeout=timeout,
         read_timeout=timeout,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},

@@ -111,16 +111,23 @@ class Folder:
     @contextlib.contextmanager
     def alone(self) -> Iterator[bool]:
         """Hold the supervisor's lock; False where a supervisor is alive and holds it."""
-        fd = os.open(self.file("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with locked(self.file("lock"), fcntl.LOCK_EX | fcntl.LOCK_NB) as alone:
+            yield alone
+
+
+@contextlib.contextmanager
+def locked(path: Path, how: int) -> Iterator[bool]:
+    """Have the lock of a file (`how` is flock(2)'s operation); False where it can't be had now. Raises OSError."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
         try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
-        finally:
-            os.close(fd)
+            fcntl.flock(fd, how)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(fd)
 
 
 def _write(path: Path, content: bytes, flags: int = os.O_TRUNC) -> None:

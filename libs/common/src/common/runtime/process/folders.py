@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from common.runtime.process import ending
-from common.runtime.process.folder import Folder
+from common.runtime.process.folder import Folder, locked
 
 _REMOVED = ".removed-"
 
@@ -64,16 +64,8 @@ class Folders:
     def at_work(self, how: int = fcntl.LOCK_SH) -> Iterator[bool]:
         """Held by every platform on this home while it makes or removes the folder of a workload; False where it
         can't be had now (`how` is flock(2)'s operation). Raises OSError."""
-        fd = os.open(self.home / "at-work", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                fcntl.flock(fd, how)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
-        finally:
-            os.close(fd)
+        with locked(self.home / "at-work", how) as held:
+            yield held
 
     def clear_away(self) -> None:
         """Delete the folders that were being made or removed when a platform was killed. Raises OSError.

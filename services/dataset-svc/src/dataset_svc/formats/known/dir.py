@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 
-from dataset_svc.formats.port import Annotations, Checker, Content, ContentLimits, Sink, Summary
+from dataset_svc.formats.labels import MOST_CLASSES
+from dataset_svc.formats.port import FILES, Annotations, Checker, Content, ContentLimits, Recorded, Sink, Summary
 from dataset_svc.formats.registry import check_purpose
 from dataset_svc.formats.samples import Samples
 
@@ -26,6 +27,10 @@ class DirFormat:
         """See Format: each file of a class is a sample, whatever its name."""
         return ()
 
+    def recorded(self, purpose: str) -> Recorded:
+        """See Format."""
+        return FILES
+
     def checker(self, purpose: str, sink: Sink, limits: ContentLimits) -> Checker:
         """See Format."""
         check_purpose(self.name, self.purposes, purpose)
@@ -40,17 +45,17 @@ class DirChecker:
         self._content, self._sink, self._limits = content, sink, limits
         self._whole = content.whole
         self._classes: dict[str, int] = {}
-        self._stray = 0
+        self._told = False
 
     def folder(self, path: str) -> None:
         """See Checker."""
-        self._classes.setdefault(path.partition("/")[0], 0)
+        self._class(path.partition("/")[0], 0)
 
     def whole(self, path: str, data: bytes) -> None:
         """See Checker."""
         label, slash, _ = path.partition("/")
         if slash:
-            self._classes[label] = self._classes.get(label, 0) + 1
+            self._class(label, 1)
             self._whole(path, data)
         else:
             self._outside(path)
@@ -59,7 +64,7 @@ class DirChecker:
         """See Checker."""
         label, slash, _ = path.partition("/")
         if slash:
-            self._classes[label] = self._classes.get(label, 0) + 1
+            self._class(label, 1)
             return self._content.stream(path, size, chunks)
         self._outside(path)
         return chunks
@@ -83,6 +88,16 @@ class DirChecker:
         """See Checker: each file is one."""
         return {}
 
+    def _class(self, label: str, files: int) -> None:
+        """So many files more are of that class. Classes beyond the limit are not counted, but told once."""
+        if label in self._classes:
+            self._classes[label] += files
+        elif len(self._classes) < MOST_CLASSES:
+            self._classes[label] = files
+        elif not self._told:
+            self._told = True
+            self._sink.error("too_many_classes", label, _TOO_MANY)
+
     def _too_few(self) -> str:
         found = ", ".join(self._classes) or "none"
         return (
@@ -93,5 +108,10 @@ class DirChecker:
     def _outside(self, path: str) -> None:
         self._sink.error("outside_class", path, "This file is in no class folder. Move it into one, or leave it out.")
 
+
+_TOO_MANY = (
+    f"From here on there are more than {MOST_CLASSES:,} classes; folders are classes: is each sample in a folder of "
+    "its own? Put all samples of a class into one folder."
+)
 
 FORMAT = DirFormat()

@@ -12,6 +12,14 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _events_out()
+    _events_in()
+    _turns()
+    _views()
+    _workloads()
+
+
+def _events_out() -> None:
     op.create_table(
         "outbox",
         sa.Column("id", BigId, primary_key=True, autoincrement=True),
@@ -29,6 +37,9 @@ def upgrade() -> None:
         sa.Column("subject", sa.String(80), primary_key=True),
         sa.Column("value", sa.BigInteger, nullable=False),
     )
+
+
+def _events_in() -> None:
     op.create_table(
         "inbox",
         sa.Column("handler", sa.String(80), nullable=False),
@@ -45,6 +56,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("handler", "event_id"),
     )
     op.create_index("inbox_due", "inbox", ["state", "next_attempt_at"])
+
+
+def _turns() -> None:
+    """Whose turn a loop is, and what was answered to a request that comes again."""
     op.create_table(
         "leases",
         sa.Column("name", sa.String(80), primary_key=True),
@@ -62,6 +77,10 @@ def upgrade() -> None:
         sa.Column("created_at", Instant, nullable=False),
         sa.PrimaryKeyConstraint("owner", "key"),
     )
+
+
+def _views() -> None:
+    """What is known of others' resources, and who holds one's own."""
     op.create_table(
         "read_models",
         sa.Column("kind", sa.String(40), nullable=False),
@@ -79,6 +98,9 @@ def upgrade() -> None:
         sa.Column("created_at", Instant, nullable=False),
         sa.PrimaryKeyConstraint("resource", "holder"),
     )
+
+
+def _workloads() -> None:
     op.create_table(
         "workloads",
         sa.Column("id", sa.String(48), primary_key=True),

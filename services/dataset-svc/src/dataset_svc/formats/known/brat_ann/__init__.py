@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataset_svc.formats.port import Checker, ContentLimits, Sink
+from dataset_svc.formats.port import FILES, Checker, ContentLimits, Recorded, Sink
 from dataset_svc.formats.registry import check_purpose
 
 
@@ -16,6 +16,10 @@ class BratFormat:
     def describing(self, purpose: str) -> tuple[str, ...]:
         """See Format: annotations, and brat's own settings."""
         return (".ann", ".conf")
+
+    def recorded(self, purpose: str) -> Recorded:
+        """See Format."""
+        return FILES
 
     def checker(self, purpose: str, sink: Sink, limits: ContentLimits) -> Checker:
         """See Format."""

@@ -8,13 +8,15 @@ from pathlib import PurePosixPath
 
 from dataset_svc.formats.decoding import NotText, decode
 from dataset_svc.formats.known.brat_ann.standoff import Document, Standoff
+from dataset_svc.formats.labels import Classes
 from dataset_svc.formats.packing import packed
 from dataset_svc.formats.port import Annotations, ContentLimits, Sink, Summary
 from dataset_svc.formats.ranges import Range
 from dataset_svc.formats.samples import Samples
-from dataset_svc.formats.together import SHOWN, Together
+from dataset_svc.formats.together import Commonest, Together
 
 _TEXT, _ANNOTATIONS = ".txt", ".ann"
+_OTHER_HALF = {_TEXT: _ANNOTATIONS, _ANNOTATIONS: _TEXT}
 _SETTINGS = ".conf"
 
 
@@ -23,12 +25,15 @@ class BratChecker:
 
     def __init__(self, purpose: str, sink: Sink, limits: ContentLimits) -> None:
         self._purpose, self._sink, self._limits = purpose, sink, limits
-        self._waiting: dict[str, tuple[str, bytes]] = {}
+        self._waiting: dict[tuple[str, str], tuple[str, bytes]] = {}
         self._waiting_bytes = 0
         self._documents: dict[str, tuple[bytes, frozenset[str]]] = {}
-        self._classes: Counter[str] = Counter()
-        self._counts = {"entities": Counter[str](), "relations": Counter[str](), "events": Counter[str]()}
-        self._related: Counter[tuple[str, str, str]] = Counter()
+        self._counts = {
+            "entities": Classes(sink),
+            "relations": Classes(sink, "classes of relations"),
+            "events": Classes(sink, "classes of events"),
+        }
+        self._related: Commonest[tuple[str, str, str]] = Commonest()
         self._together = Together()
         self._unannotated = 0
         self._length = Range()
@@ -39,20 +44,23 @@ class BratChecker:
 
     def whole(self, path: str, data: bytes) -> None:
         """See Checker."""
-        document, suffix = path[:-4], PurePosixPath(path).suffix
-        if suffix not in (_TEXT, _ANNOTATIONS):
-            if suffix != _SETTINGS:
-                self._sink.warning("other_file", path, "This file is neither .txt nor .ann, and is not read.")
-            return None
-        if document not in self._waiting:
-            return self._wait(document, path, data)
-        _, content = self._waiting.pop(document)
-        self._waiting_bytes -= len(content)
-        text, annotations = (data, content) if suffix == _TEXT else (content, data)
-        return self._check(document, text, annotations)
+        suffix = _suffix(path)
+        if suffix not in _OTHER_HALF:
+            return self._other(path)
+        document = path[: -len(suffix)]
+        found = self._waiting.pop((document, _OTHER_HALF[suffix]), None)
+        if found is None:
+            return self._wait((document, suffix), path, data)
+        self._waiting_bytes -= len(found[1])
+        halves = {suffix: (path, data), _OTHER_HALF[suffix]: found}
+        return self._check(halves[_TEXT], halves[_ANNOTATIONS])
 
     def stream(self, path: str, size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """See Checker. A document is held in memory whole, up to the limit."""
+        if _suffix(path) not in _OTHER_HALF:
+            self._other(path)
+            yield from chunks
+            return
         if size > self._limits.whole_bytes:
             limit = self._limits.whole_bytes
             self._sink.error("text_too_large", path, f"This file has {size:,} bytes; {limit:,} are allowed. Split it.")
@@ -64,8 +72,8 @@ class BratChecker:
 
     def finish(self) -> Summary:
         """See Checker. `together` has the texts in which two types of entities are, `related` what relates which."""
-        for path, _ in self._waiting.values():
-            if path.endswith(_TEXT):
+        for (_, suffix), (path, _) in self._waiting.items():
+            if suffix == _TEXT:
                 reason = "This text has no .ann beside it. Add one; it is empty where nothing is annotated."
                 self._sink.error("missing_annotation", path, reason)
             else:
@@ -75,14 +83,13 @@ class BratChecker:
             self._sink.error(
                 f"no_{needed}", "", f"There are no {needed} in the whole archive; nothing could be learned."
             )
-        figures = {name: dict(sorted(found.items())) for name, found in self._counts.items()}
         return {
-            "classes": dict(sorted(self._classes.items())),
-            **figures,
+            "classes": self._counts["entities"].files(),
+            **{name: found.times() for name, found in self._counts.items()},
             "together": self._together.as_json(),
             "related": [
                 {"from": start, "class": name, "to": end, "count": count}
-                for (start, name, end), count in self._related.most_common(SHOWN)
+                for (start, name, end), count in self._related.shown()
             ],
             "unannotated": self._unannotated,
             "texts": {"length": self._length.as_json(), "encodings": dict(self._encodings)},
@@ -97,20 +104,27 @@ class BratChecker:
         """See Checker: each file is one."""
         return {}
 
-    def _wait(self, document: str, path: str, data: bytes) -> None:
-        """Keep one half until the other comes."""
+    def _other(self, path: str) -> None:
+        """A file that is neither half of a document."""
+        if _suffix(path) != _SETTINGS:
+            self._sink.warning("other_file", path, "This file is neither .txt nor .ann, and is not read.")
+
+    def _wait(self, half: tuple[str, str], path: str, data: bytes) -> None:
+        """Keep one half until the other comes. It may be there already under a name in other letters."""
+        if half in self._waiting:
+            reason = f"{self._waiting[half][0]!r} has the same name but for small and capital letters. Rename one."
+            return self._sink.error("duplicate_document", path, reason)
         self._waiting_bytes += len(data)
         if self._waiting_bytes > self._limits.waiting_bytes:
             self._waiting_bytes -= len(data)
             reason = "Too much lies between texts and their annotations. Pack each .ann beside its .txt."
             return self._sink.error("too_scattered", path, reason)
-        self._waiting[document] = (path, data)
+        self._waiting[half] = (path, data)
         return None
 
-    def _check(self, document: str, text: bytes, annotations: bytes) -> None:
-        """Both halves of a document are there."""
-        decoded = self._decoded(document + _TEXT, text)
-        lines = self._decoded(document + _ANNOTATIONS, annotations)
+    def _check(self, text: tuple[str, bytes], annotations: tuple[str, bytes]) -> None:
+        """Both halves of a document are there, each with its path."""
+        decoded, lines = self._decoded(*text), self._decoded(*annotations)
         if decoded is None or lines is None:
             return
         self._length.add(len(decoded[0]))
@@ -118,9 +132,9 @@ class BratChecker:
 
         def tell(severity: str, code: str, reason: str, line: int) -> None:
             report = self._sink.error if severity == "error" else self._sink.warning
-            report(code, document + _ANNOTATIONS, reason, line)
+            report(code, annotations[0], reason, line)
 
-        self._count(document + _TEXT, Standoff(decoded[0], tell).parse(lines[0]))
+        self._count(text[0], annotations[0], Standoff(decoded[0], tell).parse(lines[0]))
 
     def _decoded(self, path: str, data: bytes) -> tuple[str, str] | None:
         try:
@@ -129,12 +143,16 @@ class BratChecker:
             self._sink.error(fault.code, path, fault.reason, fault.line)
             return None
 
-    def _count(self, path: str, document: Document) -> None:
-        for name, counter in self._counts.items():
-            counter.update(item["class"] for item in getattr(document, name).values())
+    def _count(self, path: str, file: str, document: Document) -> None:
+        for name, counted in self._counts.items():
+            counted.add([item["class"] for item in getattr(document, name).values()], file)
         labels = frozenset(item["class"] for item in document.entities.values())
-        self._classes.update(labels)
         self._together.add(labels)
         self._unannotated += not labels
-        self._related.update(document.related())
+        self._related.add(document.related())
         self._documents[path] = packed(document.as_json()), labels
+
+
+def _suffix(path: str) -> str:
+    """What the name ends with; its case says nothing."""
+    return PurePosixPath(path).suffix.lower()

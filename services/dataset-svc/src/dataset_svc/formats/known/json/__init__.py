@@ -3,7 +3,7 @@ cocodataset.org/#format-data) or LabelMe (a file beside each image) say them; te
 
 from __future__ import annotations
 
-from dataset_svc.formats.port import Checker, ContentLimits, Sink
+from dataset_svc.formats.port import FILES, Checker, ContentLimits, Recorded, Sink
 from dataset_svc.formats.registry import check_purpose
 
 OTHER = frozenset({"", ".txt", ".md", ".xml", ".yaml", ".yml", ".csv", ".names", ".html", ".pdf"})
@@ -19,6 +19,14 @@ class JsonFormat:
     def describing(self, purpose: str) -> tuple[str, ...]:
         """See Format: beside images it describes them, as all does that is no image; texts are in it."""
         return () if purpose.startswith("text/") else (".json", ".jsonl", *sorted(OTHER))
+
+    def recorded(self, purpose: str) -> Recorded:
+        """See Format: images, or the texts in JSON."""
+        if not purpose.startswith("text/"):
+            return FILES
+        from dataset_svc.formats.known.json.rows import read
+
+        return Recorded(rows=read)
 
     def checker(self, purpose: str, sink: Sink, limits: ContentLimits) -> Checker:
         """See Format."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 from dataset_svc.formats import images
 from dataset_svc.formats.decoding import NotText
 from dataset_svc.formats.known.json import OTHER, reading
-from dataset_svc.formats.known.json.coco import CocoFile
+from dataset_svc.formats.known.json.coco import SECTIONS, CocoFile
 from dataset_svc.formats.known.json.labelme import LabelMeFile
 from dataset_svc.formats.known.json.shapes import TOLERANCE, Shape, reaches_over, shown_box
 from dataset_svc.formats.known.json.shelf import Shelf
+from dataset_svc.formats.labels import Classes
 from dataset_svc.formats.packing import packed
 from dataset_svc.formats.port import Annotations, ContentLimits, Sink, Summary
 from dataset_svc.formats.samples import Samples
@@ -28,6 +28,8 @@ class JsonChecker:
     nothing = "Nothing is drawn on any image; nothing could be learned."
     unlisted = "No annotation file tells of this image."
     """What is said where nothing was found, and of an image that is left out."""
+    wanted = reading.Wanted(SECTIONS, frozenset({"shapes", "imagePath", "imageWidth", "imageHeight"}))
+    """What is read of a file that is too large to be held."""
 
     def __init__(self, purpose: str, sink: Sink, limits: ContentLimits) -> None:
         self._masks = purpose.endswith("segmentation")
@@ -37,8 +39,7 @@ class JsonChecker:
         self._files: list[CocoFile | LabelMeFile] = []
         self._unread = False
         self._drawn: dict[str, tuple[bytes, frozenset[str]]] = {}
-        self._classes: Counter[str] = Counter()
-        self._objects: Counter[str] = Counter()
+        self._classes = Classes(sink)
         self._together = Together()
         self._annotated = 0
 
@@ -57,7 +58,8 @@ class JsonChecker:
             self._images.whole(path, data)
 
     def stream(self, path: str, size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """See Checker. An annotation file above the limit is taken entry by entry, and its polygons are not kept."""
+        """See Checker. Of an annotation file above the limit only what is needed is taken; COCO's entry by entry, and
+        its polygons are not kept."""
         suffix = PurePosixPath(path).suffix.lower()
         if suffix in OTHER:
             self._other(path)
@@ -75,8 +77,8 @@ class JsonChecker:
         if not self._unread:
             self._look_for_gaps()
         return {
-            "classes": dict(sorted(self._classes.items())),
-            "objects": dict(sorted(self._objects.items())),
+            "classes": self._classes.files(),
+            "objects": self._classes.times(),
             "together": self._together.as_json(),
             "unannotated": len(self._shelf.sizes) - self._annotated,
             **self._images.summary(),
@@ -98,7 +100,7 @@ class JsonChecker:
             return self._sink.error("no_annotations", "", reason)
         for path in sorted(self._shelf.sizes.keys() - self._drawn.keys()):
             self._sink.warning("unlisted_image", path, self.unlisted)
-        if not self._objects:
+        if not self._classes:
             self._sink.error("no_objects", "", self.nothing)
         return None
 
@@ -110,20 +112,30 @@ class JsonChecker:
         """An annotation file that is at hand."""
         try:
             content = reading.load(data)
-            if "shapes" in content:
-                self._files.append(LabelMeFile(path, self._sink, masks=self._masks, content=content))
-            elif any(section in content for section in ("images", "annotations")):
-                reading.feed(self._coco(path, outlines=True), content)
+            if reading.is_coco(content):
+                coco = self._coco(path, outlines=True)
+                reading.feed(coco, content)
+                self._files.append(coco)
             else:
-                self._sink.warning("other_file", path, "This JSON is neither COCO's nor LabelMe's, and is not read.")
+                self._plain(path, content)
         except NotText as fault:
-            self._unread = True
-            self._sink.error(fault.code, path, fault.reason, fault.line)
+            self._not_read(path, fault)
 
     def _coco(self, path: str, *, outlines: bool) -> CocoFile:
         """One of COCO's files begins."""
-        self._files.append(coco := CocoFile(path, self._sink, masks=self._masks, outlines=outlines))
-        return coco
+        return CocoFile(path, self._sink, masks=self._masks, outlines=outlines)
+
+    def _plain(self, path: str, content: reading.Content) -> None:
+        """An annotation file that is not COCO's."""
+        if "shapes" in content:
+            self._files.append(LabelMeFile(path, self._sink, masks=self._masks, content=content))
+        else:
+            self._sink.warning("other_file", path, "This JSON is neither COCO's nor LabelMe's, and is not read.")
+
+    def _not_read(self, path: str, fault: NotText) -> None:
+        """An annotation file that can't be read to its end."""
+        self._unread = True
+        self._sink.error(fault.code, path, fault.reason, fault.line)
 
     def _held(self, path: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
         data = b"".join(chunks)
@@ -131,12 +143,25 @@ class JsonChecker:
         yield data
 
     def _streamed(self, path: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        coco = self._coco(path, outlines=False)
+        coco, content = self._coco(path, outlines=False), reading.Content()
         try:
-            yield from reading.stream(coco, chunks)
+            yield from reading.stream(chunks, self.wanted, lambda entry: self._take(path, coco, content, entry))
+            if not reading.is_coco({*content, *coco.sections}):
+                return self._plain(path, content)
+            reading.all_lists(content)
         except NotText as fault:
-            self._unread = True
-            self._sink.error(fault.code, path, fault.reason, fault.line)
+            return self._not_read(path, fault)
+        return self._files.append(coco)
+
+    def _take(self, path: str, coco: CocoFile, content: reading.Content, entry: reading.Entry) -> None:
+        """Something of a file that streams by. A section that is no list may be a name of LabelMe's."""
+        name, number, value = entry
+        if name not in SECTIONS or (number is None and not isinstance(value, list)):
+            content[name] = value
+        elif number is None:
+            coco.begin(name)
+        else:
+            coco.take(name, number, value)
 
     def _image(self, file: str, path: str, width: int, height: int, shapes: list[Shape]) -> None:
         """What one annotation file says of one image."""
@@ -146,18 +171,18 @@ class JsonChecker:
         size = self._shelf.sizes[path] or (width, height)
         for shape in shapes:
             self._inside(file, path, shape, *size)
-        labels = frozenset(shape.label for shape in shapes)
-        self._count(labels)
-        self._objects.update(shape.label for shape in shapes)
+        labels = self._count(file, [shape.label for shape in shapes])
         drawn: dict[str, Any] = {"kind": "objects", "width": size[0], "height": size[1]}
         self._drawn[path] = packed({**drawn, "objects": [shape.as_json() for shape in shapes]}), labels
         return None
 
-    def _count(self, labels: frozenset[str]) -> None:
-        """The classes of one image."""
-        self._classes.update(labels)
+    def _count(self, file: str, names: Collection[str]) -> frozenset[str]:
+        """The classes of all that is on one image, as a file says it; gives each once."""
+        labels = frozenset(names)
+        self._classes.add(names, file)
         self._together.add(labels)
         self._annotated += bool(labels)
+        return labels
 
     def _compare_size(self, file: str, path: str, width: int, height: int) -> None:
         """Hold the size that an annotation file says against the image's own."""

@@ -18,21 +18,22 @@ SECTIONS = ("images", "annotations", "categories")
 
 class CocoFile:
     """Checks one file. Of each annotation only what is shown later is kept; `outlines` says whether these are, and
-    without `boxes` an annotation is just the class of its image."""
+    without `boxes` an annotation is just the class of its image. `sections` are those that have begun."""
 
     def __init__(self, path: str, sink: Sink, *, masks: bool, outlines: bool, boxes: bool = True) -> None:
         self.path, self._sink, self._masks, self._outlines = path, sink, masks, outlines
         self._boxes = boxes
         self._images: dict[int, tuple[str, int, int]] = {}
         self._categories: dict[int, str] = {}
+        self._names: set[str] = set()
         self._ids: set[int] = set()
         self._shapes: dict[int, list[bytes]] = {}
-        self._sections: set[str] = set()
+        self.sections: set[str] = set()
         self._where = ""
 
     def begin(self, section: str) -> None:
         """A section begins."""
-        self._sections.add(section)
+        self.sections.add(section)
 
     def take(self, section: str, number: int, entry: Any) -> None:
         """One entry of a section, `number` from 0."""
@@ -49,7 +50,7 @@ class CocoFile:
     def close(self, shelf: Shelf) -> dict[str, tuple[int, int, list[Shape]]]:
         """Hold everything together; gives for each image of the archive its size and its shapes."""
         for section in SECTIONS:
-            if section not in self._sections:
+            if section not in self.sections:
                 self._where = section
                 self.error("missing_section", "there is no such list in this COCO file")
         found: dict[str, tuple[int, int, list[Shape]]] = {}
@@ -86,14 +87,15 @@ class CocoFile:
         return None
 
     def _category(self, entry: dict[str, Any]) -> None:
-        name = entry.get("name")
-        if not isinstance(name, str) or label_fault(name):
-            return self.error("bad_label", f"its name {label_fault(name) if isinstance(name, str) else 'is missing'}")
+        name: Any = entry.get("name")
+        if fault := label_fault(name):
+            return self.error("bad_label", f"its name {fault}")
         if entry["id"] in self._categories:
             return self.error("duplicate_id", "another category has the same id")
-        if name in self._categories.values():
+        if name in self._names:
             self._sink.warning("duplicate_name", self.path, f"{self._where}: another category is called {name!r} too.")
         self._categories[entry["id"]] = name
+        self._names.add(name)
         return None
 
     def _annotation(self, entry: dict[str, Any]) -> None:

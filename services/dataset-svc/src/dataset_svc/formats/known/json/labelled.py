@@ -10,14 +10,15 @@ from typing import Any
 
 from dataset_svc.formats.decoding import Lines, NotText, decode
 from dataset_svc.formats.known.json.checker import JsonChecker
-from dataset_svc.formats.known.json.coco import CocoFile
-from dataset_svc.formats.known.json.reading import feed, parsed
+from dataset_svc.formats.known.json.coco import SECTIONS, CocoFile
+from dataset_svc.formats.known.json.reading import LISTED, Content, Entry, Wanted, feed, is_coco, parsed
 from dataset_svc.formats.labels import label_fault
 from dataset_svc.formats.packing import packed
 from dataset_svc.formats.passing import JSON_LINES, objects, passing
 from dataset_svc.formats.port import ContentLimits, Sink, Summary
 
 _IMAGE = ("image", "file_name", "imagePath")
+_LABELS = ("labels", "label", "class")
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")
 
 Said = tuple[str, int, str, tuple[str, ...]]
@@ -29,6 +30,7 @@ class LabelsChecker(JsonChecker):
 
     unlisted = "No annotation file says of what class this image is."
     nothing = "No image has a class; nothing could be learned."
+    wanted = Wanted((*SECTIONS, LISTED), frozenset({*_IMAGE, *_LABELS, "flags"}))
 
     def __init__(self, sink: Sink, limits: ContentLimits) -> None:
         super().__init__("image/classification", sink, limits)
@@ -67,11 +69,12 @@ class LabelsChecker(JsonChecker):
         """An annotation file that is at hand."""
         try:
             found = parsed(decode(data)[0])
-            if isinstance(found, dict) and ("annotations" in found or "images" in found):
-                return feed(self._coco(path, outlines=False), found)
+            if isinstance(found, dict) and is_coco(found):
+                coco = self._coco(path, outlines=False)
+                feed(coco, found)
+                return self._files.append(coco)
         except NotText as fault:
-            self._unread = True
-            return self._sink.error(fault.code, path, fault.reason, fault.line)
+            return self._not_read(path, fault)
         if isinstance(found, list):
             for number, entry in enumerate(found, 1):
                 self._say(path, 0, entry, f"sample {number}: ", named=True)
@@ -80,8 +83,20 @@ class LabelsChecker(JsonChecker):
         return None
 
     def _coco(self, path: str, *, outlines: bool) -> CocoFile:
-        self._files.append(coco := CocoFile(path, self._sink, masks=False, outlines=False, boxes=False))
-        return coco
+        return CocoFile(path, self._sink, masks=False, outlines=False, boxes=False)
+
+    def _plain(self, path: str, content: Content) -> None:
+        """See JsonChecker: the file of one image. Of a list all has been said already."""
+        if LISTED not in content:
+            self._say(path, 0, content, "", named=False)
+
+    def _take(self, path: str, coco: CocoFile, content: Content, entry: Entry) -> None:
+        """See JsonChecker: also an entry of a list."""
+        name, number, value = entry
+        if name is LISTED and number is not None:
+            self._say(path, 0, value, f"sample {number + 1}: ", named=True)
+        else:
+            super()._take(path, coco, content, entry)
 
     def _listing(self, path: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
         def rows(text: Iterator[str]) -> Iterator[tuple[int, Any]]:
@@ -104,8 +119,7 @@ class LabelsChecker(JsonChecker):
             reason = 'it has no "label" or "labels", and no flag that is true.'
             return self._wrong("bad_label", path, line, where + reason)
         for label in labels:
-            if not isinstance(label, str) or label_fault(label):
-                fault = label_fault(label) if isinstance(label, str) else "is no string"
+            if fault := label_fault(label):
                 return self._wrong("bad_label", path, line, f"{where}its label {fault}.")
         self._said.append((path, line, image, tuple(label.strip() for label in labels)))
         return None
@@ -118,7 +132,7 @@ class LabelsChecker(JsonChecker):
             return self._wrong("missing_file", file, line, f"{what} is not in the archive.")
         if path in self._drawn:
             return self._wrong("duplicate_image", file, line, f"{path!r} has its labels already.")
-        self._labelled(path, frozenset(labels))
+        self._labelled(file, path, frozenset(labels))
         return None
 
     def _beside(self, file: str) -> str | None:
@@ -134,13 +148,12 @@ class LabelsChecker(JsonChecker):
         if path in self._drawn:
             self._wrong("duplicate_image", file, 0, f"{path!r} has its labels already.")
             return
-        self._labelled(path, frozenset(shape.label for shape in shapes))
+        self._labelled(file, path, frozenset(shape.label for shape in shapes))
 
-    def _labelled(self, path: str, labels: frozenset[str]) -> None:
-        self._count(labels)
+    def _labelled(self, file: str, path: str, labels: frozenset[str]) -> None:
+        self._count(file, sorted(labels))
         width, height = self._shelf.sizes[path] or (0, 0)
         found = {"kind": "labels", "width": width, "height": height, "labels": sorted(labels)}
-        self._objects.update(labels)
         self._drawn[path] = packed(found), labels
 
     def _wrong(self, code: str, path: str, line: int, reason: str) -> None:
@@ -149,7 +162,7 @@ class LabelsChecker(JsonChecker):
 
 def _labels(found: dict[str, Any]) -> list[Any]:
     """The classes that an object says: one, several, or LabelMe's flags."""
-    for name in ("labels", "label", "class"):
+    for name in _LABELS:
         if name in found:
             return found[name] if isinstance(found[name], list) else [found[name]]
     flags = found.get("flags")

@@ -6,6 +6,7 @@ import math
 import posixpath
 from typing import Any
 
+from dataset_svc.formats.known.json.reading import Content
 from dataset_svc.formats.known.json.shapes import Box, Shape, extent, is_number
 from dataset_svc.formats.known.json.shelf import Shelf
 from dataset_svc.formats.labels import label_fault
@@ -19,7 +20,7 @@ _NO_AREAS = frozenset({"line", "linestrip", "point", "points"})
 class LabelMeFile:
     """Checks one file."""
 
-    def __init__(self, path: str, sink: Sink, *, masks: bool, content: dict[str, Any]) -> None:
+    def __init__(self, path: str, sink: Sink, *, masks: bool, content: Content) -> None:
         self.path, self._sink, self._masks = path, sink, masks
         self._image = content.get("imagePath")
         self._width, self._height = content.get("imageWidth"), content.get("imageHeight")
@@ -32,9 +33,7 @@ class LabelMeFile:
         if path is None:
             self._sink.error("missing_file", self.path, f"imagePath: {said!r} is not in the archive.")
             return {}
-        width = self._width if type(self._width) is int else 0
-        height = self._height if type(self._height) is int else 0
-        return {path: (width, height, self._shapes)}
+        return {path: (_side(self._width), _side(self._height), self._shapes)}
 
     def _read(self, shapes: Any) -> list[Shape]:
         if not isinstance(shapes, list):
@@ -46,16 +45,17 @@ class LabelMeFile:
         """One shape, or None with a fault."""
         if not isinstance(entry, dict):
             return self._wrong(number, "bad_entry", "it is no object")
-        label, kind = entry.get("label"), entry.get("shape_type", "polygon")
-        if not isinstance(label, str) or label_fault(label):
-            return self._wrong(number, "bad_label", f"its label {label_fault(label) if label else 'is missing'}")
+        label: Any = entry.get("label")
+        kind = entry.get("shape_type", "polygon")
+        if fault := label_fault(label):
+            return self._wrong(number, "bad_label", f"its label {fault}")
+        if not isinstance(kind, str):
+            return self._wrong(number, "unknown_shape", "its shape_type is no string")
         if kind in _NO_AREAS:
             self._sink.warning("no_area", self.path, f"shapes[{number}]: a {kind} encloses nothing, and is not used.")
             return None
         if kind not in _AREAS:
-            return self._wrong(
-                number, "unknown_shape", f"its shape_type {str(kind)[:40]!r} is none of: {', '.join(_AREAS)}"
-            )
+            return self._wrong(number, "unknown_shape", f"its shape_type {kind[:40]!r} is none of: {', '.join(_AREAS)}")
         points = _points(entry.get("points"))
         if points is None or len(points) < 2 * _AREAS[kind]:
             return self._wrong(number, "bad_polygon", f"its points are not {_AREAS[kind]} or more [x, y] in pixels")
@@ -72,6 +72,11 @@ class LabelMeFile:
         """Tell a fault; gives None, which is what is left of the shape."""
         self._sink.error(code, self.path, f"shapes[{number}]: {reason}.")
         return None
+
+
+def _side(said: Any) -> int:
+    """Width or height in pixels, 0 where it is none."""
+    return said if type(said) is int and is_number(said) and said > 0 else 0
 
 
 def _points(given: Any) -> list[float] | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+_LARGEST = 1 << 40
+"""Pixels of an image, or of one of its sides or runs."""
+
 
 class BadMask(ValueError):
     """The mask is none; the text says why."""
@@ -13,7 +16,7 @@ def runs_of(counts: Any) -> list[int]:
     """The lengths of the runs, from a list or from COCO's compressed string. Raises BadMask."""
     if isinstance(counts, str):
         return _unpacked(counts)
-    if isinstance(counts, list) and all(type(run) is int and run >= 0 for run in counts):
+    if isinstance(counts, list) and all(type(run) is int and 0 <= run < _LARGEST for run in counts):
         return counts
     raise BadMask("its counts are neither a list of lengths nor a compressed string")
 
@@ -21,7 +24,9 @@ def runs_of(counts: Any) -> list[int]:
 def check(segmentation: dict[str, Any]) -> tuple[int, int, int]:
     """Height, width and the number of pixels set. Raises BadMask."""
     size = segmentation.get("size")
-    if not (isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)):
+    if not (
+        isinstance(size, list) and len(size) == 2 and all(type(side) is int and 0 < side < _LARGEST for side in size)
+    ):
         raise BadMask("its size is not [height, width]")
     runs = runs_of(segmentation.get("counts"))
     if sum(runs) != size[0] * size[1]:

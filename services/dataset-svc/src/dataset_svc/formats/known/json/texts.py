@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from dataset_svc.formats.decoding import Lines, NotText, decode
+from dataset_svc.formats.known.json.elements import element_bytes
 from dataset_svc.formats.known.json.reading import parsed
 from dataset_svc.formats.marked import Reader, Tally
 from dataset_svc.formats.passing import JSON_LINES, objects, passing
@@ -20,7 +21,7 @@ class JsonTextChecker:
 
     def __init__(self, purpose: str, sink: Sink, limits: ContentLimits) -> None:
         self._purpose, self._sink, self._limits = purpose, sink, limits
-        self._reader, self._tally = Reader(sink), Tally()
+        self._reader, self._tally = Reader(sink), Tally(sink)
         self._encodings: Counter[str] = Counter()
         self._files = 0
 
@@ -36,21 +37,24 @@ class JsonTextChecker:
         elif suffix == ".json":
             self._json(path, data)
         else:
-            self._sink.warning("other_file", path, "This file is neither .json nor JSON lines, and is not read.")
+            self._other(path)
 
     def stream(self, path: str, size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """See Checker. A `.json` is held in memory whole, up to the limit; JSON lines have none."""
         suffix = PurePosixPath(path).suffix.lower()
         if suffix in JSON_LINES:
             yield from self._lines(path, chunks)
-        elif suffix == ".json" and size > self._limits.whole_bytes:
+        elif suffix != ".json":
+            self._other(path)
+            yield from chunks
+        elif size > self._limits.whole_bytes:
             limit = self._limits.whole_bytes
             reason = f"This file has {size:,} bytes; {limit:,} are allowed. Write JSON lines, which may be any size."
             self._sink.error("text_too_large", path, reason)
             yield from chunks
         else:
             data = b"".join(chunks)
-            self.whole(path, data)
+            self._json(path, data)
             yield data
 
     def finish(self) -> Summary:
@@ -60,15 +64,18 @@ class JsonTextChecker:
             self._sink.error("no_annotations", "", reason)
             return {"classes": {}}
         texts = self._tally.texts(dict(self._encodings))
-        return {**self._tally.finish(self._purpose, self._sink), "texts": texts}
+        return {**self._tally.finish(self._purpose), "texts": texts}
 
     def annotations(self) -> Annotations:
         """See Checker: the first texts of each file."""
         return self._tally.annotations()
 
     def samples(self) -> Mapping[str, Samples]:
-        """See Checker: those of JSON lines; a list in JSON has no lines to be parted by."""
+        """See Checker: those of JSON lines, and the elements of lists."""
         return self._tally.samples
+
+    def _other(self, path: str) -> None:
+        self._sink.warning("other_file", path, "This file is neither .json nor JSON lines, and is not read.")
 
     def _json(self, path: str, data: bytes) -> None:
         """A file with one text, or a list of texts."""
@@ -79,9 +86,12 @@ class JsonTextChecker:
         except NotText as fault:
             return self._sink.error(fault.code, path, fault.reason, fault.line)
         self._encodings[encoding] += 1
-        several = isinstance(found, list)
-        for number, entry in enumerate(found if several else [found], 1):
-            self._take(path, number, entry, 0, f"text {number}: " if several else "")
+        if not isinstance(found, list):
+            return self._take(path, 1, found)
+        if found:
+            self._tally.samples[path] = Samples(listed=True)
+        for number, (entry, begins) in enumerate(zip(found, element_bytes(data, text, encoding), strict=True), 1):
+            self._take(path, number, entry, begins=begins, where=f"text {number}: ")
         return None
 
     def _lines(self, path: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -92,12 +102,12 @@ class JsonTextChecker:
             return objects(path, self._sink, text)
 
         def take(row: tuple[int, Any]) -> None:
-            self._take(path, row[0], row[1], row[0], "")
+            self._take(path, row[0], row[1], line=row[0], begins=row[0])
 
         yield from passing(chunks, path, self._sink, lines, rows, take)
         self._encodings[lines.encoding] += 1
 
-    def _take(self, path: str, number: int, found: Any, line: int, where: str) -> None:
+    def _take(self, path: str, number: int, found: Any, *, line: int = 0, begins: int = 0, where: str = "") -> None:
         marked = self._reader.read(path, line, found, where)
         if marked is not None:
-            self._tally.add(path, number, marked, begins=line)
+            self._tally.add(path, number, marked, begins=begins)

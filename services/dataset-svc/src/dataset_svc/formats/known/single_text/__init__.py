@@ -3,7 +3,7 @@ entities in it."""
 
 from __future__ import annotations
 
-from dataset_svc.formats.port import Checker, ContentLimits, Sink
+from dataset_svc.formats.port import Checker, ContentLimits, Recorded, Sink
 from dataset_svc.formats.registry import check_purpose
 
 
@@ -16,6 +16,12 @@ class SingleTextFormat:
     def describing(self, purpose: str) -> tuple[str, ...]:
         """See Format: the one file holds the samples themselves."""
         return ()
+
+    def recorded(self, purpose: str) -> Recorded:
+        """See Format: the rows."""
+        from dataset_svc.formats.known.single_text.rows import classified, marked
+
+        return Recorded(rows=marked if purpose == "text/entity" else classified)
 
     def checker(self, purpose: str, sink: Sink, limits: ContentLimits) -> Checker:
         """See Format."""

@@ -24,7 +24,7 @@ class EntitiesChecker(OneFile):
 
     def __init__(self, sink: Sink, limits: ContentLimits) -> None:
         super().__init__(sink)
-        self._tally = Tally()
+        self._tally = Tally(sink)
         self._encodings: dict[str, int] = {}
 
     def rows(self, path: str, suffix: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -49,7 +49,7 @@ class EntitiesChecker(OneFile):
         """See Checker."""
         if not self.found():
             return {"classes": {}}
-        return {**self._tally.finish("text/entity", self._sink), "texts": self._tally.texts(self._encodings)}
+        return {**self._tally.finish("text/entity"), "texts": self._tally.texts(self._encodings)}
 
     def annotations(self) -> Annotations:
         """See Checker: the first texts."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
 
 from dataset_svc.formats.decoding import Lines, NotText
 from dataset_svc.formats.known.single_text.one_file import OneFile
-from dataset_svc.formats.labels import is_text, label_fault
+from dataset_svc.formats.labels import MOST_CLASSES, is_text, label_fault
 from dataset_svc.formats.passing import JSON_LINES, objects, passing
 from dataset_svc.formats.port import Annotations, ContentLimits, Sink, Summary
 from dataset_svc.formats.ranges import Range
@@ -21,7 +22,6 @@ _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _TEXT = frozenset({"text", "content", "sentence", "文本", "内容", "正文"})
 _CLASS = frozenset({"label", "class", "category", "标签", "类别", "分类"})
 _LONGEST_CELL = 4 << 20
-_MOST_CLASSES = 10_000
 _SHOWN_ROWS = 20
 _SHOWN_CHARACTERS = 500
 
@@ -30,7 +30,7 @@ Row = tuple[int, str, str]
 
 
 class SingleTextChecker(OneFile):
-    """Reads the one file's rows as they come; memory stays flat however many there are."""
+    """Reads the one file's rows as they come; of each eight bytes are kept, which say where it begins and its class."""
 
     suffixes = (*_DELIMITERS, *JSON_LINES)
     what = "CSV, TSV or JSON lines"
@@ -49,12 +49,13 @@ class SingleTextChecker(OneFile):
     def rows(self, path: str, suffix: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """See OneFile."""
         lines = Lines()
-
-        def rows(text: Iterator[str]) -> Iterator[Row]:
-            return self._tables(path, suffix, text) if suffix in _DELIMITERS else self._objects(path, text)
-
-        yield from passing(chunks, path, self._sink, lines, rows, lambda row: self._take(path, row))
+        read = partial(self.read, path, suffix)
+        yield from passing(chunks, path, self._sink, lines, read, lambda row: self._take(path, row))
         self._encoding = lines.encoding
+
+    def read(self, path: str, suffix: str, lines: Iterator[str]) -> Iterator[Row]:
+        """The rows of such a file, whose text and class are unchecked. Raises NotText."""
+        return self._tables(path, suffix, lines) if suffix in _DELIMITERS else self._objects(path, lines)
 
     def finish(self) -> Summary:
         """See Checker. `classes` counts rows; `texts` has the lengths in characters."""
@@ -85,8 +86,8 @@ class SingleTextChecker(OneFile):
             return self._sink.error("bad_label", path, f"The class of this row {fault}.", line)
         self._classes[label] += 1
         self._samples.add(line, (label,))
-        if len(self._classes) > _MOST_CLASSES:
-            reason = f"There are more than {_MOST_CLASSES:,} different classes; text and class seem to be exchanged."
+        if len(self._classes) > MOST_CLASSES:
+            reason = f"There are more than {MOST_CLASSES:,} different classes; text and class seem to be exchanged."
             raise NotText("too_many_classes", reason, line)
         self._length.add(len(text))
         if len(self._shown) < _SHOWN_ROWS:
@@ -127,16 +128,16 @@ class SingleTextChecker(OneFile):
             if fault:
                 self._sink.error("bad_row", path, fault, line)
                 continue
-            yield line, found[_key(found, _TEXT)], str(found[_key(found, _CLASS)])
+            yield line, _said(found, _TEXT), str(_said(found, _CLASS))
 
     @staticmethod
     def _object_fault(found: Any) -> str:
         if not isinstance(found, dict):
             return 'This line is no object. Write {"text": …, "label": …}.'
-        text = found.get(_key(found, _TEXT))
+        text = _said(found, _TEXT)
         if not isinstance(text, str) or not is_text(text):
             return 'This line has no "text" that is a string.'
-        label = found.get(_key(found, _CLASS))
+        label = _said(found, _CLASS)
         if not isinstance(label, str | int) or isinstance(label, bool):
             return 'This line has no "label" that is a string or a number.'
         return ""
@@ -148,9 +149,9 @@ _NO_HEADER = (
 )
 
 
-def _key(found: dict[str, Any], names: frozenset[str]) -> str:
-    """Which of its keys is meant."""
-    return next((key for key in found if key.strip().lower() in names), "")
+def _said(found: dict[str, Any], names: frozenset[str]) -> Any:
+    """What an object says by one of these names, None where it says nothing."""
+    return next((value for key, value in found.items() if key.strip().lower() in names), None)
 
 
 def _is_header(cells: list[str]) -> bool:

@@ -15,6 +15,8 @@ _OUTSIDE = frozenset({"O", "X", "_"})
 _DOCUMENT = "-DOCSTART-"
 _LONGEST = 20_000
 """Tokens of one text."""
+_LONGEST_TEXT = 4 << 20
+"""Characters of one text."""
 _ALONE, _LAST, _BEGIN = "SUW", "EL", "B"
 _IDEOGRAPHS = 0x2E80
 """From here on characters stand beside one another without a blank."""
@@ -33,8 +35,8 @@ class Tokens:
 
     def __init__(self, path: str, sink: Sink) -> None:
         self._path, self._sink = path, sink
-        self._begins = 0
-        self._begin("", 0)
+        self._length = self._line = self._count = self._begins = 0
+        self._begin()
 
     def texts(self, lines: Iterator[str]) -> Iterator[Text]:
         """The texts, one after the other."""
@@ -43,18 +45,19 @@ class Tokens:
             if cells and cells[0] == _DOCUMENT:
                 self._begins = self._begins or (0 if self._count else number)
                 continue
-            if self._count >= _LONGEST:
-                reason = f"This text has more than {_LONGEST:,} tokens. An empty line ends a text."
-                self._sink.error("text_too_large", self._path, reason, self._line)
-            if not cells or self._count >= _LONGEST:
+            if too_long := self._count >= _LONGEST or self._length >= _LONGEST_TEXT:
+                reason = f"This text has more than {_LONGEST:,} tokens or {_LONGEST_TEXT:,} characters."
+                self._sink.error("text_too_large", self._path, f"{reason} An empty line ends a text.", self._line)
+            if not cells or too_long:
                 yield from self._ended()
             if cells:
                 self._take(number, cells)
         yield from self._ended()
 
-    def _begin(self, text: str, line: int) -> None:
-        self._text, self._line, self._count = text, line, 0
-        self._begins = 0
+    def _begin(self) -> None:
+        """Nothing of a text is there yet."""
+        self._pieces: list[str] = []
+        self._length = self._line = self._count = self._begins = 0
         self._open: tuple[str, int] | None = None
         self._found: list[tuple[str, int, int]] = []
 
@@ -63,12 +66,12 @@ class Tokens:
         self._close()
         if not self._count:
             return
-        marked = Marked(self._text)
+        marked = Marked("".join(self._pieces))
         for number, (label, start, end) in enumerate(self._found):
-            entity = {"id": str(number), "class": label, "spans": [[start, end]], "text": self._text[start:end]}
+            entity = {"id": str(number), "class": label, "spans": [[start, end]], "text": marked.text[start:end]}
             marked.entities.append(entity)
         yield Text(self._line, self._begins or self._line, marked)
-        self._begin("", 0)
+        self._begin()
 
     def _take(self, number: int, cells: list[str]) -> None:
         """One token."""
@@ -79,38 +82,37 @@ class Tokens:
         token, tag = cells[0], cells[-1].strip()
         self._line = self._line or number
         self._count += 1
-        joined = bool(self._text) and max(ord(self._text[-1]), ord(token[0])) < _IDEOGRAPHS
-        start = len(self._text) + joined
+        joined = bool(self._pieces) and max(ord(self._pieces[-1][-1]), ord(token[0])) < _IDEOGRAPHS
+        ends = self._tagged(number, tag, self._length + joined)
+        self._pieces.append(" " * joined + token)
+        self._length += joined + len(token)
+        if ends:
+            self._close()
+
+    def _tagged(self, number: int, tag: str, start: int) -> bool:
+        """What the tag of a token says that begins at `start`; gives whether an entity ends with it."""
         if tag in _OUTSIDE:
             self._close()
-        self._text += " " * joined + token
-        if tag not in _OUTSIDE:
-            self._tagged(number, tag, start)
-
-    def _tagged(self, number: int, tag: str, start: int) -> None:
-        """A token of an entity, whose characters begin at `start`."""
+            return False
         parts = _TAG(tag)
         if parts is None or label_fault(parts[2]):
             reason = f"The tag {tag[:60]!r} is none: write O, or B-, I- (M-, E-, S-, L-, U-) and a class."
             self._sink.error("bad_tag", self._path, reason, number)
-            return self._close()
+            self._close()
+            return False
         place, label = parts[1], parts[2]
         if place in _BEGIN + _ALONE or self._open is None or self._open[0] != label:
             if place not in _BEGIN + _ALONE:
                 reason = f"The tag {tag[:60]!r} goes on with what did not begin; it is taken as a beginning."
                 self._sink.warning("loose_tag", self._path, reason, number)
-            self._close(start)
-            self._open = (label, start)
-        if place in _ALONE + _LAST:
             self._close()
-        return None
+            self._open = (label, start)
+        return place in _ALONE + _LAST
 
-    def _close(self, before: int | None = None) -> None:
-        """The open entity ends here, or before a token that begins at `before`."""
+    def _close(self) -> None:
+        """The open entity ends with the token before."""
         if self._open is not None:
-            label, start = self._open
-            end = len(self._text[:before].rstrip()) if before is not None else len(self._text)
-            self._found.append((label, start, end))
+            self._found.append((*self._open, self._length))
             self._open = None
 
 
