@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +31,7 @@ DEADLINE_SECONDS = 60.0
 class Nodes:
     """An inventory that the test writes."""
 
-    items: list[Node] = field(default_factory=lambda: [Node("one", cpu=2.0, memory=8 << 30)])
+    items: list[Node]
 
     async def nodes(self) -> list[Node]:
         return list(self.items)
@@ -127,11 +127,16 @@ async def eventually(check: Callable[[], Awaitable[Any]]) -> Any:
 
 @asynccontextmanager
 async def open_yard(
-    home: Path, runtime: Any = None, owners: Owners | None = None, **settings: Any
+    home: Path,
+    runtime: Any = None,
+    owners: Owners | None = None,
+    shown: Sequence[Node] = (Node("one", cpu=2.0, memory=8 << 30),),
+    **settings: Any,
 ) -> AsyncIterator[Yard]:
-    """train-svc with what it needs; stopped and opened again on the same home it goes on."""
+    """train-svc with what it needs; stopped and opened again on the same home it goes on. `shown` is what its inventory
+    shows from the start: a look that is under way could still note what it showed before a change."""
     runtime = runtime or FakeRuntime()
-    owners, nodes = owners or Owners(), Nodes()
+    owners, nodes = owners or Owners(), Nodes(list(shown))
     chosen = Settings(stream_poll_seconds=0.02, **settings)
     builds = [owners.datasets.build, owners.algorithms.build, lambda platform: build(platform, chosen)]
     async with running(home, builds, runtime=runtime, inventory=nodes) as house:

@@ -14,19 +14,14 @@ from tests.train_svc.conftest import Yard, eventually, gpus, open_yard
 
 pytestmark = pytest.mark.row("T19")
 
+NODES = [gpus(2, "one"), gpus(2, "two")]
 TWO: dict[str, Any] = {"resources": {"accelerator": "gpu", "count": 1, "nodes": 2}}
 
 
 @pytest.fixture
 async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
-    async with open_yard(tmp_path) as yard:
-        await two_nodes(yard)
+    async with open_yard(tmp_path, shown=NODES) as yard:
         yield yard
-
-
-async def two_nodes(yard: Yard) -> None:
-    yard.nodes.items = [gpus(2, "one"), gpus(2, "two")]
-    await yard.context.ledger.look()
 
 
 async def gang(yard: Yard) -> tuple[str, str]:
@@ -79,14 +74,12 @@ async def test_it_is_stopped_as_a_whole(yard: Yard) -> None:
 
 async def test_a_service_that_starts_again_has_all_members_still(tmp_path: Path) -> None:
     runtime = FakeRuntime()
-    async with open_yard(tmp_path, runtime) as yard:
-        await two_nodes(yard)
+    async with open_yard(tmp_path, runtime, shown=NODES) as yard:
         job, attempt = await gang(yard)
         owners = yard.owners
     runtime.forget_listeners()
     runtime.ends(attempt)
-    async with open_yard(tmp_path, runtime, owners) as yard:
-        await two_nodes(yard)
+    async with open_yard(tmp_path, runtime, owners, NODES) as yard:
         assert (await yard.get(f"/jobs/{job}"))["state"] == "running"
         runtime.ends(f"{attempt}-m1")
         await yard.until(job, "succeeded")

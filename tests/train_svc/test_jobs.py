@@ -280,9 +280,7 @@ async def test_an_idempotency_key_makes_one_job_also_when_the_dataset_went_offli
 
 @pytest.mark.row("T9")
 async def test_devices_are_shown_with_who_has_them(tmp_path) -> None:
-    async with open_yard(tmp_path) as yard:
-        yard.nodes.items = [gpus(2)]
-        await yard.context.ledger.look()
+    async with open_yard(tmp_path, shown=[gpus(2)]) as yard:
         things = await yard.things(training={"devices": ("cpu", "gpu")})
         job = await yard.job(**things)
         attempt = await yard.running(job["id"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,25 @@ async def test_a_lost_node_revokes_and_is_free_once_it_is_fenced(tmp_path: Path)
         await yard.get("/nodes/a", 404)
         await shown(yard, *RACK)
         assert (await held(yard, "alloc-2", "a"))["state"] == "granted"
+
+
+async def test_a_look_that_was_under_way_undoes_no_cordon(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found as a request refused for ever: what was read before a change was planned by after it."""
+    reads, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(_connection: object) -> None:
+        if asyncio.current_task() is first:
+            reads.set()
+            await goes_on.wait()
+
+    monkeypatch.setattr(yard.context.specs, "refresh", slowly)
+    async with asyncio.TaskGroup() as both:
+        first = both.create_task(nodes.look(yard.context))
+        await reads.wait()
+        cordoned = both.create_task(nodes.cordon(yard.context, "one", "fan is loud", "admin"))
+        await asyncio.wait([cordoned], timeout=0.2)  # as far as it gets beside the first look
+        goes_on.set()
+    assert yard.context.ledger.machines.planned["one"].cordoned
 
 
 async def test_a_lost_device_revokes_who_holds_it_and_nobody_else(tmp_path: Path) -> None:

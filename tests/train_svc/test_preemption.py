@@ -26,14 +26,8 @@ ONE_GPU: dict[str, Any] = {"resources": {"accelerator": "gpu", "count": 1}}
 
 @pytest.fixture
 async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
-    async with open_yard(tmp_path, min_run_seconds=0, preemption_grace_seconds=30) as yard:
-        await one_gpu(yard)
+    async with open_yard(tmp_path, shown=[gpus(1)], min_run_seconds=0, preemption_grace_seconds=30) as yard:
         yield yard
-
-
-async def one_gpu(yard: Yard) -> None:
-    yard.nodes.items = [gpus(1)]
-    await yard.context.ledger.look()
 
 
 async def displaced(yard: Yard, *, obeys: bool = False, asker: str = "alice", **body: Any) -> tuple[str, str, str]:
@@ -151,15 +145,13 @@ async def test_one_that_says_no_is_left_alone(yard: Yard) -> None:
 
 async def test_a_kill_in_the_grace_changes_nothing(tmp_path: Path) -> None:
     runtime = FakeRuntime()
-    settings: dict[str, Any] = {"min_run_seconds": 0, "preemption_grace_seconds": 30}
+    settings: dict[str, Any] = {"shown": [gpus(1)], "min_run_seconds": 0, "preemption_grace_seconds": 30}
     async with open_yard(tmp_path, runtime, **settings) as yard:
-        await one_gpu(yard)
         job, first, urgent = await displaced(yard)
         owners = yard.owners
     runtime.forget_listeners()
     runtime.ends(first, 143, "stopped")
     async with open_yard(tmp_path, runtime, owners, **settings) as yard:
-        await one_gpu(yard)
         assert (await yard.until(job, "queued", "failed"))["attempt"] == 2
         await yard.until(urgent, "running")
         assert runtime.started.count(first) == 1

@@ -14,7 +14,6 @@ from common.web.identity import Principal
 from tests.train_svc.conftest import Yard, eventually, gpus, open_yard
 from train_svc.domain.queues import usable_queues
 from train_svc.domain.scheduling.values import Queue
-from train_svc.nodes import oversee
 from train_svc.silent import look_after
 
 GPU = {"accelerator": "gpu", "count": 1, "cpu": 1}
@@ -23,9 +22,7 @@ GPU = {"accelerator": "gpu", "count": 1, "cpu": 1}
 @pytest.fixture
 async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
     """A node with four GPUs."""
-    async with open_yard(tmp_path, min_run_seconds=0, silent_seconds=3600) as made:
-        made.nodes.items[:] = [gpus(4)]
-        await oversee(made.context, None)
+    async with open_yard(tmp_path, shown=[gpus(4)], min_run_seconds=0, silent_seconds=3600) as made:
         yield made
 
 

@@ -6,6 +6,7 @@ allocations.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -50,7 +51,8 @@ Docs = Mapping[str, Mapping[str, Any]]
 class NodeBook:
     """What is known of nodes, in memory for as long as nobody wrote: every writer counts up a number.
 
-    Of ten thousand nodes only those are made anew whose rows differ.
+    Of ten thousand nodes only those are made anew whose rows differ. Who plans by it has `looking` until it does, so
+    that what was read before a change is never planned by after it.
     """
 
     def __init__(self) -> None:
@@ -58,6 +60,7 @@ class NodeBook:
         self._docs: Docs = {}
         self._known: dict[str, KnownNode] = {}
         self._agreed: tuple[object, object] = (None, None)
+        self.looking = asyncio.Lock()
 
     def agree(self, shown: object, known: Mapping[str, KnownNode]) -> None:
         """What is shown is what is known; with nothing missing, time alone changes nothing of that."""

@@ -105,10 +105,11 @@ async def begin(context: Context) -> None:
 
 async def look(context: Context) -> bool:
     """Plan by what is known now of nodes and specs, whoever wrote it down; True where machines changed."""
-    async with context.kit.store.reading() as connection:
-        known = await context.nodes.read(connection)
-        await context.specs.refresh(connection)
-    return context.ledger.note(known.values())
+    async with context.nodes.looking:
+        async with context.kit.store.reading() as connection:
+            known = await context.nodes.read(connection)
+            await context.specs.refresh(connection)
+        return context.ledger.note(known.values())
 
 
 async def oversee(context: Context, lease: Lease | None) -> None:
