@@ -12,6 +12,7 @@ import pytest
 
 from common import manifests
 from common.kernel.errors import Unavailable
+from common.kernel.pauses import Pauses
 from common.ports.files import FilesCapabilities
 from dataset_svc.reconcile import fetching, resting, workplace
 from tests.dataset_svc.conftest import DEADLINE_SECONDS, Desk, Open, Place, pictures, zipped
@@ -203,7 +204,7 @@ async def test_a_source_that_stays_away_is_told(
 ) -> None:
     lying(tmp_path / "lab")
     monkeypatch.setattr(fetching, "opened", away)
-    monkeypatch.setattr(resting, "SHORTEST", 0.0)
+    monkeypatch.setattr(Pauses, "begin", lambda *_: None)
     async with open_place(shared_roots={"lab": tmp_path / "lab"}, source_seconds=0.01) as place:
         alice = place.desk("alice")
         dataset = await alice.create()
@@ -223,7 +224,7 @@ async def test_what_nobody_foresaw_is_tried_some_times_and_then_told(
         raise LookupError("a fault of ours")
 
     monkeypatch.setattr(manifests, "store", broken)
-    monkeypatch.setattr("dataset_svc.reconcile.resting.SHORTEST", 0.0)
+    monkeypatch.setattr(Pauses, "begin", lambda *_: None)
     made = await alice.create()
     ended = await alice.ended(await alice.uploaded(made["id"], zipped(pictures())))
     assert (ended["state"], ended["code"]) == ("failed", "internal")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from common.kernel.errors import Unavailable
+from common.kernel.pauses import Pauses
 from dataset_svc.reconcile import building, resting, sets
 from tests.dataset_svc.conftest import Desk, pictures
 from tests.dataset_svc.test_formatted_sets import order, ready
@@ -14,7 +15,7 @@ from tests.dataset_svc.test_formatted_sets import order, ready
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resting, "SHORTEST", 0.0)
+    monkeypatch.setattr(Pauses, "begin", lambda *_: None)
 
 
 @pytest.mark.row("D9")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.kernel.clock import ManualClock
 from common.kernel.errors import Problem, Unavailable
 from dataset_svc.domain.sources import SourceAway
 from dataset_svc.reconcile.resting import LONGEST, SHORTEST, TRIES, Resting
@@ -16,56 +17,47 @@ FAULT = Problem("internal", "The platform failed unexpectedly.")
 PATIENCE = 900.0
 
 
-class Hour:
-    """Monotonic seconds, moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.mark.row("D2")
 def test_it_rests_longer_each_time_and_for_a_minute_at_most_however_long_that_lasts() -> None:
-    hour = Hour()
-    resting = Resting(PATIENCE, hour)
+    clock = ManualClock()
+    resting = Resting(PATIENCE, clock)
     for tries in range(3000):
         assert not resting.failed("one", OURS), "what is the platform's own is waited for as long as it takes"
         rest = min(SHORTEST * 2 ** min(tries, 10), LONGEST)
-        hour.now += rest - 0.01
-        assert resting.now() == {"one"}
-        hour.now += 0.02
-        assert resting.now() == set()
+        clock.advance(rest - 0.01)
+        assert resting.among(["one"]) == {"one"}
+        clock.advance(0.02)
+        assert not resting.among(["one"])
 
 
 @pytest.mark.row("D11")
 @given(st.lists(st.tuples(st.floats(0.0, 500.0), st.sampled_from([AWAY, OURS, FAULT, None])), min_size=1, max_size=30))
 def test_only_the_same_on_end_counts(steps: list[tuple[float, Problem | None]]) -> None:
     """None: it came further than ever."""
-    hour = Hour()
-    resting = Resting(PATIENCE, hour)
-    last, tries, since = None, 0, hour.now
+    clock = ManualClock()
+    resting = Resting(PATIENCE, clock)
+    last, tries, since = None, 0, clock.monotonic()
     for pause, problem in steps:
         if problem is None:
             resting.went_on("one")
             last = None
             continue
         if problem is not last:
-            last, tries, since = problem, 0, hour.now
+            last, tries, since = problem, 0, clock.monotonic()
         tries += 1
-        wanted = {AWAY: hour.now - since >= PATIENCE, OURS: False, FAULT: tries >= TRIES}[problem]
+        wanted = {AWAY: clock.monotonic() - since >= PATIENCE, OURS: False, FAULT: tries >= TRIES}[problem]
         assert resting.failed("one", problem) == wanted
-        hour.now += pause
+        clock.advance(pause)
 
 
 @pytest.mark.row("D2")
 def test_of_what_has_ended_nothing_is_kept() -> None:
-    resting = Resting(PATIENCE, Hour())
-    for one in ("one", "two", "three"):
+    resting = Resting(PATIENCE, ManualClock())
+    ids = ("one", "two", "three")
+    for one in ids:
         resting.failed(one, OURS)
-    resting.forget(["two", "three"])
+    resting.keep(["two", "three"])
     resting.went_on("three")
-    assert resting.now() == {"two"}
-    resting.forget()
-    assert resting.now() == set()
+    assert resting.among(ids) == {"two"}
+    resting.keep()
+    assert not resting.among(ids)

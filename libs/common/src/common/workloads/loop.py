@@ -18,12 +18,12 @@ from common.db.database import may_lock
 from common.db.leases import Lease, LeaseLost
 from common.db.uow import UnitOfWork
 from common.kernel.errors import Conflict, Unavailable
+from common.kernel.pauses import Pauses
 from common.service import Kit, Loop
 from common.workloads import storage
 from common.workloads.asked import Asked, Hooks
 from common.workloads.gangs import workload_of
 from common.workloads.holding import Holding
-from common.workloads.pauses import Pauses
 from common.workloads.progress import Progress, Stand
 from common.workloads.steps import Steps
 from common.workloads.workload import Phase, Workload
@@ -36,6 +36,8 @@ LAUNCH_SECONDS = 3.0
 """How long a lease must last at least for what is done without asking whose it is."""
 FIRST_LOOK_SECONDS = 0.1
 """How long is waited after a launch for the word that it began, before the launch alone is written down."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+"""Seconds that one that could not go on is left alone, the first time and at most."""
 HEARTBEAT_SECONDS = 60.0
 """How often the ledger is told which allocations still have their workloads."""
 
@@ -54,7 +56,7 @@ class Workloads(Asked):
         self._again: set[str] = set()
         self._changed: set[str] = set()
         self._heard: dict[str, asyncio.Event] = {}
-        self._pauses = Pauses(kit.store.clock)
+        self._pauses = Pauses(kit.store.clock, FIRST_PAUSE, LONGEST_PAUSE)
         self._interrupted: set[str] = set()
         self._lease: Lease | None = None
         self._tidier: asyncio.Task[None] | None = None

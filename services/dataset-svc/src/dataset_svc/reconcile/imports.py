@@ -36,7 +36,7 @@ class Imports:
         self._context = context
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._courses: dict[str, Course] = {}
-        self._resting = Resting(context.settings.source_seconds, context.store.clock.monotonic)
+        self._resting = Resting(context.settings.source_seconds, context.store.clock)
         self._lease: Lease | None = None
 
     @property
@@ -58,12 +58,13 @@ class Imports:
         await self._drop(self._tasks.keys() - ids)
         self._forget_ended(ids)
         await self._note_progress()
-        for item in due(active, self._tasks.keys(), self._resting.now(), self._context.settings.imports_at_once):
+        resting, at_once = self._resting.among(ids), self._context.settings.imports_at_once
+        for item in due(active, self._tasks.keys(), resting, at_once):
             task = asyncio.create_task(self._take(item.id, lease), name=f"import {item.id}")
             self._tasks[item.id] = task
 
     def _forget_ended(self, active: Collection[str]) -> None:
-        self._resting.forget(active)
+        self._resting.keep(active)
         for kept in (self._context.progress, self._courses):
             for ended in kept.keys() - set(active):
                 del kept[ended]

@@ -36,7 +36,7 @@ class Sets:
         self._context = context
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._progress: dict[str, float] = {}
-        self._resting = Resting(context.settings.source_seconds, context.store.clock.monotonic)
+        self._resting = Resting(context.settings.source_seconds, context.store.clock)
         self._lease: Lease | None = None
         self.wake: Callable[[], None] = lambda: None
 
@@ -52,9 +52,10 @@ class Sets:
         for gone in self._tasks.keys() - {item.id for item in wanted}:
             self._tasks[gone].cancel()
         await self._note_progress()
-        self._resting.forget({item.id for item in wanted})
+        ids = {item.id for item in wanted}
+        self._resting.keep(ids)
         free = self._context.settings.sets_at_once - len(self._tasks)
-        busy = {*self._tasks, *self._resting.now()}
+        busy = {*self._tasks, *self._resting.among(ids)}
         for item in [item for item in wanted if item.id not in busy][: max(free, 0)]:
             self._tasks[item.id] = asyncio.create_task(self._take(item.id, lease), name=f"set {item.id}")
         await self._remove()
@@ -62,13 +63,13 @@ class Sets:
     def lose(self) -> None:
         """Another instance may build from now on."""
         self._lease = None
-        self._resting.forget()
+        self._resting.keep()
         for task in self._tasks.values():
             task.cancel()
 
     async def stop(self) -> None:
         """Stop building; whoever holds the lease next begins these sets again."""
-        self._resting.forget()
+        self._resting.keep()
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
