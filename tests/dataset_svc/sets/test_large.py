@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from common.manifests import Entry
-from dataset_svc.reconcile import records
 from dataset_svc.reconcile.pile import Pile
-from dataset_svc.reconcile.records import batches, shuffled
+from dataset_svc.reconcile.records import Shuffle, batches
 from tests.dataset_svc.conftest import Desk, pictures
 from tests.dataset_svc.test_formatted_sets import order, ready
 
@@ -42,7 +41,10 @@ def test_the_order_is_that_of_whole_digests() -> None:
     """As it was when each was kept whole: sets that were built before are built again the same."""
     names = [f"cat/{number}.png" for number in range(3000)]
     by_digest = sorted(names, key=lambda name: hashlib.sha256(f"order\0{7}\0{name}".encode()).digest())
-    assert [names[number] for number in shuffled(7, names)] == by_digest
+    shuffle = Shuffle(7)
+    for name in names:
+        shuffle.add(name)
+    assert [names[number] for number in shuffle.order()] == by_digest
 
 
 def test_files_are_read_some_at_a_time() -> None:
@@ -58,7 +60,7 @@ async def test_files_are_chosen_and_sorted_beside_the_loop(
     alice: Desk, format: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, seen = threading.get_ident(), set[int]()
-    taken, sorting = Pile.__getitem__, records.shuffled
+    taken, sorting = Pile.__getitem__, Shuffle.order
 
     def watched(what: Any) -> Any:
         def call(*arguments: Any) -> Any:
@@ -68,7 +70,7 @@ async def test_files_are_chosen_and_sorted_beside_the_loop(
         return call
 
     monkeypatch.setattr(Pile, "__getitem__", watched(taken))
-    monkeypatch.setattr(records, "shuffled", watched(sorting))
+    monkeypatch.setattr(Shuffle, "order", watched(sorting))
     await ready(alice, await order(alice, await alice.filled(pictures(cats=10, dogs=5)), format, ratio=0.8))
     assert seen
     assert here not in seen

@@ -166,7 +166,7 @@ async def test_when_a_file_can_not_be_fetched_the_others_are_no_longer_written(
     monkeypatch.setattr(rows, "fetch", fetch)
     nothing: Any = SimpleNamespace(origin=SimpleNamespace(manifest=None))
     with rows.row_pile(tmp_path / "pile") as pile:
-        reading = rows._Reading(nothing, nothing, nothing, nothing, pile, tmp_path, nothing)
+        reading = rows._Reading(nothing, nothing, nothing, nothing, pile, tmp_path, nothing, nothing)
         with pytest.raises(Problem, match="damaged"):
             await reading.whole([Entry(str(number), 0, "", 0, 0) for number in range(3)])
         assert sorted(ended) == ["0", "1"]

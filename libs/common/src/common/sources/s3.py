@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
-from typing import Any
 
 from common.files.s3.settings import S3Settings
 from common.files.s3.wire import Wire
@@ -12,25 +11,6 @@ from common.kernel.errors import Invalid, Problem, Unavailable
 from common.kernel.ids import new_id
 from common.sources.egress import Egress
 from common.sources.port import BARREN, Found
-
-
-class _Listing(Wire):
-    """The same, but for a list that has no end, which a server that is not ours may give."""
-
-    _barren = 0
-
-    async def _ask(self, method: str, key: str, size: int = 0, **more: Any) -> dict[str, Any]:
-        answer = await super()._ask(method, key, size, **more)
-        if method == "list_objects_v2":
-            self._count(answer)
-        return answer
-
-    def _count(self, page: dict[str, Any]) -> None:
-        """Raise ValueError after too many pages in a row without a file."""
-        anything = any(not row["Key"].endswith("/") for row in page.get("Contents", ()))
-        self._barren = 0 if anything or not page.get("IsTruncated") else self._barren + 1
-        if self._barren > BARREN:
-            raise ValueError(f"more than {BARREN} pages of its list follow each other without a file")
 
 
 class S3Source:
@@ -42,17 +22,20 @@ class S3Source:
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._where = f"s3://{bucket}/{self._prefix}"
         settings = S3Settings(endpoint, bucket, key, secret, region=region)
-        self._wire = _Listing(settings, connector=egress.connector)
+        self._wire = Wire(settings, connector=egress.connector)
 
     async def files(self) -> AsyncGenerator[Found, None]:
         """Every object, in the order of keys."""
-        anything = False
+        anything, barren = False, 0
         with _telling(self._where):
-            async with aclosing(self._wire.list(self._prefix)) as rows:
-                async for key, head in rows:
-                    anything = True
-                    if not key.endswith("/"):
+            async with aclosing(self._wire.pages(self._prefix)) as pages:
+                async for page in pages:
+                    files = [(key, head) for key, head in page if not key.endswith("/")]
+                    for key, head in files:
                         yield Found(key.removeprefix(self._prefix), head.size, head.etag or head.modified.isoformat())
+                    anything, barren = anything or bool(page), 0 if files else barren + 1
+                    if barren > BARREN:
+                        raise ValueError(f"more than {BARREN} pages of its list follow each other without a file")
             if not anything:
                 await self._check()
 

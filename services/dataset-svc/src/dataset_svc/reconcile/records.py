@@ -90,21 +90,29 @@ def labels_of(item: FormattedSet) -> dict[str, int]:
 
 def _order(item: FormattedSet, chosen: Chosen) -> Sequence[int]:
     """The numbers of the files that are samples."""
-    entries = chosen.entries
-    numbers = array("I", (number for number, one in enumerate(entries) if is_sample(item.origin, one.path)))
-    shuffling = shuffled(item.cut.seed, (entries[number].path for number in numbers))
-    return array("I", map(numbers.__getitem__, shuffling))
+    numbers, shuffle = array("I"), Shuffle(item.cut.seed)
+    for number, entry in enumerate(chosen.entries):
+        if is_sample(item.origin, entry.path):
+            numbers.append(number)
+            shuffle.add(entry.path)
+    return array("I", map(numbers.__getitem__, shuffle.order()))
 
 
-def shuffled(seed: int, names: Iterable[str]) -> array[int]:
-    """The numbers of what is so named, from 0, in an order that the seed gives: a reader who takes them one by one
-    meets all classes. Blocking: of a million names it takes seconds."""
-    places = array("Q", (_place(f"order\0{seed}\0{name}") for name in names))
-    return array("I", sorted(range(len(places)), key=places.__getitem__))
+class Shuffle:
+    """The order that a seed gives to what is named: a reader who takes it one by one meets all classes. Eight bytes a
+    name."""
 
+    def __init__(self, seed: int) -> None:
+        self._seed, self._places = seed, array("Q")
 
-def _place(name: str) -> int:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    def add(self, name: str) -> None:
+        """One more; no other has that name."""
+        digest = hashlib.sha256(f"order\0{self._seed}\0{name}".encode()).digest()
+        self._places.append(int.from_bytes(digest[:8], "big"))
+
+    def order(self) -> array[int]:
+        """The numbers of all, from 0 as they were added. Blocking: a million take seconds."""
+        return array("I", sorted(range(len(self._places)), key=self._places.__getitem__))
 
 
 def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

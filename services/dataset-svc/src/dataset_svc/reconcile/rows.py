@@ -31,7 +31,7 @@ from dataset_svc.formats.texts import Reader
 from dataset_svc.reconcile.choosing import Chosen, is_sample, rule_of, side_of
 from dataset_svc.reconcile.parting import fetch
 from dataset_svc.reconcile.pile import Pile
-from dataset_svc.reconcile.records import batches, labels_of, shuffled
+from dataset_svc.reconcile.records import Shuffle, batches, labels_of
 from dataset_svc.sets import Record
 
 _BATCH_ROWS = 1000
@@ -109,15 +109,14 @@ async def row_records(
 ) -> RowRecords:
     """Put the rows of a set on `pile`, reading files below `folder`. Raises Problem (`file_corrupt`), Invalid
     (`empty_set`), OSError."""
-    reading = _Reading(files, item, chosen, read, pile, folder, tell)
+    reading = _Reading(files, item, chosen, read, pile, folder, tell, Shuffle(item.cut.seed))
     found = batches(entry for entry in chosen.entries if is_sample(item.origin, entry.path))
     while entries := await asyncio.to_thread(next, found, None):
         await reading.whole(entries)
     await reading.parted()
     if not len(pile):
         raise Invalid("empty_set", "No sample of the version falls on that side. Choose another ratio.")
-    names = (f"{placed.path}\0{placed.number}" for placed in pile)
-    order = await asyncio.to_thread(shuffled, item.cut.seed, names)
+    order = await asyncio.to_thread(reading.shuffle.order)
     return RowRecords(item, pile, {name: reading.counts[name] for name in item.origin.classes}, order)
 
 
@@ -132,6 +131,7 @@ class _Reading:
     pile: Pile[Placed]
     folder: Path
     tell: Tell
+    shuffle: Shuffle
     counts: Counter[str] = field(default_factory=Counter)
 
     async def whole(self, entries: Sequence[Entry]) -> None:
@@ -173,6 +173,7 @@ class _Reading:
         try:
             for number, row in self._rows(entry.path, place, sides):
                 self.pile.add(Placed(entry.path, number, row))
+                self.shuffle.add(f"{entry.path}\0{number}")
                 self.counts.update(row.classes)
                 self.tell(min(len(self.pile) / self._expected, 1.0))
         except (NotText, ValueError) as error:

@@ -10,7 +10,7 @@ import asyncio
 import base64
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -46,6 +46,10 @@ class Head:
     at: int = 0
     until: int = 0
     etag: str = ""
+
+
+Page = Sequence[tuple[str, Head]]
+"""Objects by their keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +124,21 @@ class Wire:
                 yield chunk
 
     async def list(self, prefix: str) -> AsyncGenerator[tuple[str, Head], None]:
-        """ListObjectsV2, page by page."""
+        """ListObjectsV2: every key below it."""
+        async with aclosing(self.pages(prefix)) as pages:
+            async for page in pages:
+                for one in page:
+                    yield one
+
+    async def pages(self, prefix: str) -> AsyncGenerator[Page, None]:
+        """ListObjectsV2, page by page; one may be empty with others after it."""
         more: dict[str, Any] = {}
         while True:
             page = await self._ask("list_objects_v2", "", Prefix=prefix, MaxKeys=PAGE, **more)
-            for row in page.get("Contents", ()):
-                yield row["Key"], Head(row["Size"], row["LastModified"], None, etag=row.get("ETag", ""))
+            yield [
+                (row["Key"], Head(row["Size"], row["LastModified"], None, etag=row.get("ETag", "")))
+                for row in page.get("Contents", ())
+            ]
             if not page.get("IsTruncated"):
                 return
             more = {"ContinuationToken": page["NextContinuationToken"]}
