@@ -286,17 +286,6 @@ async def test_texts_that_are_files_and_texts_that_are_lines_are_cut_together(al
     assert item["classes"]["k"] + rest["classes"]["k"] == 21
 
 
-async def test_a_table_whose_bytes_are_damaged_is_not_cut(place: Place, alice: Desk) -> None:
-    rows = "".join(f"text {n},c{n % 2}\n" for n in range(20))
-    dataset = await alice.filled({"all.csv": f"text,label\n{rows}".encode()}, purpose=TEXTS, format="single_text")
-    [pack] = [key for key in await place.keys("datasets/") if "pack-" in key and "annotated" not in key]
-    stored = await place.context.files.read(pack)
-    await place.context.files.delete(pack)
-    await place.context.files.put(pack, stored.replace(b"text 7", b"text 8"))
-    item = await ready(alice, await order(alice, dataset, RAW, ratio=0.5), "failed")
-    assert item["code"] == "file_corrupt"
-
-
 async def test_an_encoded_set_outlives_its_dataset(place: Place, alice: Desk) -> None:
     dataset = await alice.filled(FILES)
     item = await ready(alice, await order(alice, dataset, "recordio"))

@@ -6,6 +6,8 @@ import asyncio
 import base64
 import hashlib
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,14 @@ from tests.dataset_svc.conftest import SMALL_PARTS, Desk, Open, Place, pictures,
 ARCHIVE = zipped(pictures(cats=20, dogs=20))
 HEADERS = {"Tus-Resumable": "1.0.0"}
 PIECE = HEADERS | {"Content-Type": "application/offset+octet-stream"}
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """The archive as a file."""
+    file = tmp_path / "pets.zip"
+    file.write_bytes(ARCHIVE)
+    return file
 
 
 def metadata(**values: str) -> str:
@@ -121,21 +131,35 @@ async def cut_off(place: Place, desk: Desk, at: str, start: int, data: bytes, **
 
 
 @pytest.mark.row("D2")
-async def test_a_stock_client_uploads_over_a_real_socket(place: Place, alice: Desk, tmp_path: Path) -> None:
+async def test_a_stock_client_uploads_over_a_real_socket(place: Place, alice: Desk, pets: Path) -> None:
     dataset = await alice.create()
-    file = tmp_path / "pets.zip"
-    file.write_bytes(ARCHIVE)
+    async with stock_client(place, alice, dataset) as client:
+        await asyncio.to_thread(upload, client, pets, metadata={"filename": "pets.zip"})
+    await imported_once(alice, dataset)
+
+
+@asynccontextmanager
+async def stock_client(place: Place, desk: Desk, dataset: dict[str, Any]) -> AsyncIterator[TusClient]:
+    """One that others wrote, over a real socket."""
     async with served(place) as address:
-        headers = {"Authorization": alice.client.headers["Authorization"]}
+        headers = {"Authorization": desk.client.headers["Authorization"]}
+        yield TusClient(f"{address}/api/v1/datasets/{dataset['id']}/tus", headers=headers)
 
-        def upload() -> None:
-            client = TusClient(f"{address}/api/v1/datasets/{dataset['id']}/tus", headers=headers)
-            with file.open("rb") as stream:
-                client.uploader(file_stream=stream, chunk_size=3000, metadata={"filename": "pets.zip"}).upload()
 
-        await asyncio.to_thread(upload)
-    [item] = (await alice.ok("GET", f"/datasets/{dataset['id']}/imports"))["items"]
-    assert (await alice.ended(item))["state"] == "succeeded"
+def upload(client: TusClient, file: Path, **more: Any) -> None:
+    """All of a file, in small pieces."""
+    with file.open("rb") as stream:
+        client.uploader(file_stream=stream, chunk_size=3000, **more).upload()
+
+
+async def imports(desk: Desk, dataset: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await desk.ok("GET", f"/datasets/{dataset['id']}/imports"))["items"]
+    return found
+
+
+async def imported_once(desk: Desk, dataset: dict[str, Any]) -> None:
+    [item] = await imports(desk, dataset)
+    assert (await desk.ended(item))["state"] == "succeeded"
 
 
 class served:
@@ -202,12 +226,11 @@ async def test_killed_after_the_last_byte_it_becomes_an_import_when_the_client_a
     assert (await send(alice, at, 0, ARCHIVE)).status_code == 503
     if ask == "HEAD":
         assert await offset(alice, at) == len(ARCHIVE)
-        [_] = (await alice.ok("GET", f"/datasets/{dataset['id']}/imports"))["items"]
+        [_] = await imports(alice, dataset)
     for _ in range(2):
         assert (await send(alice, at, len(ARCHIVE), b"")).headers["upload-offset"] == str(len(ARCHIVE))
         assert await offset(alice, at) == len(ARCHIVE)
-    [item] = (await alice.ok("GET", f"/datasets/{dataset['id']}/imports"))["items"]
-    assert (await alice.ended(item))["state"] == "succeeded"
+    await imported_once(alice, dataset)
     more = PIECE | {"Upload-Offset": str(len(ARCHIVE))}
     await alice.refused("PATCH", at, 422, "too_many_bytes", headers=more, content=b"x")
 
@@ -226,29 +249,19 @@ async def test_killed_while_the_parts_of_a_finished_archive_went_it_is_whole(
 
     monkeypatch.setattr(place.context.files, "parts", left)
     assert await offset(alice, at) == len(ARCHIVE)
-    [_] = (await alice.ok("GET", f"/datasets/{dataset['id']}/imports"))["items"]
+    [_] = await imports(alice, dataset)
 
 
 @pytest.mark.row("D2")
 @KILLED
 async def test_a_stock_client_goes_on_where_the_service_was_killed(
-    place: Place, alice: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
+    place: Place, alice: Desk, pets: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
 ) -> None:
     dataset = await alice.create()
-    file = tmp_path / "pets.zip"
-    file.write_bytes(ARCHIVE)
     killed_once(monkeypatch, module, name)
-    async with served(place) as address:
-        token = {"Authorization": alice.client.headers["Authorization"]}
-
-        def upload() -> None:
-            client = TusClient(f"{address}/api/v1/datasets/{dataset['id']}/tus", headers=token)
-            with file.open("rb") as stream:
-                client.uploader(file_stream=stream, chunk_size=3000, retries=1, retry_delay=0).upload()
-
-        await asyncio.to_thread(upload)
-    [item] = (await alice.ok("GET", f"/datasets/{dataset['id']}/imports"))["items"]
-    assert (await alice.ended(item))["state"] == "succeeded"
+    async with stock_client(place, alice, dataset) as client:
+        await asyncio.to_thread(upload, client, pets, retries=1, retry_delay=0)
+    await imported_once(alice, dataset)
 
 
 @pytest.mark.row("D2")
@@ -258,7 +271,7 @@ async def test_a_wrong_checksum_makes_no_import_and_the_client_begins_anew(place
     answer = await send(alice, at, 0, ARCHIVE)
     assert (answer.status_code, answer.json()["code"]) == (422, "checksum_mismatch")
     await is_gone(alice, at)
-    assert not (await alice.ok("GET", f"/datasets/{dataset['id']}/imports"))["items"]
+    assert not await imports(alice, dataset)
     await place.tidied("datasets/")
 
 
@@ -274,7 +287,7 @@ async def test_killed_before_a_wrong_checksum_was_told_it_is_told_then(
     problem = await alice.refused("PATCH", at, 410, "upload_gone", headers=end)
     assert hashlib.sha256(ARCHIVE).hexdigest() in problem["detail"]
     await is_gone(alice, at)
-    assert not (await alice.ok("GET", f"/datasets/{dataset['id']}/imports"))["items"]
+    assert not await imports(alice, dataset)
 
 
 async def test_terminated_it_leaves_nothing(place: Place, alice: Desk) -> None:
@@ -321,25 +334,14 @@ async def is_gone(desk: Desk, at: str) -> None:
 
 
 @pytest.mark.row("D2")
-async def test_what_was_given_up_is_gone_and_a_stock_client_begins_anew(
-    place: Place, alice: Desk, tmp_path: Path
-) -> None:
+async def test_what_was_given_up_is_gone_and_a_stock_client_begins_anew(place: Place, alice: Desk, pets: Path) -> None:
     dataset = await alice.create()
     at = await announced(alice, dataset)
     assert (await alice.client.delete(at, headers=HEADERS)).status_code == 204
     await is_gone(alice, at)
-    file = tmp_path / "pets.zip"
-    file.write_bytes(ARCHIVE)
-    async with served(place) as address:
-        token = {"Authorization": alice.client.headers["Authorization"]}
-
-        def upload() -> None:
-            client = TusClient(f"{address}/api/v1/datasets/{dataset['id']}/tus", headers=token)
-            with file.open("rb") as stream:
-                with pytest.raises(TusCommunicationError, match="410"):
-                    client.uploader(file_stream=stream, url=f"{address}/api/v1{at}")
-                client.uploader(file_stream=stream, chunk_size=3000, upload_checksum=True).upload()
-
-        await asyncio.to_thread(upload)
-    [item] = (await alice.ok("GET", f"/datasets/{dataset['id']}/imports"))["items"]
-    assert (await alice.ended(item))["state"] == "succeeded"
+    async with stock_client(place, alice, dataset) as client:
+        gone = f"{client.url}/{at.rpartition('/')[2]}"
+        with pytest.raises(TusCommunicationError, match="410"):
+            await asyncio.to_thread(upload, client, pets, url=gone)
+        await asyncio.to_thread(upload, client, pets, upload_checksum=True)
+    await imported_once(alice, dataset)

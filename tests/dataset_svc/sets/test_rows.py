@@ -209,14 +209,15 @@ async def test_a_list_of_texts_is_parted_by_its_elements(alice: Desk, encoding: 
     assert sorted(one["text"] for side in sides for one in side) == sorted(json.loads(one)["text"] for one in MARKED)
 
 
-async def test_a_table_whose_bytes_are_damaged_is_not_read(place: Place, alice: Desk) -> None:
+@pytest.mark.parametrize("format", ["parquet", RAW])
+async def test_a_table_whose_bytes_are_damaged_is_not_cut(place: Place, alice: Desk, format: str) -> None:
     lines = "".join(f"text {n},c{n % 2}\n" for n in range(20))
     dataset = await alice.filled({"all.csv": f"text,label\n{lines}".encode()}, purpose=TEXTS, format="single_text")
     [pack] = [key for key in await place.keys("datasets/") if "pack-" in key and "annotated" not in key]
     stored = await place.context.files.read(pack)
     await place.context.files.delete(pack)
     await place.context.files.put(pack, stored.replace(b"text 7", b"text 8"))
-    item = await ready(alice, await order(alice, dataset, "parquet", ratio=0.5), "failed")
+    item = await ready(alice, await order(alice, dataset, format, ratio=0.5), "failed")
     assert item["code"] == "file_corrupt"
 
 
