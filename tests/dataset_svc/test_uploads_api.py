@@ -3,15 +3,18 @@
 import asyncio
 import hashlib
 import os
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from common.ports.files import FileInfo, FilesCapabilities
 from dataset_svc import storage
 from dataset_svc.reconcile import Tidy
 from tests.dataset_svc.conftest import SMALL_PARTS, pictures, zipped
 
 ARCHIVE = zipped(pictures(cats=30, dogs=30))
+ONE_PART = zipped(pictures(cats=1, dogs=1))
 BODY = {"part": "train", "filename": "猫.zip", "size": len(ARCHIVE)}
 
 
@@ -108,6 +111,30 @@ async def test_a_part_without_a_length_is_counted_as_it_comes(alice, dataset, ex
     sent = chunks() if extra > 0 else fewer()
     await alice.refused("PUT", f"{path}/parts/1", status, code, content=sent)
     assert (await alice.ok("GET", path))["parts"] == []
+
+
+@pytest.mark.row("D2")
+@pytest.mark.parametrize("elsewhere", [False, True])
+@pytest.mark.parametrize("content", [ARCHIVE, ONE_PART], ids=["parts", "one part"])
+async def test_the_checksum_is_computed_where_none_was_told(place, alice, monkeypatch, elsewhere, content):
+    """`elsewhere`: the store copies parts together without reading them, as S3 does."""
+    if elsewhere:
+        complete = place.context.files.complete_upload
+
+        async def without(upload: str, *, sha256: str | None = None) -> FileInfo:
+            return replace(await complete(upload, sha256=sha256), sha256=None)
+
+        away = FilesCapabilities(local_paths=False, presign=False)
+        monkeypatch.setattr(place.context.files, "capabilities", away, raising=False)
+        monkeypatch.setattr(place.context.files, "local_path", lambda key: None)
+        monkeypatch.setattr(place.context.files, "complete_upload", without)
+    dataset = (await alice.create())["id"]
+    upload = await alice.begin(dataset, content)
+    await alice.send(dataset, upload, content)
+    item = await alice.ok("POST", f"/datasets/{dataset}/uploads/{upload['id']}/complete", 202)
+    assert item["sha256"] == (None if elsewhere else sha256(content))
+    done = await alice.ended(item)
+    assert (done["state"], done["sha256"]) == ("succeeded", sha256(content))
 
 
 @pytest.mark.row("D2")

@@ -192,7 +192,8 @@ def test_a_bomb_that_declares_little_stops_at_what_it_declared(path: Path) -> No
     [
         (Limits(entries=2), "too_many_entries"),
         (Limits(bytes=5_000_000), "too_many_bytes"),
-        (Limits(file_bytes=4_999_999, ratio_floor=1000), "file_too_large"),
+        (Limits(file_bytes=4_999_999), "file_too_large"),
+        (Limits(file_bytes=999), "file_too_large"),
         (Limits(depth=1), "path_too_deep"),
     ],
 )

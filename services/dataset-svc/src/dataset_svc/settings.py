@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     imports_at_once: int = Field(default=2, ge=1)
     """How many imports may run at the same time; of one dataset it is always one."""
     import_seconds: float = Field(default=4 * 3600.0, gt=0)
-    """Seconds that an import may take."""
+    """Seconds that an import may take to read its archive, and before that to fetch the files of a source."""
     source_seconds: float = Field(default=900.0, gt=0)
     """Seconds for which an import waits for a source that does not answer."""
     import_memory: int = Field(default=2 * _GIB, ge=64 * _MIB)
@@ -45,9 +45,10 @@ class Settings(BaseSettings):
     file_bytes: int = Field(default=32 * _GIB, ge=1)
     """Bytes that one file in an archive may have."""
     depth: int = Field(default=32, ge=1)
-    """How many folders deep a file in an archive may lie."""
+    """Parts that the name of a file in an archive may have: all of its folders, and its own."""
     ratio: float = Field(default=100.0, gt=1)
-    """How many times its size an archive may unpack to; one file in it three times as much."""
+    """How many times its size an archive may unpack to; one file of a zip three times as much. Up to 4 MiB
+    it may be more."""
     whole_bytes: int = Field(default=32 * _MIB, ge=_MIB)
     """Bytes up to which an annotation file is read whole, and above which a text with annotations is refused."""
     pack_bytes: int = Field(default=256 * _MIB, ge=1)

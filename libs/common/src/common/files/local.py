@@ -235,8 +235,7 @@ class LocalFiles:
             return _info(key, await self._run(self._tree.stat, key), outcome["sha256"])
         parts = await self._run(self._uploads.all_parts, upload)
         if (whole := await self._run(self._uploads.whole, upload)) is not None:
-            found = await self._run(self._hashing.sum, upload) if sha256 is not None else None
-            info = await self._adopt(key, whole, found, sha256)
+            info = await self._adopt(key, whole, await self._run(self._hashing.sum, upload), sha256)
         elif len(parts) == 1 and not parts[0].in_place:
             info = await self._adopt(key, parts[0].path, parts[0].part.sha256, sha256)
         else:
@@ -245,10 +244,9 @@ class LocalFiles:
         await self._run(self._hashing.forget, upload)
         return info
 
-    async def _adopt(self, key: str, file: Path, found: str | None, sha256: str | None) -> FileInfo:
+    async def _adopt(self, key: str, file: Path, found: str, sha256: str | None) -> FileInfo:
         """A file becomes the object: a second name for it, until the upload is known to be done."""
-        if found is not None:
-            check_sum(key, found, sha256)
+        check_sum(key, found, sha256)
         name = file.parent / f".object-{os.urandom(8).hex()}"
         await self._run(os.link, file, name)
         return await self._run(self._publish, name, key, False, found)

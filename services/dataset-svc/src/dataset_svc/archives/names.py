@@ -43,7 +43,7 @@ def what_is_wrong(path: str, depth: int) -> tuple[str, str] | None:
     if len(path.encode()) > LONGEST_PATH or any(len(part.encode()) > LONGEST_NAME for part in parts):
         return "path_too_long", f"its name is longer than {LONGEST_PATH} bytes, or a part of it than {LONGEST_NAME}"
     if len(parts) > depth:
-        return "path_too_deep", f"it lies {len(parts)} folders deep; at most {depth} are allowed"
+        return "path_too_deep", f"its name has {len(parts)} parts, folders and its own; at most {depth} are allowed"
     return None
 
 

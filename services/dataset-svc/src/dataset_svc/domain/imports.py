@@ -81,6 +81,11 @@ class Import:
         """Whether it is still to be done."""
         return self.state in ACTIVE
 
+    @property
+    def to_be_hashed(self) -> bool:
+        """Whether its uploaded archive was neither held against a SHA-256 nor has one that was computed."""
+        return self.source_id is None and (self.direct or self.sha256 is None)
+
     def begun(self, now: datetime) -> Import:
         """Running; one that was killed with the platform is begun again. Raises Conflict (`illegal_state`)."""
         return replace(self._moved("start"), started_at=self.started_at or now)

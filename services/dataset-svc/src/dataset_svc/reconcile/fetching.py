@@ -85,9 +85,9 @@ async def _from(context: Context, described: Source, prefix: str, path: Path, te
 
 
 async def bring(context: Context, item: Import, path: Path, tell: Tell) -> str | None:
-    """Copy the archive from the file store to `path`. Gives the SHA-256 of one that came straight to the store, as
-    nobody has held it against that yet. Raises NotFound (`file_not_found`), StorageFull (`storage_full`)."""
-    digest = hashlib.sha256() if item.direct else None
+    """Copy the archive from the file store to `path`. Gives its SHA-256 where nobody knows that yet. Raises NotFound
+    (`file_not_found`), StorageFull (`storage_full`)."""
+    digest = hashlib.sha256() if item.to_be_hashed else None
     began, done = context.store.clock.monotonic(), 0
     with telling_when_full(f"a copy of {item.name}"), path.open("wb") as file:
         async for chunk in context.files.get(item.archive):

@@ -39,6 +39,7 @@ class Survey:
 
     def __init__(self, headers: Headers, end: int, limits: Limits, report: Report) -> None:
         self._headers, self._end, self._limits, self._report = headers, end, limits, report
+        self._notable = min(limits.ratio_floor, limits.file_bytes)
         self._charset: str | None = None
         self.tree = Tree(self._duplicate)
         self.marks = bytearray()
@@ -103,17 +104,20 @@ class Survey:
 
     def _count(self, header: Header, path: str) -> None:
         """Add a file to the totals, and hold it against the limits."""
-        size, packed, limits = header.size, header.packed, self._limits
         self.files += 1
-        self.bytes += size
-        self._packed += packed
-        if size > limits.ratio_floor:
-            if size > limits.file_bytes:
-                reason = f"It unpacks to {size:,} bytes; a file may have {limits.file_bytes:,}."
-                raise _refused("file_too_large", path, reason)
-            if size > packed * limits.member_ratio:
-                reason = f"It unpacks to more than {limits.member_ratio:g} times its size, as a zip bomb does."
-                raise _refused("ratio_bomb", path, reason)
+        self.bytes += header.size
+        self._packed += header.packed
+        if header.size > self._notable:
+            self._check_size(header, path)
+
+    def _check_size(self, header: Header, path: str) -> None:
+        size, limits = header.size, self._limits
+        if size > limits.file_bytes:
+            reason = f"It unpacks to {size:,} bytes; a file may have {limits.file_bytes:,}."
+            raise _refused("file_too_large", path, reason)
+        if size > max(limits.ratio_floor, header.packed * limits.member_ratio):
+            reason = f"It unpacks to more than {limits.member_ratio:g} times its size, as a zip bomb does."
+            raise _refused("ratio_bomb", path, reason)
 
     def _check_totals(self) -> None:
         """Hold the sums against the limits."""
