@@ -9,11 +9,16 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from common.contracts.dataset import DatasetImported
+from common.db.uow import Store
+from dataset_svc import storage
+from dataset_svc.reconcile.outcomes import Outcomes
 from dataset_svc.service import build
 from dataset_svc.settings import Settings
 from tests.dataset_svc.conftest import SMALL_PARTS, Desk, Place, pictures, zipped
+from tests.dataset_svc.test_formatted_sets import order, ready
 from tests.servers.postgres import Postgres
 from tests.servers.rabbitmq import RabbitMQ
 from tests.support.instances import instance, servers
@@ -63,6 +68,52 @@ async def test_parts_sent_to_both_become_one_archive_and_one_import(
     assert (await place.told(made["id"])).count(DatasetImported.type) == 1
     await place.tidied(f"datasets/{made['id']}/uploads/")
     await place.swept()
+
+
+@pytest.mark.row("D2")
+async def test_a_request_that_meets_the_loop_at_an_import_does_not_wait_for_it_in_a_circle(
+    stacks: list[tuple[AsyncExitStack, Place]], desks: list[Desk]
+) -> None:
+    """Found as a 503 of who completed an upload again while its import began."""
+    context = stacks[0][1].context
+    made = await desks[0].create()
+    item = await desks[0].imported(made["id"], zipped(pictures()))
+    lease = await context.kit.leases.acquire("a loop", 60.0)
+    assert lease is not None
+    async with context.store.work() as uow:
+        await storage.living(uow.connection, made["id"])
+        loop = asyncio.create_task(Outcomes(context, lease).begin(item["id"]))
+        await somebody_waits(context.store)
+        await storage.import_of(uow.connection, made["id"], item["id"])
+    assert await loop is None, "it has ended before"
+
+
+@pytest.mark.row("D9")
+async def test_a_set_and_its_complement_are_deleted_at_the_same_time(
+    stacks: list[tuple[AsyncExitStack, Place]], desks: list[Desk]
+) -> None:
+    context, made = stacks[0][1].context, await desks[0].filled(pictures())
+    one = await ready(desks[0], await order(desks[0], made, "raw", ratio=0.5, complement=True))
+    async with context.store.work() as uow:
+        await storage.its_dataset(uow.connection, storage.formatted_sets, one["id"])
+        deleting = [
+            asyncio.create_task(desk.ok("DELETE", f"/formatted-sets/{id}", 204))
+            for desk, id in zip(desks, (one["id"], one["complement"]["id"]), strict=True)
+        ]
+        await somebody_waits(context.store, 2)
+        await storage.living_set(uow.connection, one["id"])
+    await asyncio.gather(*deleting)
+
+
+async def somebody_waits(store: Store, so_many: int = 1) -> None:
+    """Until so many transactions wait for a lock."""
+    async with asyncio.timeout(60):
+        while True:
+            async with store.reading() as connection:
+                waiting = text("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+                if (await connection.execute(waiting)).scalar_one() >= so_many:
+                    return
+            await asyncio.sleep(0.01)
 
 
 async def test_when_the_one_that_imports_ends_the_other_begins_it_again(

@@ -121,6 +121,16 @@ async def living(connection: AsyncConnection, dataset_id: str) -> Dataset:
     return dataset
 
 
+async def its_dataset(connection: AsyncConnection, table: Table, item_id: str) -> Dataset | None:
+    """The dataset that an import or a formatted set is of, None where there is no such thing.
+
+    To be asked for before the thing itself: who writes locks first a dataset, then what is of it.
+    """
+    found = select(table.c.dataset_id).where(table.c.id == item_id)
+    dataset_id = (await connection.execute(found)).scalar_one_or_none()
+    return await DATASETS.find(connection, dataset_id) if dataset_id is not None else None
+
+
 async def import_of(connection: AsyncConnection, dataset_id: str, import_id: str) -> Import:
     """An import of that dataset. Raises NotFound (`import_not_found`)."""
     item = await IMPORTS.get(connection, import_id)

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Collection
 from dataclasses import asdict, replace
 from functools import partial
+from operator import itemgetter
 
 import structlog
 
@@ -93,7 +94,7 @@ class Imports:
         if not self._context.progress:
             return
         async with self._context.store.work() as uow:
-            for import_id, progress in list(self._context.progress.items()):
+            for import_id, progress in sorted(self._context.progress.items(), key=itemgetter(0)):
                 await storage.save_progress(uow.connection, import_id, asdict(progress))
 
     async def _take(self, import_id: str, lease: Lease) -> None:

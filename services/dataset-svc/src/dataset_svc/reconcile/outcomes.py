@@ -85,9 +85,11 @@ class Outcomes:
         """A transaction under the lease. Raises LeaseLost."""
         async with self._context.store.work() as uow:
             await self._context.kit.leases.guard(uow.connection, self._lease)
+            dataset = await storage.its_dataset(uow.connection, storage.imports, import_id)
             item = await IMPORTS.get(uow.connection, import_id)
+            assert dataset is not None, "of a deleted one a tombstone is left"
             uow.actor = item.requested_by
-            yield uow, item, await DATASETS.get(uow.connection, item.dataset_id)
+            yield uow, item, dataset
 
 
 def _note_import(uow: UnitOfWork, item: Import, content: Content, number: int | None, unchanged: bool) -> None:

@@ -83,7 +83,7 @@ class Sets:
     async def _note_progress(self) -> None:
         if self._progress:
             async with self._context.store.work() as uow:
-                for set_id, progress in list(self._progress.items()):
+                for set_id, progress in sorted(self._progress.items()):
                     await storage.save_set_progress(uow.connection, set_id, progress)
 
     async def _take(self, set_id: str, lease: Lease) -> None:

@@ -217,8 +217,10 @@ async def delete_set(context: Context, who: Principal, set_id: str) -> None:
 
 
 async def _to_change(uow: UnitOfWork, who: Principal, set_id: str) -> FormattedSet:
+    dataset = await storage.its_dataset(uow.connection, storage.formatted_sets, set_id)
     item = await storage.living_set(uow.connection, set_id)
-    require_change(who, "formatted_set", set_id, item.owner, await _shared(uow.connection, item))
+    shared = dataset is not None and item.shared_with(dataset)
+    require_change(who, "formatted_set", set_id, item.owner, shared)
     return item
 
 
