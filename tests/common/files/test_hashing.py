@@ -80,6 +80,15 @@ def test_bytes_of_another_part_are_not_taken_for_it(tmp_path):
     assert upload.hashing.sum("up") == WHOLE
 
 
+def test_what_was_hashed_from_the_disk_is_not_kept_in_memory(tmp_path):
+    upload = Upload(tmp_path)
+    upload.file.write_bytes(b"".join(PARTS))
+    upload.there[1] = PARTS[0]
+    upload.hashing.ahead("up")
+    upload.hashing.keep("up", 1, told(PARTS[0])[0], filled(upload.blocks, PARTS[0]))
+    assert upload.nothing_is_kept()
+
+
 def test_what_waits_long_for_those_before_it_is_let_go(tmp_path, monkeypatch):
     upload = Upload(tmp_path)
     upload.come(2, kept=True)

@@ -6,11 +6,13 @@ import hashlib
 import itertools
 import os
 import random
+import threading
 import time
+from functools import partial
 
 import pytest
 
-from common.files import LocalFiles
+from common.files import LocalFiles, uploads
 from common.kernel.errors import Conflict, Invalid, NotFound, StorageFull
 
 
@@ -182,6 +184,61 @@ async def test_a_part_that_is_late_does_not_reach_the_object(files):
     with pytest.raises(NotFound):
         await part
     assert await files.read("up") == b"1" * (2 << 20)
+
+
+async def test_whoever_is_cancelled_while_it_takes_something_gives_it_back(files, monkeypatch):
+    """A place in the file, and the upload as a whole: kept, neither could be had again before the process ends."""
+    upload = await files.begin_upload("up", part_bytes=100)
+    for name, what in (
+        ("place", partial(files.put_part, upload, 1, b"x")),
+        ("lock", partial(files.complete_upload, upload)),
+    ):
+        real, taken, go_on = getattr(files._uploads, name), threading.Event(), threading.Event()
+
+        def take(*arguments, real=real, taken=taken, go_on=go_on):
+            found = real(*arguments)
+            taken.set()
+            go_on.wait(60)
+            return found
+
+        monkeypatch.setattr(files._uploads, name, take)
+        task = asyncio.create_task(what())
+        await asyncio.to_thread(taken.wait, 60)
+        task.cancel()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        monkeypatch.setattr(files._uploads, name, real)
+        if name == "place":
+            await files.put_part(upload, 1, b"y" * 30)
+            assert files._uploads.parts(upload)[0].in_place
+    await asyncio.wait_for(files.complete_upload(upload), 60)
+    assert await files.read("up") == b"y" * 30
+
+
+async def test_parts_that_were_noted_before_there_were_shelves_are_there_still(files, tmp_path):
+    upload = await files.begin_upload("up", part_bytes=100)
+    content = [bytes([number]) * 100 for number in range(3)]
+    for number, part in enumerate(content[:2], 1):
+        await files.put_part(upload, number, part)
+    for note in list(files._uploads._folder.glob(f"{upload}/parts-*/*")):
+        note.rename(note.parents[1] / note.name)
+    assert [part.number for part in await files.parts(upload)] == [1, 2]
+    await files.put_part(upload, 3, content[2])
+    whole = hashlib.sha256(b"".join(content)).hexdigest()
+    assert (await files.complete_upload(upload)).sha256 == whole
+    assert sorted(path.name for path in (files._uploads._folder / upload).iterdir()) == ["done.json", "meta.json"]
+
+
+async def test_how_far_it_is_without_a_gap_is_found_without_looking_at_all_that_is_behind_one(files, monkeypatch):
+    upload = await files.begin_upload("up", part_bytes=10)
+    for number in (2, 150, 250, 350, 10_000):
+        await files.put_part(upload, number, b"x" * 10)
+    looked = []
+    real = uploads._noted
+    monkeypatch.setattr(uploads, "_noted", lambda folder, number: looked.append(number) or real(folder, number))
+    assert files._uploads.in_order(upload)[1] == []
+    assert looked == [1]
 
 
 async def test_a_part_that_broke_off_leaves_the_next_its_place_and_no_trace(files):

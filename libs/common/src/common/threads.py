@@ -15,8 +15,12 @@ _T = TypeVar("_T")
 async def to_the_end(executor: Executor, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
     """Run `function` in a thread. When the task is cancelled, wait for the thread before passing that on: its
     descriptors may be closed only then."""
-    call = functools.partial(function, *args, **kwargs)
-    future = asyncio.get_running_loop().run_in_executor(executor, call)
+    return await taken(executor, functools.partial(function, *args, **kwargs), lambda _: None)
+
+
+async def taken(executor: Executor, function: Callable[[], _T], give_back: Callable[[_T], object]) -> _T:
+    """The same where what it gives must be given back: so is what comes when the task is cancelled."""
+    future = asyncio.get_running_loop().run_in_executor(executor, function)
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
@@ -25,6 +29,6 @@ async def to_the_end(executor: Executor, function: Callable[_P, _T], *args: _P.a
                 await asyncio.wait([future])
             except asyncio.CancelledError:  # changes nothing
                 continue
-        if not future.cancelled():
-            future.exception()
+        if not future.cancelled() and future.exception() is None:
+            give_back(future.result())
         raise

@@ -112,9 +112,12 @@ class _Sum:
         return len(self._taken)
 
     def keep(self, number: int, kept: _Kept) -> None:
-        """See Hashing."""
+        """See Hashing. Of a part that was hashed before, from the disk, nobody will ask."""
         self._release(self._kept.pop(number, None))
-        self._kept[number] = kept
+        if number > self.taken:
+            self._kept[number] = kept
+        else:
+            self._release(kept)
 
     def let_go(self, before: float = float("inf")) -> None:
         """Free the memory of the parts that wait since then."""

@@ -11,6 +11,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
@@ -26,7 +27,7 @@ from common.files.uploads import StoredPart, Uploads, check_number
 from common.files.whole import Place
 from common.kernel.errors import Invalid
 from common.ports.files import Chunks, FileInfo, FilesCapabilities, Part
-from common.threads import to_the_end
+from common.threads import taken, to_the_end
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -195,7 +196,7 @@ class LocalFiles:
         """Store one part; see the port. Raises Invalid (`bad_part_number`)."""
         check_number(number)
         key = await self._run(self._uploads.key, upload)
-        place = await self._run(self._uploads.place, upload, number)
+        place = await taken(self._threads, partial(self._uploads.place, upload, number), _discard)
         draft = place or Draft(self._drafts, f"part {number} of {key}")
         try:
             found = await self._filled(draft, _chunks(content) if isinstance(content, bytes) else content, sha256)
@@ -221,7 +222,7 @@ class LocalFiles:
         """Make the object from its parts. Raises Conflict (`upload_incomplete`), Invalid (`checksum_mismatch`; the
         parts stay). Needs room for the object once more until it is done, except where there is one part."""
         async with self._completing.setdefault(upload, asyncio.Lock()):
-            while (held := await self._run(self._uploads.lock, upload)) is None:
+            while (held := await taken(self._threads, partial(self._uploads.lock, upload), _close)) is None:
                 await asyncio.sleep(_OTHER_PROCESS_SECONDS)
             try:
                 return await self._complete(upload, sha256)
@@ -283,6 +284,16 @@ class LocalFiles:
 
     async def _run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         return await to_the_end(self._threads, function, *args, **kwargs)
+
+
+def _discard(place: Place | None) -> None:
+    if place is not None:
+        place.discard()
+
+
+def _close(held: int | None) -> None:
+    if held is not None:
+        os.close(held)
 
 
 async def _chunks(content: bytes) -> AsyncIterator[bytes]:

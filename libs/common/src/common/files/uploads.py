@@ -33,6 +33,8 @@ MOST_PARTS = 10_000
 """What S3 takes too."""
 
 _PART = re.compile(r"^(\d{5})\.(\d{6})\.([0-9a-f]{64})(?:\.(\d+))?$").match
+_SHELF = 100
+"""Parts that are noted in one folder."""
 _KEPT = 7 * 24 * 3600.0
 """Seconds for which a completed upload is remembered, so that completing it again finds its end."""
 
@@ -133,10 +135,23 @@ class Uploads:
         for stored in earlier:
             stored.path.unlink(missing_ok=True)
 
-    def parts(self, upload: str, first: int = 1) -> list[StoredPart]:
-        """The latest of each part from that one on, by number. Raises NotFound (`upload_not_found`)."""
-        latest = {stored.part.number: stored for stored in self._stored(upload, first, MOST_PARTS)}
-        return [latest[number] for number in sorted(latest)]
+    def parts(self, upload: str) -> list[StoredPart]:
+        """The latest of each part, by number. Raises NotFound (`upload_not_found`)."""
+        return list(self._latest(upload, 1))
+
+    def _latest(self, upload: str, first: int) -> Iterator[StoredPart]:
+        """The latest of each part from that one on, by number; no shelf is looked at before it is its turn."""
+        self.key(upload)
+        try:
+            shelves = _shelves(self._folder / upload)
+        except FileNotFoundError:
+            raise _unknown(upload) from None
+        for shelf in shelves:
+            if shelf < first // _SHELF:
+                continue
+            stored = self._stored(upload, max(shelf * _SHELF, first), shelf * _SHELF + _SHELF - 1)
+            latest = {one.part.number: one for one in stored}
+            yield from (latest[number] for number in sorted(latest))
 
     def all_parts(self, upload: str) -> list[StoredPart]:
         """The parts, which must be there from 1 on without a gap. Raises Conflict (`upload_incomplete`)."""
@@ -160,7 +175,7 @@ class Uploads:
         """The file of the whole, and (SHA-256, size) of its parts from the one after that number on, as far as they are
         there one after the other. Raises NotFound (`upload_not_found`)."""
         found, part_bytes = list[tuple[str, int]](), self._part_bytes(upload)
-        for number, stored in enumerate(self.parts(upload, max(after, 1)), max(after, 1)):
+        for number, stored in enumerate(self._latest(upload, max(after, 1)), max(after, 1)):
             if not stored.in_place or stored.part.number != number:
                 break
             if number > after:
@@ -190,7 +205,7 @@ class Uploads:
             self._write(folder, "done.json", {"sha256": sha256})
         for path in folder.iterdir():
             if path.is_dir():
-                shutil.rmtree(path)
+                shutil.rmtree(path, ignore_errors=True)  # a part that is just now noted goes with the upload
             elif path.name not in ("meta.json", "done.json"):
                 path.unlink(missing_ok=True)
 
@@ -206,10 +221,10 @@ class Uploads:
         shutil.rmtree(doomed)
 
     def _stored(self, upload: str, first: int, last: int) -> list[StoredPart]:
-        """Every file of these parts, oldest generation first."""
+        """Every file of these parts, which are of one shelf, the oldest generation first."""
         self.key(upload)
         found = []
-        for path in self._files_of(self._folder / upload, first, last):
+        for path in _noted(self._folder / upload, first):
             if (match := _PART(path.name)) is None or not first <= int(match[1]) <= last:
                 continue
             try:
@@ -218,14 +233,6 @@ class Uploads:
                 continue
             found.append(StoredPart(part, path, int(match[2]), match[4] is not None))
         return found
-
-    def _files_of(self, folder: Path, first: int, last: int) -> Iterator[Path]:
-        """What is on the shelves of these parts."""
-        low, high = _shelf(folder, first), _shelf(folder, last)
-        shelves = [low] if low == high else sorted(path for path in folder.iterdir() if low <= path <= high)
-        for shelf in shelves:
-            with suppress(FileNotFoundError):
-                yield from sorted(shelf.iterdir())
 
     def _read(self, upload: str, name: str) -> dict[str, Any]:
         if not is_id(upload, "upload"):
@@ -273,8 +280,26 @@ def check_number(number: int) -> None:
 
 
 def _shelf(folder: Path, number: int) -> Path:
-    """Where a part is noted: a hundred together, so that one of ten thousand is soon found."""
-    return folder / f"parts-{number // 100:03d}"
+    """Where a part is noted: few together, so that one of ten thousand is soon found."""
+    return folder / f"parts-{number // _SHELF:03d}"
+
+
+def _shelves(folder: Path) -> list[int]:
+    """The numbers of those that there are, and of those on which parts would be that were noted before."""
+    found = set()
+    for path in folder.iterdir():
+        if match := _PART(path.name):
+            found.add(int(match[1]) // _SHELF)
+        elif path.name.startswith("parts-"):
+            found.add(int(path.name.removeprefix("parts-")))
+    return sorted(found)
+
+
+def _noted(folder: Path, number: int) -> Iterator[Path]:
+    """What is noted where that part is, and in the folder itself, as it was before there were shelves."""
+    for place in (folder, _shelf(folder, number)):
+        with suppress(FileNotFoundError):
+            yield from sorted(place.iterdir())
 
 
 def _unknown(upload: str) -> NotFound:
