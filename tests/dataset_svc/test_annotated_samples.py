@@ -2,17 +2,21 @@
 
 import io
 import tarfile
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 import pytest
 from sqlalchemy import select, update
 
+from common import manifests
+from dataset_svc.importing.annotated import entry_of
 from dataset_svc.schemas.annotations import AnnotationsOut
 from dataset_svc.schemas.details import FiguresOut
 from dataset_svc.schemas.reports import ReportOut
 from dataset_svc.storage import versions
-from tests.dataset_svc.archives.makers import rar, tar_gz
+from tests.dataset_svc.archives.makers import tar_gz
+from tests.dataset_svc.archives.rars import rar
 from tests.dataset_svc.conftest import Desk, Place
 from tests.dataset_svc.corpus.good import ROWS, annotation, boxes, brat, coco, with_coco
 
@@ -171,19 +175,24 @@ async def test_texts_with_entities_are_paged_too(alice: Desk) -> None:
         assert all(row["entities"][0]["class"] == "Number" for row in marked)
 
 
-async def forget_rows(place: Place, dataset: str) -> None:
-    """As if it had been imported by an earlier platform."""
+async def forget_rows(place: Place, dataset: str, kept: Mapping[str, Any] | None = None) -> None:
+    """As if it had been imported by an earlier platform, which kept the first rows of files (by path) to show them."""
+    content = {entry_of(path): orjson.dumps(rows) for path, rows in (kept or {}).items()}
+    shown = await manifests.store_bytes(place.context.files, content, f"old/{dataset}") if content else None
     async with place.context.store.work() as uow:
         [doc] = (await uow.connection.execute(select(versions.c.doc).where(versions.c.dataset_id == dataset))).scalars()
         doc["train"]["noted"] = False
+        if shown is not None:
+            doc["train"]["annotations"] = shown.model_dump(mode="json")
         await uow.connection.execute(update(versions).where(versions.c.dataset_id == dataset).values(doc=doc))
 
 
 @pytest.mark.row("D5")
 async def test_rows_that_an_old_import_did_not_note_are_not_searched_in_silence(place: Place, alice: Desk) -> None:
     made = await alice.filled(as_csv(table(20)), **TEXTS_OF)
-    await forget_rows(place, made["id"])
     path = f"/datasets/{made['id']}/samples?version=1"
+    table_of = (await alice.ok("GET", path))["items"][1]
+    await forget_rows(place, made["id"], {table_of["path"]: table_of["annotations"]})
     assert len((await alice.ok("GET", path))["items"][1]["annotations"]["rows"]) == 20
     problem = await alice.refused("GET", f"{path}&class=差评", 409, "class_not_indexed")
     assert "Import its archive again" in problem["detail"]

@@ -43,6 +43,20 @@ def test_the_same_files_come_out(tmp_path: Path, kind: str) -> None:
     assert set(seen.folders) == {"cat", "empty"}
 
 
+@pytest.mark.row("D2")
+@pytest.mark.parametrize("kind", ["rar5", "rar5, solid"])
+def test_what_a_rar_has_packed_is_unpacked_and_checked(tmp_path: Path, kind: str) -> None:
+    every, words = bytes(range(256)), b", ".join(b"%d says meow" % number for number in range(40))
+    files = {"cat/1": words + every, "dog/1": every + words}
+    content = MAKERS[kind](files)
+    assert every not in content, "it is packed, and not stored"
+    assert (len(content) < len(MAKERS["rar5"](files))) == (kind == "rar5, solid"), "it refers to the file before"
+    assert read(tmp_path / "a", content).files == files
+    for at in range(len(content) // 4, len(content) - 60, 37):
+        seen = read(tmp_path / "a", content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :])
+        assert seen.codes or seen.files == files, at  # a code that nothing uses says nothing
+
+
 @pytest.mark.row("D12")
 def test_the_digest_is_the_same_whatever_the_kind_and_the_order(tmp_path: Path) -> None:
     digests = set()

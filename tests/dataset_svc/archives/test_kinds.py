@@ -8,7 +8,8 @@ import pytest
 from dataset_svc.archives import sniff
 from dataset_svc.archives.native import library
 from tests.dataset_svc.archives.builder import Item, build, read
-from tests.dataset_svc.archives.makers import MAKERS, rar, tar
+from tests.dataset_svc.archives.makers import MAKERS, tar
+from tests.dataset_svc.archives.rars import rar
 
 
 @pytest.mark.parametrize(

@@ -13,18 +13,8 @@ from typing import Any, NamedTuple
 import zstandard
 
 from dataset_svc.archives import Limits
-from tests.dataset_svc.archives.makers import (
-    RAR5,
-    rar,
-    rar_block,
-    rar_file,
-    seven_zip,
-    tar,
-    tar_gz,
-    tar_zst,
-    vint,
-    zipped,
-)
+from tests.dataset_svc.archives.makers import seven_zip, tar, tar_gz, tar_zst, zipped
+from tests.dataset_svc.archives.rars import RAR5, rar, rar_block, rar_file, vint
 
 FILES = {"cat/1": b"meow", "dog/1": b"woof"}
 SMALL = Limits(ratio_floor=1000, entries=5, file_bytes=10_000, bytes=15_000, depth=3, total_ratio=20)

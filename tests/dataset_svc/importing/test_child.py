@@ -13,8 +13,10 @@ import pytest
 from PIL import Image
 
 from dataset_svc.archives import Limits
-from dataset_svc.importing import ChildLimits, ImportRequest, ImportResult, Progress, import_archive
+from dataset_svc.importing import ChildLimits, ImportRequest, ImportResult, Progress, import_archive, run_import
 from tests.dataset_svc.archives.builder import Item, build
+from tests.dataset_svc.archives.makers import MAKERS, libarchive
+from tests.dataset_svc.archives.test_every_kind import FILES
 from tests.dataset_svc.formats.sinks import picture
 
 IMAGES, TEXTS = "image/classification", "text/classification"
@@ -63,6 +65,25 @@ async def test_a_good_archive(tmp_path: Path) -> None:
     assert [progress.phase for progress in told] == ["checking", "indexing"]
     assert 5 << 20 < result.peak_memory < 200 << 20
     assert children() == []
+
+
+@pytest.fixture(scope="module")
+def digest(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Of the texts, whatever they are packed with."""
+    folder = tmp_path_factory.mktemp("texts")
+    (folder / "a").write_bytes(MAKERS["zip"](FILES))
+    return run_import(folder / "a", folder / "out", format="dir", purpose=TEXTS).digest
+
+
+@pytest.mark.row("D2", "D12")
+@pytest.mark.parametrize("kind", MAKERS)
+async def test_an_archive_of_every_kind_passes_it(tmp_path: Path, digest: str, kind: str) -> None:
+    """What each kind needs is loaded before the process gives up its rights, and is enough of it."""
+    libarchive()
+    result = await import_archive(request(tmp_path, MAKERS[kind](FILES), TEXTS, child=ChildLimits(uid=65534)))
+    assert (result.code, result.reason, result.log) == ("", "", "")
+    assert result.packed is not None
+    assert (result.packed.digest, result.report.files) == (digest, len(FILES))
 
 
 async def test_a_bad_archive(tmp_path: Path) -> None:
@@ -183,6 +204,19 @@ async def test_a_report_that_is_too_long_is_a_failed_import(tmp_path: Path, monk
     monkeypatch.setattr("dataset_svc.importing.parent._LONGEST_LINE", 300)
     result = await import_archive(request(tmp_path))
     assert (result.ok, result.code, result.packed) == (False, "report_unreadable", None)
+    assert children() == []
+
+
+async def test_a_child_that_says_what_nobody_understands_is_a_failed_import_with_what_it_said_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = (
+        "import sys, time; print('{no json', flush=True); sys.stderr.write('why'); sys.stderr.close(); time.sleep(600)"
+    )
+    monkeypatch.setattr("dataset_svc.importing.parent._COMMAND", (sys.executable, "-c", script))
+    result = await import_archive(request(tmp_path))
+    assert (result.ok, result.code, result.packed) == (False, "import_crashed", None)
+    assert "nobody understands" in result.reason
     assert children() == []
 
 
