@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 from dataset_svc.formats.decoding import Lines, NotText
+from dataset_svc.formats.parsing import parsed
 from dataset_svc.formats.port import Sink
 
 JSON_LINES = (".jsonl", ".ndjson")
@@ -23,9 +23,10 @@ def passing(
     lines: Lines,
     rows: Callable[[Iterator[str]], Iterator[T]],
     take: Callable[[T], None],
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, bool]:
     """Pass the chunks on as far as their rows have been taken. After a fatal fault (NotText), which is told, all of
-    them pass."""
+    them pass; returns whether there was none."""
+    right = True
     passed: deque[bytes] = deque()
     waiting = 0
 
@@ -45,9 +46,11 @@ def passing(
             while passed:
                 yield passed.popleft()
     except NotText as fault:
+        right = False
         sink.error(fault.code, path, fault.reason, fault.line)
     yield from passed
     yield from chunks
+    return right
 
 
 _NO_ROWS = (
@@ -62,6 +65,8 @@ def objects(path: str, sink: Sink, lines: Iterator[str]) -> Iterator[tuple[int, 
         if not text.strip():
             continue
         try:
-            yield line, json.loads(text)
-        except (ValueError, RecursionError) as error:
-            sink.error("bad_json", path, f"This line is no JSON: {str(error)[:200]}.", line)
+            found = parsed(text.rstrip("\r\n"))  # with its end, what is missing there would be missing on a next line
+        except NotText as fault:
+            sink.error(fault.code, path, fault.reason, line)
+        else:
+            yield line, found

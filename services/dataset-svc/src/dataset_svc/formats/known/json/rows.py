@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from dataset_svc.formats.known.json.reading import parsed
 from dataset_svc.formats.marked import Reader
+from dataset_svc.formats.parsing import parsed
 from dataset_svc.formats.passing import JSON_LINES
 from dataset_svc.formats.port import Row
 from dataset_svc.formats.rereading import CHECKED, marked_lines, marked_row

@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from dataset_svc.formats.decoding import Lines, NotText, decode
-from dataset_svc.formats.known.json.elements import element_bytes
-from dataset_svc.formats.known.json.reading import parsed
+from dataset_svc.formats.known.json.elements import elements, is_list
 from dataset_svc.formats.marked import Reader, Tally
+from dataset_svc.formats.parsing import parsed
 from dataset_svc.formats.passing import JSON_LINES, objects, passing
 from dataset_svc.formats.port import Annotations, ContentLimits, Sink, Summary
 from dataset_svc.formats.samples import Samples
@@ -82,17 +82,19 @@ class JsonTextChecker:
         self._files += 1
         try:
             text, encoding = decode(data)
-            found = parsed(text)
+            if is_list(text):
+                self._listed(path, data, text, encoding)
+            else:
+                self._take(path, 1, parsed(text))
+            self._encodings[encoding] += 1
         except NotText as fault:
-            return self._sink.error(fault.code, path, fault.reason, fault.line)
-        self._encodings[encoding] += 1
-        if not isinstance(found, list):
-            return self._take(path, 1, found)
-        if found:
-            self._tally.samples[path] = Samples(listed=True)
-        for number, (entry, begins) in enumerate(zip(found, element_bytes(data, text, encoding), strict=True), 1):
+            self._sink.error(fault.code, path, fault.reason, fault.line)
+
+    def _listed(self, path: str, data: bytes, text: str, encoding: str) -> None:
+        """The texts of a list. Raises NotText behind those that could be read."""
+        for number, (entry, begins) in enumerate(elements(data, text, encoding), 1):
+            self._tally.samples.setdefault(path, Samples(listed=True))
             self._take(path, number, entry, begins=begins, where=f"text {number}: ")
-        return None
 
     def _lines(self, path: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
         self._files += 1
