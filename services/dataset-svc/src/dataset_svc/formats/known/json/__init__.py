@@ -30,7 +30,7 @@ class JsonFormat:
 
     def checker(self, purpose: str, sink: Sink, limits: ContentLimits) -> Checker:
         """See Format."""
-        from dataset_svc.formats.known.json.checker import JsonChecker
+        from dataset_svc.formats.known.json.drawn import DrawnChecker
         from dataset_svc.formats.known.json.labelled import LabelsChecker
         from dataset_svc.formats.known.json.texts import JsonTextChecker
 
@@ -39,7 +39,7 @@ class JsonFormat:
             return LabelsChecker(sink, limits)
         if purpose.startswith("text/"):
             return JsonTextChecker(purpose, sink, limits)
-        return JsonChecker(purpose, sink, limits)
+        return DrawnChecker(sink, limits, masks=purpose == "image/segmentation")
 
 
 FORMAT = JsonFormat()

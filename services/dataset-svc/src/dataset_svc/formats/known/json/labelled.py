@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from dataset_svc.formats.decoding import Lines, NotText, decode
-from dataset_svc.formats.known.json.checker import JsonChecker
-from dataset_svc.formats.known.json.coco import SECTIONS, CocoFile
-from dataset_svc.formats.known.json.reading import LISTED, Content, Entry, Wanted, feed, is_coco, parsed
+from dataset_svc.formats.decoding import Lines
+from dataset_svc.formats.known.json.checker import ImagesChecker
+from dataset_svc.formats.known.json.coco import SECTIONS
+from dataset_svc.formats.known.json.one_file import SHAPES
+from dataset_svc.formats.known.json.reading import LISTED, Wanted
+from dataset_svc.formats.known.json.shapes import Shape
 from dataset_svc.formats.labels import label_fault
-from dataset_svc.formats.packing import packed
 from dataset_svc.formats.passing import JSON_LINES, objects, passing
 from dataset_svc.formats.port import ContentLimits, Sink, Summary
 
@@ -25,15 +26,20 @@ Said = tuple[str, int, str, tuple[str, ...]]
 """The annotation file, the line (0: none), the image as it says it (empty: that of the same name), the classes."""
 
 
-class LabelsChecker(JsonChecker):
+class LabelsChecker(ImagesChecker):
     """See Checker. `classes` counts the images of each class; an image may have several."""
 
-    unlisted = "No annotation file says of what class this image is."
+    missing = (
+        "The archive has no annotation file. Add a .json beside each image, COCO's .json, or a list or JSON lines of "
+        'images ("image") with their classes ("label", "labels").'
+    )
     nothing = "No image has a class; nothing could be learned."
-    wanted = Wanted((*SECTIONS, LISTED), frozenset({*_IMAGE, *_LABELS, "flags"}))
+    unlisted = "No annotation file says of what class this image is."
+    wanted = Wanted((*SECTIONS, SHAPES, LISTED), frozenset({*_IMAGE, *_LABELS, "flags"}))
+    boxes = False
 
     def __init__(self, sink: Sink, limits: ContentLimits) -> None:
-        super().__init__("image/classification", sink, limits)
+        super().__init__(sink, limits)
         self._said: list[Said] = []
 
     def whole(self, path: str, data: bytes) -> None:
@@ -55,57 +61,39 @@ class LabelsChecker(JsonChecker):
         for said in self._said:
             self._assign(*said)
         summary = super().finish()
-        if summary["classes"] and len(summary["classes"]) < self._limits.min_classes:
+        if summary["classes"] and len(summary["classes"]) < self.limits.min_classes:
             found = ", ".join(summary["classes"])
-            reason = f"The images have one class ({found}); {self._limits.min_classes} are needed."
-            self._sink.error("too_few_classes", "", reason)
+            reason = f"The images have one class ({found}); {self.limits.min_classes} are needed."
+            self.sink.error("too_few_classes", "", reason)
         del summary["objects"]
         return summary
 
-    def _has_files(self) -> bool:
-        return bool(self._said) or super()._has_files()
+    def other(self, path: str, number: int | None, said: Any) -> bool:
+        """See ImagesChecker: the classes of one image. Of which, an element of a list must say."""
+        where = "" if number is None else f"sample {number + 1}: "
+        self._say(path, 0, said, where, named=number is not None)
+        return True
 
-    def _annotations(self, path: str, data: bytes) -> None:
-        """An annotation file that is at hand."""
-        try:
-            found = parsed(decode(data)[0])
-            if isinstance(found, dict) and is_coco(found):
-                coco = self._coco(path, outlines=False)
-                feed(coco, found)
-                return self._files.append(coco)
-        except NotText as fault:
-            return self._not_read(path, fault)
-        if isinstance(found, list):
-            for number, entry in enumerate(found, 1):
-                self._say(path, 0, entry, f"sample {number}: ", named=True)
-        else:
-            self._say(path, 0, found, "", named=False)
-        return None
-
-    def _coco(self, path: str, *, outlines: bool) -> CocoFile:
-        return CocoFile(path, self._sink, masks=False, outlines=False, boxes=False)
-
-    def _plain(self, path: str, content: Content) -> None:
-        """See JsonChecker: the file of one image. Of a list all has been said already."""
-        if LISTED not in content:
-            self._say(path, 0, content, "", named=False)
-
-    def _take(self, path: str, coco: CocoFile, content: Content, entry: Entry) -> None:
-        """See JsonChecker: also an entry of a list."""
-        name, number, value = entry
-        if name is LISTED and number is not None:
-            self._say(path, 0, value, f"sample {number + 1}: ", named=True)
-        else:
-            super()._take(path, coco, content, entry)
+    def image(self, file: str, path: str, width: int, height: int, shapes: list[Shape]) -> None:
+        """See ImagesChecker: its classes, as COCO has them."""
+        self.compare_size(file, path, width, height)
+        if not shapes:
+            return
+        if path in self.annotated:
+            self._wrong("duplicate_image", file, 0, f"{path!r} has its labels already.")
+            return
+        self._labelled(file, path, frozenset(shape.label for shape in shapes))
 
     def _listing(self, path: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
         def rows(text: Iterator[str]) -> Iterator[tuple[int, Any]]:
-            return objects(path, self._sink, text)
+            return objects(path, self.sink, text)
 
         def take(row: tuple[int, Any]) -> None:
             self._say(path, row[0], row[1], "", named=True)
 
-        yield from passing(chunks, path, self._sink, Lines(), rows, take)
+        self.any_file = True
+        if not (yield from passing(chunks, path, self.sink, Lines(), rows, take)):
+            self.unread = True
 
     def _say(self, path: str, line: int, found: Any, where: str, *, named: bool) -> None:
         """What an annotation file says of one image; `named`: it must say which."""
@@ -126,11 +114,11 @@ class LabelsChecker(JsonChecker):
 
     def _assign(self, file: str, line: int, image: str, labels: tuple[str, ...]) -> None:
         """Find the image that was meant."""
-        path = self._shelf.find(image, file) if image else self._beside(file)
+        path = self.shelf.find(image, file) if image else self._beside(file)
         if path is None:
             what = repr(image) if image else "an image of the same name"
             return self._wrong("missing_file", file, line, f"{what} is not in the archive.")
-        if path in self._drawn:
+        if path in self.annotated:
             return self._wrong("duplicate_image", file, line, f"{path!r} has its labels already.")
         self._labelled(file, path, frozenset(labels))
         return None
@@ -138,26 +126,15 @@ class LabelsChecker(JsonChecker):
     def _beside(self, file: str) -> str | None:
         stem = posixpath.splitext(file)[0]
         names = (stem + ending for suffix in _SUFFIXES for ending in (suffix, suffix.upper()))
-        return next((name for name in names if name in self._shelf.sizes), None)
-
-    def _image(self, file: str, path: str, width: int, height: int, shapes: Any) -> None:
-        """See JsonChecker: what COCO says of one image."""
-        self._compare_size(file, path, width, height)
-        if not shapes:
-            return
-        if path in self._drawn:
-            self._wrong("duplicate_image", file, 0, f"{path!r} has its labels already.")
-            return
-        self._labelled(file, path, frozenset(shape.label for shape in shapes))
+        return next((name for name in names if name in self.shelf.sizes), None)
 
     def _labelled(self, file: str, path: str, labels: frozenset[str]) -> None:
-        self._count(file, sorted(labels))
-        width, height = self._shelf.sizes[path] or (0, 0)
-        found = {"kind": "labels", "width": width, "height": height, "labels": sorted(labels)}
-        self._drawn[path] = packed(found), labels
+        width, height = self.shelf.sizes[path] or (0, 0)
+        shown = {"kind": "labels", "width": width, "height": height, "labels": sorted(labels)}
+        self.annotate(file, path, sorted(labels), shown)
 
     def _wrong(self, code: str, path: str, line: int, reason: str) -> None:
-        self._sink.error(code, path, reason[:1].upper() + reason[1:], line or None)
+        self.sink.error(code, path, reason[:1].upper() + reason[1:], line or None)
 
 
 def _labels(found: dict[str, Any]) -> list[Any]:

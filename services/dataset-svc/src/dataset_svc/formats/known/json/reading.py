@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import codecs
-import json
 import re
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import ijson
 
 from dataset_svc.formats.decoding import NotText, decode
-from dataset_svc.formats.known.json.coco import SECTIONS, CocoFile
+from dataset_svc.formats.parsing import parsed
 from dataset_svc.formats.texts import Reader
 
 LISTED = None
-"""Stands for the name of the list that a file may be instead of an object."""
+"""Stands for a name where a file is no object, which should be a list then."""
 
 Content = dict[Any, Any]
-"""What a file says by name, and by LISTED that it is a list."""
+"""What a file says by name; what one that is no object says has LISTED as its name."""
 Entry = tuple[str | None, int | None, Any]
 """The section that it is in and its number there from 0; no number: the value by a name, a section's still empty."""
 
@@ -41,49 +40,22 @@ _AROUND = re.compile(r"""^b["']|(\\n|\n).*""", re.DOTALL)
 _OPENING, _CLOSING = frozenset({"start_map", "start_array"}), frozenset({"end_map", "end_array"})
 
 
-def load(data: bytes) -> dict[str, Any]:
-    """The object that a file is. Raises NotText (`bad_json`, `not_an_object`, and what `decode` raises)."""
+def entries(data: bytes, wanted: Wanted) -> Iterator[Entry]:
+    """What is wanted of a file that is at hand, as `stream` gives it. Raises NotText."""
     found = parsed(decode(data)[0])
     if not isinstance(found, dict):
-        raise NotText("not_an_object", _NOT_AN_OBJECT)
-    return found
-
-
-def parsed(text: str) -> Any:
-    """What a text of JSON says. Raises NotText (`bad_json`)."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise NotText("bad_json", f"This is no JSON: {error.msg} (column {error.colno}).", error.lineno) from None
-    except (ValueError, RecursionError):
-        raise NotText(
-            "bad_json", "This is no JSON that can be read: it is nested too deep, or has huge numbers."
-        ) from None
+        if LISTED not in wanted.sections:
+            raise NotText("not_an_object", _NOT_AN_OBJECT)
+        found = {LISTED: found}
+    for name, value in found.items():
+        if name in wanted.sections and isinstance(value, list):
+            yield name, None, []
+            yield from ((name, number, entry) for number, entry in enumerate(value))
+        elif name in wanted.sections or name in wanted.names:
+            yield name, None, value
 
 
 _NOT_AN_OBJECT = "The file is JSON, but no object. COCO and LabelMe files are objects."
-
-
-def all_lists(content: Content) -> None:
-    """Each section of COCO's that is there must be a list. Raises NotText (`bad_section`)."""
-    for section in SECTIONS:
-        if not isinstance(content.get(section, []), list):
-            raise NotText("bad_section", f"{section!r} is no list.")
-
-
-def is_coco(names: Collection[str | None]) -> bool:
-    """Whether a file with these names at its top is COCO's."""
-    return "shapes" not in names and ("images" in names or "annotations" in names)
-
-
-def feed(coco: CocoFile, content: dict[str, Any]) -> None:
-    """Give a file that was read whole to its checker. Raises NotText (`bad_section`)."""
-    all_lists(content)
-    for section in SECTIONS:
-        if section in content:
-            coco.begin(section)
-            for number, entry in enumerate(content[section]):
-                coco.take(section, number, entry)
 
 
 def stream(chunks: Iterator[bytes], wanted: Wanted, take: Callable[[Entry], None]) -> Iterator[bytes]:
@@ -129,9 +101,11 @@ class _Source:
     def read(self, size: int = -1) -> bytes:
         """The next bytes. At most as many as were asked for, since the parser makes all events of them at once; but a
         value that goes on for long comes in large pieces, since the parser looks at all of it with each."""
+        if not size:
+            return b""  # the parser asks for nothing first, to see whether it is text or bytes
         if self.left < 0:
             raise NotText("value_too_long", _TOO_LONG)
-        if not self._rest and size:
+        if not self._rest:
             self._rest = memoryview(self._next())
         goes_on = self.left == self._left_before
         piece = bytes(self._rest if goes_on or size < 0 else self._rest[:size])
@@ -211,7 +185,7 @@ class _Entries:
             self._base, self._number = 1, None
         elif not self._base and event == "start_map":
             self._base = 1
-        elif not self._base and (event != "start_array" or LISTED not in self._wanted.sections):
+        elif not self._base and LISTED not in self._wanted.sections:
             raise NotText("not_an_object", _NOT_AN_OBJECT)
         elif self._number is None and self._name in self._wanted.sections:
             return self._begun(event)
