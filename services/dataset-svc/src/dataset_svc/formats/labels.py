@@ -14,6 +14,9 @@ LONGEST = 200
 MOST_CLASSES = 10_000
 """Classes of a dataset; where there are more, something else was taken for classes."""
 
+TEXT_NAMES = ("text", "content", "sentence", "文本", "内容", "正文")
+"""What a text may be called: the column of a table, or the member of an object in JSON."""
+
 _HALVES = re.compile(r"[\ud800-\udfff]").search
 
 
@@ -33,12 +36,15 @@ def is_text(text: str) -> bool:
     return _HALVES(text) is None
 
 
+_SHARE = "Give each thing a class that it shares with others."
+
+
 class Classes:
     """In how many files (or texts) each class is and how often, of at most MOST_CLASSES; that there are more is told
-    once. `what` they are, for people."""
+    once. `what` they are and the `advice` where they are too many are for people."""
 
-    def __init__(self, sink: Sink, what: str = "classes") -> None:
-        self._sink, self._what = sink, what
+    def __init__(self, sink: Sink, what: str = "classes", advice: str = _SHARE) -> None:
+        self._sink, self._what, self._advice = sink, what, advice
         self._files: Counter[str] = Counter()
         self._times: Counter[str] = Counter()
         self._told = False
@@ -47,11 +53,15 @@ class Classes:
         """The classes of all that is in one file, each as often as it is there. The first ones are kept, so where there
         may be too many they come in an order that is always the same."""
         for name, times in Counter(names).items():
-            if name in self._files or len(self._files) < MOST_CLASSES:
-                self._files[name] += 1
-                self._times[name] += times
-            else:
-                self._tell(file)
+            self.count(name, file, times)
+
+    def count(self, name: str, file: str, times: int) -> None:
+        """One class of a file, and how often it is there; 0 for a class that is known while no file has it."""
+        if name in self._files or len(self._files) < MOST_CLASSES:
+            self._files[name] += times > 0
+            self._times[name] += times
+        else:
+            self._tell(file)
 
     def files(self) -> dict[str, int]:
         """In how many files each is, by name."""
@@ -70,5 +80,5 @@ class Classes:
         if self._told:
             return
         self._told = True
-        reason = f"From here on there are more than {MOST_CLASSES:,} different {self._what}. Give each thing a class"
-        self._sink.error("too_many_classes", file, f"{reason} that it shares with others.")
+        reason = f"From here on there are more than {MOST_CLASSES:,} different {self._what}. {self._advice}"
+        self._sink.error("too_many_classes", file, reason)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 
+from dataset_svc.formats.decoding import ENCODINGS
 from dataset_svc.formats.port import ContentLimits, Sink, Summary
 from dataset_svc.formats.ranges import Range
 
-_ENCODINGS = ("utf-8", "gb18030")
 _BINARY = "This is no text file: it has NUL bytes. Save it as plain text in UTF-8, or leave it out."
 _UNREADABLE = "This text is neither UTF-8 nor GB18030. Save it as UTF-8."
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -20,7 +20,7 @@ class Texts:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._length = Range()
-        self._encodings = dict.fromkeys(_ENCODINGS, 0)
+        self._encodings = dict.fromkeys(ENCODINGS, 0)
 
     def whole(self, path: str, data: bytes) -> None:
         """See Content."""
@@ -28,7 +28,7 @@ class Texts:
             return self._binary(path, data)
         if data.isascii():
             return self._good(path, "utf-8", len(data))
-        for encoding in _ENCODINGS:
+        for encoding in ENCODINGS:
             try:
                 return self._good(path, encoding, len(data.decode(encoding)))
             except UnicodeDecodeError:
@@ -37,7 +37,7 @@ class Texts:
 
     def stream(self, path: str, size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """See Content."""
-        readers = {encoding: Reader(encoding) for encoding in _ENCODINGS}
+        readers = {encoding: Reader(encoding) for encoding in ENCODINGS}
         binary: bytes | None = None
         for chunk in chunks:
             if binary is None and b"\0" in chunk:

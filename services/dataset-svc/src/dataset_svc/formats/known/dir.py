@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 
-from dataset_svc.formats.labels import MOST_CLASSES
+from dataset_svc.formats.labels import Classes
 from dataset_svc.formats.port import FILES, Annotations, Checker, Content, ContentLimits, Recorded, Sink, Summary
 from dataset_svc.formats.registry import check_purpose
 from dataset_svc.formats.samples import Samples
@@ -44,18 +44,18 @@ class DirChecker:
     def __init__(self, content: Content, sink: Sink, limits: ContentLimits) -> None:
         self._content, self._sink, self._limits = content, sink, limits
         self._whole = content.whole
-        self._classes: dict[str, int] = {}
-        self._told = False
+        self._classes = Classes(sink, advice=_ADVICE)
 
     def folder(self, path: str) -> None:
         """See Checker."""
-        self._class(path.partition("/")[0], 0)
+        label = path.partition("/")[0]
+        self._classes.count(label, label, 0)
 
     def whole(self, path: str, data: bytes) -> None:
         """See Checker."""
         label, slash, _ = path.partition("/")
         if slash:
-            self._class(label, 1)
+            self._classes.count(label, label, 1)
             self._whole(path, data)
         else:
             self._outside(path)
@@ -64,21 +64,22 @@ class DirChecker:
         """See Checker."""
         label, slash, _ = path.partition("/")
         if slash:
-            self._class(label, 1)
+            self._classes.count(label, label, 1)
             return self._content.stream(path, size, chunks)
         self._outside(path)
         return chunks
 
     def finish(self) -> Summary:
         """See Checker. The summary has `classes` and the content's figures."""
-        for label, files in self._classes.items():
+        classes = self._classes.files()
+        for label, files in classes.items():
             if not files:
                 self._sink.error(
                     "empty_class", label, "This class folder has no files. Add some, or remove the folder."
                 )
-        if len(self._classes) < self._limits.min_classes:
-            self._sink.error("too_few_classes", "", self._too_few())
-        return {"classes": dict(sorted(self._classes.items())), **self._content.summary()}
+        if len(classes) < self._limits.min_classes:
+            self._sink.error("too_few_classes", "", self._too_few(classes))
+        return {"classes": classes, **self._content.summary()}
 
     def annotations(self) -> Annotations:
         """See Checker: the folder says it all."""
@@ -88,20 +89,10 @@ class DirChecker:
         """See Checker: each file is one."""
         return {}
 
-    def _class(self, label: str, files: int) -> None:
-        """So many files more are of that class. Classes beyond the limit are not counted, but told once."""
-        if label in self._classes:
-            self._classes[label] += files
-        elif len(self._classes) < MOST_CLASSES:
-            self._classes[label] = files
-        elif not self._told:
-            self._told = True
-            self._sink.error("too_many_classes", label, _TOO_MANY)
-
-    def _too_few(self) -> str:
-        found = ", ".join(self._classes) or "none"
+    def _too_few(self, classes: Mapping[str, int]) -> str:
+        found = ", ".join(classes) or "none"
         return (
-            f"The archive has {len(self._classes)} class folders ({found}); "
+            f"The archive has {len(classes)} class folders ({found}); "
             f"at least {self._limits.min_classes} are needed. Make a folder for each class, with its files in it."
         )
 
@@ -109,9 +100,6 @@ class DirChecker:
         self._sink.error("outside_class", path, "This file is in no class folder. Move it into one, or leave it out.")
 
 
-_TOO_MANY = (
-    f"From here on there are more than {MOST_CLASSES:,} classes; folders are classes: is each sample in a folder of "
-    "its own? Put all samples of a class into one folder."
-)
+_ADVICE = "Folders are classes: is each sample in a folder of its own? Put all samples of a class into one folder."
 
 FORMAT = DirFormat()
