@@ -2,6 +2,7 @@
 
 import json
 import re
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import pytest
 
 from dataset_svc.formats import ContentLimits, get_format
 from dataset_svc.importing import Report
+from dataset_svc.looking import rowpages
 from tests.dataset_svc.corpus.annotations import BRAT, COCO, LABELME, SINGLE, Case
 from tests.dataset_svc.corpus.encoded import CHINESE, MARKED
 from tests.dataset_svc.corpus.good import annotation, boxes, labelme, with_labelme
-from tests.dataset_svc.corpus.marked import FILE, LABELLED, TEXTS, TOKENS
+from tests.dataset_svc.corpus.marked import LABELLED, TEXTS, TOKENS
 from tests.dataset_svc.corpus.odd import ODD
 
 CASES = [
@@ -50,6 +52,18 @@ def check(
     report.summary = checker.finish()
     json.dumps(report.as_json()).encode()
     return report, {path: json.loads(drawn) for path, drawn, _ in checker.annotations()}
+
+
+def rows_of(format: str, case: Case) -> list[dict[str, Any]]:
+    """The samples of the one file, as pages show them: read from it again, each with the line that was noted."""
+    [(path, data)] = case.files.items()
+    checker = get_format(format).checker(case.purpose, Report(), ContentLimits())
+    checker.whole(path, data)
+    lines = checker.samples()[path].noted().starts
+    reader = get_format(format).recorded(case.purpose).rows
+    assert reader is not None
+    rows = reader(path, StringIO(data.decode(), newline="\n"))
+    return [rowpages._shown(line, row) for line, row in zip(lines, rows, strict=True)]
 
 
 def told(report: Report, severity: str) -> list[Any]:
@@ -142,8 +156,7 @@ def test_what_is_annotated_comes_out_as_data() -> None:
     assert found["entities"][2] == {"id": "T3", "class": "Word", "spans": [[0, 1], [3, 5]], "text": "张 在了"}
     assert found["relations"] == [{"id": "R1", "class": "LivesIn", "from": "T1", "to": "T2"}]
     assert found["attributes"][1] == {"id": "M1", "class": "Confidence", "of": "E1", "value": "High"}
-    rows = check("single_text", SINGLE[4])[1]["t.csv"]
-    assert rows["rows"] == [
+    assert rows_of("single_text", SINGLE[4]) == [
         {"line": 2, "text": "一\n二", "class": "好评"},
         {"line": 4, "text": '说"不"', "class": "差评"},
     ]
@@ -162,7 +175,7 @@ def test_images_with_classes_come_out_alike(case: Case) -> None:
 def test_entities_come_out_with_their_places() -> None:
     _, found = check("json", TEXTS[0])
     assert found["t.jsonl"]["total"] == 2
-    assert found["t.jsonl"]["rows"][1] == {
+    assert rows_of("json", TEXTS[0])[1] == {
         "line": 2,
         "text": "张三住在北京。",
         "entities": [
@@ -171,13 +184,13 @@ def test_entities_come_out_with_their_places() -> None:
         ],
         "relations": [{"id": "1", "class": "LivesIn", "from": "1", "to": "2"}],
     }
-    report, found = check("single_text", TOKENS[0])
-    chinese, english = found[FILE]["rows"]
+    report, _ = check("single_text", TOKENS[0])
+    chinese, english = rows_of("single_text", TOKENS[0])
     assert (chinese["line"], chinese["text"], chinese["entities"][1]["spans"]) == (1, "张三住在北京", [[4, 6]])
     assert (english["line"], english["text"], english["entities"][0]["text"]) == (8, "John Smith sleeps", "John Smith")
     assert report.summary["entities"] == {"Person": 2, "Place": 1}
     assert report.summary["rows"] == 2
-    bmes = check("single_text", TOKENS[1])[1]["t.tsv"]["rows"][0]
+    [bmes] = rows_of("single_text", TOKENS[1])
     assert [entity["text"] for entity in bmes["entities"]] == ["张三", "李"]
 
 

@@ -3,22 +3,20 @@ plain ones), and what is counted of them, whichever file they are in."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from dataset_svc.formats.labels import MOST_CLASSES, Classes, is_text, label_fault
+from dataset_svc.formats.counting import Counts
+from dataset_svc.formats.labels import MOST_CLASSES, TEXT_NAMES, is_text, label_fault
 from dataset_svc.formats.packing import packed
 from dataset_svc.formats.port import Annotations, Sink, Summary
-from dataset_svc.formats.ranges import Range
 from dataset_svc.formats.samples import Samples
-from dataset_svc.formats.together import Commonest, Together
 
-_TEXT = ("text", "content", "sentence", "文本", "内容", "正文")
 _ENTITIES = ("entities", "label", "labels", "spans")
 _START, _END = ("start", "start_offset"), ("end", "end_offset")
 _CLASS = ("label", "class", "type")
 _FROM, _TO = ("from", "from_id"), ("to", "to_id")
-_SHOWN_ROWS = 20
 SHOWN_CHARACTERS = 2_000
 """Of a text, on a page of samples."""
 _ENTITY_CHARACTERS = 200
@@ -27,6 +25,9 @@ _SHORT = 60
 _MOST_MARKED = 100_000
 """Entities of one text, and relations."""
 _SHOWN_MARKED = 1_000
+
+
+_IDS = "Give each its own; one that says none has its place in the list (from 0)."
 
 
 @dataclass
@@ -59,7 +60,7 @@ class Reader:
         self._path, self._line, self._where = path, line, where
         if not isinstance(found, dict):
             return self._wrong("bad_row", 'it is no object. Write {"text": …, "entities": […]}.')
-        text = _first(found, _TEXT)
+        text = _first(found, TEXT_NAMES)
         if not isinstance(text, str) or not is_text(text):
             return self._wrong("bad_row", 'it has no "text" that is a string.')
         if not text.strip():
@@ -77,14 +78,15 @@ class Reader:
     def _marked(self, text: str, entities: list[Any], relations: list[Any]) -> Marked:
         """What is marked in the text, as far as it is right."""
         marked = Marked(text)
+        known: dict[str, int] = {}
         for number, entry in enumerate(entities):
-            self._entity(marked, number, entry)
-        known = {entity["id"] for entity in marked.entities}
+            self._entity(marked, known, number, entry)
         for number, entry in enumerate(relations):
             self._relation(marked, known, number, entry)
         return marked
 
-    def _entity(self, marked: Marked, number: int, entry: Any) -> None:
+    def _entity(self, marked: Marked, known: dict[str, int], number: int, entry: Any) -> None:
+        """One entity; `known` says by their ids which those are that were right so far."""
         if isinstance(entry, list) and len(entry) == 3:
             entry = dict(zip(("start", "end", "label"), entry, strict=True))
         if not isinstance(entry, dict):
@@ -103,7 +105,11 @@ class Reader:
             self._wrong("offsets_outside", reason)
         elif name is None:
             self._wrong("bad_entity", f"entity {number}: its id is neither a string nor a number.")
+        elif name in known:
+            reason = f"entity {number}: its id {name[:_SHORT]!r} is that of entity {known[name]}."
+            self._wrong("duplicate_id", f"{reason} {_IDS}")
         else:
+            known[name] = number
             self._compare(number, marked.text[start:end], entry.get("text"))
             named = {"id": name, "class": label.strip(), "spans": [[start, end]]}
             marked.entities.append({**named, "text": marked.text[start:end][:_ENTITY_CHARACTERS]})
@@ -113,7 +119,7 @@ class Reader:
             reason = f"entity {number}: the text at its offsets is {here[:_SHORT]!r}, not {said[:_SHORT]!r}."
             self._wrong("text_mismatch", f"{reason} Offsets count characters, not bytes.")
 
-    def _relation(self, marked: Marked, known: set[str], number: int, entry: Any) -> None:
+    def _relation(self, marked: Marked, known: Collection[str], number: int, entry: Any) -> None:
         if not isinstance(entry, dict):
             self._wrong("bad_relation", f'relation {number}: write {{"from", "to", "label"}}.')
             return
@@ -149,74 +155,43 @@ def _id(entry: dict[str, Any], number: int) -> str | None:
 
 
 def _named(said: Any) -> str | None:
-    """An id as text, None where it is neither a string nor a number."""
-    name = str(said) if isinstance(said, str | int | float) else None
+    """An id as text, None where it is neither a string nor a number (`true` is one to Python alone)."""
+    name = str(said) if isinstance(said, str | int | float) and not isinstance(said, bool) else None
     return name if name is not None and is_text(name) else None
 
 
 class Tally:
-    """Counts texts with what is marked in them, and keeps the first ones of each file. `samples` notes where those
-    begin that lie in a file line after line."""
+    """Counts texts with what is marked in them. `samples` notes where those begin that lie in a file line after line,
+    or in a list: pages show them from the file itself, so only a text that is a file of its own is kept to be shown."""
 
     def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._entities, self._relations = Classes(sink), Classes(sink, "classes of relations")
-        self._related: Commonest[tuple[str, str, str]] = Commonest()
-        self._together, self._length = Together(), Range()
-        self._rows = self._unannotated = 0
-        self._files: dict[str, tuple[int, list[bytes], set[str]]] = {}
+        self._counts = Counts(sink)
+        self._rows = 0
+        self._files: dict[str, tuple[int, bytes, set[str]]] = {}
         self.samples: dict[str, Samples] = {}
 
     def add(self, path: str, line: int, marked: Marked, *, begins: int = 0) -> None:
         """One text of a file, which is in that line (from 1); `begins` is the line that is the first of it alone, in a
         list its first byte, 0 where the file is this text."""
-        labels = {entity["class"] for entity in marked.entities}
+        labels = self._counts.add(path, marked.text, {"entities": marked.entities, "relations": marked.relations})
         if begins:
             self.samples.setdefault(path, Samples()).add(begins, labels)
         self._rows += 1
-        self._unannotated += not labels
-        self._length.add(len(marked.text))
-        self._together.add(labels)
-        self._entities.add([entity["class"] for entity in marked.entities], path)
-        self._relations.add([relation["class"] for relation in marked.relations], path)
-        ends = {entity["id"]: entity["class"] for entity in marked.entities}
-        self._related.add((ends[one["from"]], one["class"], ends[one["to"]]) for one in marked.relations)
-        self._keep(path, line, marked, labels)
-
-    def _keep(self, path: str, line: int, marked: Marked, labels: set[str]) -> None:
-        rows, first, known = self._files.get(path, (0, [], set()))
-        if rows < _SHOWN_ROWS:
-            first.append(packed(shown(line, marked)))
+        rows, alone, known = self._files.get(path, (0, b"", set()))
         if len(known) < MOST_CLASSES:
             known |= labels
-        self._files[path] = (rows + 1, first, known)
+        self._files[path] = rows + 1, alone if begins else packed(shown(line, marked)), known
 
     def finish(self, purpose: str) -> Summary:
         """The figures; tells where nothing of what the purpose needs is there."""
-        needed, counted = "entities", self._entities
-        if purpose == "text/relation":
-            needed, counted = "relations", self._relations
-        if not counted:
-            reason = f"There are no {needed} in the whole archive; nothing could be learned."
-            self._sink.error(f"no_{needed}", "", reason)
-        return {
-            "classes": self._entities.files(),
-            "entities": self._entities.times(),
-            "relations": self._relations.times(),
-            "rows": self._rows,
-            "together": self._together.as_json(),
-            "related": [
-                {"from": a, "class": name, "to": b, "count": count} for (a, name, b), count in self._related.shown()
-            ],
-            "unannotated": self._unannotated,
-        }
+        self._counts.look_for(purpose)
+        return {**self._counts.figures(), "rows": self._rows}
 
     def texts(self, encodings: dict[str, int]) -> Summary:
         """Lengths in characters, and in what encoding how many files are."""
-        return {"length": self._length.as_json(), "encodings": encodings}
+        return self._counts.texts(encodings)
 
     def annotations(self) -> Annotations:
-        """The first rows of each file, and the classes in it."""
-        for path, (rows, first, labels) in self._files.items():
-            head = f'{{"kind":"rows","total":{rows},"rows":['.encode()
-            yield path, head + b",".join(first) + b"]}", labels
+        """Of each file how many texts it has, and their classes; the text itself where the file is that."""
+        for path, (rows, alone, labels) in self._files.items():
+            yield path, b'{"kind":"rows","total":%d,"rows":[%b]}' % (rows, alone), labels

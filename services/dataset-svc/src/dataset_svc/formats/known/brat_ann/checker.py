@@ -6,14 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
+from dataset_svc.formats.counting import Counts
 from dataset_svc.formats.decoding import NotText, decode
-from dataset_svc.formats.known.brat_ann.standoff import Document, Standoff
-from dataset_svc.formats.labels import Classes
+from dataset_svc.formats.known.brat_ann.standoff import Standoff
 from dataset_svc.formats.packing import packed
 from dataset_svc.formats.port import Annotations, ContentLimits, Sink, Summary
-from dataset_svc.formats.ranges import Range
 from dataset_svc.formats.samples import Samples
-from dataset_svc.formats.together import Commonest, Together
 
 _TEXT, _ANNOTATIONS = ".txt", ".ann"
 _OTHER_HALF = {_TEXT: _ANNOTATIONS, _ANNOTATIONS: _TEXT}
@@ -27,16 +25,9 @@ class BratChecker:
         self._purpose, self._sink, self._limits = purpose, sink, limits
         self._waiting: dict[tuple[str, str], tuple[str, bytes]] = {}
         self._waiting_bytes = 0
+        self._refused: set[str] = set()
         self._documents: dict[str, tuple[bytes, frozenset[str]]] = {}
-        self._counts = {
-            "entities": Classes(sink),
-            "relations": Classes(sink, "classes of relations"),
-            "events": Classes(sink, "classes of events"),
-        }
-        self._related: Commonest[tuple[str, str, str]] = Commonest()
-        self._together = Together()
-        self._unannotated = 0
-        self._length = Range()
+        self._counts = Counts(sink, "events")
         self._encodings: Counter[str] = Counter()
 
     def folder(self, path: str) -> None:
@@ -48,6 +39,8 @@ class BratChecker:
         if suffix not in _OTHER_HALF:
             return self._other(path)
         document = path[: -len(suffix)]
+        if document in self._refused:
+            return None
         found = self._waiting.pop((document, _OTHER_HALF[suffix]), None)
         if found is None:
             return self._wait((document, suffix), path, data)
@@ -63,7 +56,7 @@ class BratChecker:
             return
         if size > self._limits.whole_bytes:
             limit = self._limits.whole_bytes
-            self._sink.error("text_too_large", path, f"This file has {size:,} bytes; {limit:,} are allowed. Split it.")
+            self._refuse(path, "text_too_large", f"This file has {size:,} bytes; {limit:,} are allowed. Split it.")
             yield from chunks
             return
         data = b"".join(chunks)
@@ -71,29 +64,16 @@ class BratChecker:
         yield data
 
     def finish(self) -> Summary:
-        """See Checker. `together` has the texts in which two types of entities are, `related` what relates which."""
+        """See Checker. Where documents were refused nobody knows whether what is needed is in them."""
         for (_, suffix), (path, _) in self._waiting.items():
             if suffix == _TEXT:
                 reason = "This text has no .ann beside it. Add one; it is empty where nothing is annotated."
                 self._sink.error("missing_annotation", path, reason)
             else:
                 self._sink.error("missing_text", path, "These annotations have no .txt beside them. Add the text.")
-        needed = "relations" if self._purpose == "text/relation" else "entities"
-        if not self._counts[needed]:
-            self._sink.error(
-                f"no_{needed}", "", f"There are no {needed} in the whole archive; nothing could be learned."
-            )
-        return {
-            "classes": self._counts["entities"].files(),
-            **{name: found.times() for name, found in self._counts.items()},
-            "together": self._together.as_json(),
-            "related": [
-                {"from": start, "class": name, "to": end, "count": count}
-                for (start, name, end), count in self._related.shown()
-            ],
-            "unannotated": self._unannotated,
-            "texts": {"length": self._length.as_json(), "encodings": dict(self._encodings)},
-        }
+        if not self._refused:
+            self._counts.look_for(self._purpose)
+        return {**self._counts.figures(), "texts": self._counts.texts(self._encodings)}
 
     def annotations(self) -> Annotations:
         """See Checker: entities, relations and events of each text."""
@@ -114,27 +94,36 @@ class BratChecker:
         if half in self._waiting:
             reason = f"{self._waiting[half][0]!r} has the same name but for small and capital letters. Rename one."
             return self._sink.error("duplicate_document", path, reason)
-        self._waiting_bytes += len(data)
-        if self._waiting_bytes > self._limits.waiting_bytes:
-            self._waiting_bytes -= len(data)
+        if self._waiting_bytes + len(data) > self._limits.waiting_bytes:
             reason = "Too much lies between texts and their annotations. Pack each .ann beside its .txt."
-            return self._sink.error("too_scattered", path, reason)
+            return self._refuse(path, "too_scattered", reason)
+        self._waiting_bytes += len(data)
         self._waiting[half] = (path, data)
         return None
+
+    def _refuse(self, path: str, code: str, reason: str) -> None:
+        """Tell of a half that is not kept. The other one lacks it only for that, so nothing more is told of it."""
+        document = path[: -len(_suffix(path))]
+        self._sink.error(code, path, reason)
+        self._refused.add(document)
+        for suffix in _OTHER_HALF:
+            _, held = self._waiting.pop((document, suffix), ("", b""))
+            self._waiting_bytes -= len(held)
 
     def _check(self, text: tuple[str, bytes], annotations: tuple[str, bytes]) -> None:
         """Both halves of a document are there, each with its path."""
         decoded, lines = self._decoded(*text), self._decoded(*annotations)
         if decoded is None or lines is None:
             return
-        self._length.add(len(decoded[0]))
         self._encodings[decoded[1]] += 1
 
         def tell(severity: str, code: str, reason: str, line: int) -> None:
             report = self._sink.error if severity == "error" else self._sink.warning
             report(code, annotations[0], reason, line)
 
-        self._count(text[0], annotations[0], Standoff(decoded[0], tell).parse(lines[0]))
+        found = Standoff(decoded[0], tell).parse(lines[0]).as_json()
+        labels = self._counts.add(annotations[0], decoded[0], found)
+        self._documents[text[0]] = packed(found), labels
 
     def _decoded(self, path: str, data: bytes) -> tuple[str, str] | None:
         try:
@@ -142,15 +131,6 @@ class BratChecker:
         except NotText as fault:
             self._sink.error(fault.code, path, fault.reason, fault.line)
             return None
-
-    def _count(self, path: str, file: str, document: Document) -> None:
-        for name, counted in self._counts.items():
-            counted.add([item["class"] for item in getattr(document, name).values()], file)
-        labels = frozenset(item["class"] for item in document.entities.values())
-        self._together.add(labels)
-        self._unannotated += not labels
-        self._related.add(document.related())
-        self._documents[path] = packed(document.as_json()), labels
 
 
 def _suffix(path: str) -> str:

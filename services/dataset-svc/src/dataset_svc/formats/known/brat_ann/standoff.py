@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -27,13 +27,6 @@ class Document:
     events: dict[str, dict[str, Any]] = field(default_factory=dict)
     attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: list[dict[str, Any]] = field(default_factory=list)
-
-    def related(self) -> Iterator[tuple[str, str, str]]:
-        """Of each relation the classes of its two ends, around its own."""
-        ends = {**self.entities, **self.events}
-        for relation in self.relations.values():
-            if relation["from"] in ends and relation["to"] in ends:
-                yield ends[relation["from"]]["class"], relation["class"], ends[relation["to"]]["class"]
 
     def as_json(self) -> dict[str, Any]:
         """As sample pages show it."""
