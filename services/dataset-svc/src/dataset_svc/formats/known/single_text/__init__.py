@@ -25,11 +25,11 @@ class SingleTextFormat:
 
     def checker(self, purpose: str, sink: Sink, limits: ContentLimits) -> Checker:
         """See Format."""
+        from dataset_svc.formats.known.single_text.classified import ClassifiedChecker
         from dataset_svc.formats.known.single_text.entities import EntitiesChecker
-        from dataset_svc.formats.known.single_text.tables import SingleTextChecker
 
         check_purpose(self.name, self.purposes, purpose)
-        kind = EntitiesChecker if purpose == "text/entity" else SingleTextChecker
+        kind = EntitiesChecker if purpose == "text/entity" else ClassifiedChecker
         return kind(sink, limits)
 
 

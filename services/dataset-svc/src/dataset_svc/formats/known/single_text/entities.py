@@ -52,7 +52,7 @@ class EntitiesChecker(OneFile):
         return {**self._tally.finish("text/entity"), "texts": self._tally.texts(self._encodings)}
 
     def annotations(self) -> Annotations:
-        """See Checker: the first texts."""
+        """See Checker."""
         return self._tally.annotations()
 
     def samples(self) -> Mapping[str, Samples]:

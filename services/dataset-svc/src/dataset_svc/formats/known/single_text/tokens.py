@@ -23,7 +23,8 @@ _IDEOGRAPHS = 0x2E80
 
 
 class Text(NamedTuple):
-    """A text, the line of its first token (from 1), and that in which it begins: what heads its document is its own."""
+    """A text, the line of its first token (from 1), and that in which it begins: what heads its document is its own,
+    unless that is what ends the text before."""
 
     line: int
     begins: int
@@ -42,14 +43,12 @@ class Tokens:
         """The texts, one after the other."""
         for number, line in enumerate(lines, 1):
             cells = _cells(line)
+            full = self._count >= _LONGEST or self._length >= _LONGEST_TEXT
             if cells and cells[0] == _DOCUMENT:
-                self._begins = self._begins or (0 if self._count else number)
+                yield from self._headed(number)
                 continue
-            if too_long := self._count >= _LONGEST or self._length >= _LONGEST_TEXT:
-                reason = f"This text has more than {_LONGEST:,} tokens or {_LONGEST_TEXT:,} characters."
-                self._sink.error("text_too_large", self._path, f"{reason} An empty line ends a text.", self._line)
-            if not cells or too_long:
-                yield from self._ended()
+            if not cells or full:
+                yield from self._ended(goes_on=full and bool(cells))
             if cells:
                 self._take(number, cells)
         yield from self._ended()
@@ -61,11 +60,22 @@ class Tokens:
         self._open: tuple[str, int] | None = None
         self._found: list[tuple[str, int, int]] = []
 
-    def _ended(self) -> Iterator[Text]:
-        """The text as far as it has come, if there is any."""
+    def _headed(self, number: int) -> Iterator[Text]:
+        """A document begins in that line. Right behind a text the line is what ends that text, and stays with it: put
+        beside one another without it, texts of a split would be one."""
+        if self._count:
+            yield from self._ended()
+        else:
+            self._begins = self._begins or number
+
+    def _ended(self, *, goes_on: bool = False) -> Iterator[Text]:
+        """The text as far as it has come, if there is any. One that is too large is told, be it that it goes on."""
         self._close()
         if not self._count:
             return
+        if goes_on or self._length > _LONGEST_TEXT:
+            reason = f"This text has more than {_LONGEST:,} tokens or {_LONGEST_TEXT:,} characters."
+            self._sink.error("text_too_large", self._path, f"{reason} An empty line ends a text.", self._line)
         marked = Marked("".join(self._pieces))
         for number, (label, start, end) in enumerate(self._found):
             entity = {"id": str(number), "class": label, "spans": [[start, end]], "text": marked.text[start:end]}
