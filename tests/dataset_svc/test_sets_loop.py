@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
+import time
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,4 +51,47 @@ async def test_what_the_platform_lacks_for_a_while_is_waited_for(alice: Desk, mo
 
     monkeypatch.setattr(sets, "build", away)
     dataset = await alice.filled(pictures())
+    done = await ready(alice, await order(alice, dataset, "tfrecord"))
+    assert done["reason"] == ""
+
+
+@pytest.mark.row("D9")
+async def test_its_owner_sees_for_what_it_waits(alice: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = []
+
+    async def away(*told: Any) -> Any:
+        tries.append(told)
+        raise Unavailable("files_unavailable", "The file store does not answer.")
+
+    monkeypatch.setattr(sets, "build", away)
+    monkeypatch.setattr(Pauses, "over", lambda pauses, one: not tries)
+    item = await order(alice, await alice.filled(pictures()), "tfrecord")
+    async with asyncio.timeout(60):
+        while not (found := await alice.ok("GET", f"/formatted-sets/{item['id']}"))["reason"]:
+            await asyncio.sleep(0.01)
+    assert (found["state"], found["reason"]) == ("building", "The file store does not answer.")
+
+
+@pytest.mark.row("D9")
+async def test_the_next_try_begins_when_the_folder_of_the_last_one_is_gone(
+    alice: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found as a set that failed for good, as its folder was there still."""
+    real, there = building.build, []
+
+    async def once_in_vain(context: Any, item: Any, folder: Path, tell: Any) -> Any:
+        there.append(folder.exists())
+        if len(there) == 1:
+            (folder / "made").mkdir(parents=True)
+            raise Unavailable("files_unavailable", "The file store does not answer.")
+        return await real(context, item, folder, tell)
+
+    def slowly(folder: Path, **how: Any) -> None:
+        time.sleep(0.3)  # as long as the loop takes to come round again, and more
+        shutil.rmtree(folder, **how)
+
+    monkeypatch.setattr(sets, "build", once_in_vain)
+    monkeypatch.setattr(sets, "shutil", SimpleNamespace(rmtree=slowly))
+    dataset = await alice.filled(pictures())
     await ready(alice, await order(alice, dataset, "tfrecord"))
+    assert there == [False, False]

@@ -236,7 +236,12 @@ async def test_how_far_it_is_without_a_gap_is_found_without_looking_at_all_that_
         await files.put_part(upload, number, b"x" * 10)
     looked = []
     real = uploads._noted
-    monkeypatch.setattr(uploads, "_noted", lambda folder, number: looked.append(number) or real(folder, number))
+
+    def watched(folder, number):
+        looked.append(number)
+        return real(folder, number)
+
+    monkeypatch.setattr(uploads, "_noted", watched)
     assert files._uploads.in_order(upload)[1] == []
     assert looked == [1]
 

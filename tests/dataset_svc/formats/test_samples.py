@@ -129,7 +129,7 @@ def test_what_heads_a_document_is_its_own() -> None:
 
 
 def test_of_ever_more_sets_of_classes_only_the_rarest_class_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dataset_svc.formats.samples._MOST_KINDS", 2)
+    monkeypatch.setattr("dataset_svc.formats.samples.MOST_KINDS", 2)
     samples = Samples()
     for classes in (("a",), ("a", "b"), ("a", "c"), ("a", "b"), ("c", "b", "a")):
         samples.add(1, classes)

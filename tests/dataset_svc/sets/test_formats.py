@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import struct
 import tarfile
@@ -9,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import duckdb
+import lmdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from common.disk import telling_when_full
 from common.kernel.errors import Invalid, StorageFull
 from dataset_svc.sets import NAMES, RAW, Record, Terms, parquet, set_format
+from dataset_svc.sets import lmdb as lmdb_format
 from dataset_svc.sets.recordio import MAGIC, parts
 from tests.common.conftest import SmallDisk
 from tests.dataset_svc.sets.readers import read, rows
@@ -158,6 +161,28 @@ def test_of_media_that_an_administrator_added_there_are_records_too(format: str,
             shards = f"read_parquet('{tmp_path}/*.parquet')"
             found = connection.execute(f"SELECT audio.path, label, audio.bytes FROM {shards}").fetchall()
         assert found == wanted
+
+
+def test_a_name_that_has_a_dot_early_and_no_ending_is_one_of_a_file(tmp_path: Path) -> None:
+    name = "a/No. " + "图" * 40
+    written("webdataset", tmp_path, "image", [record(name, 0, b"x")])
+    with tarfile.open(tmp_path / "data-000000.tar") as archive:
+        assert archive.getnames() == ["00000000.bin", "00000000.cls", "00000000.json"]
+        about = archive.extractfile("00000000.json")
+        assert about is not None
+        assert json.load(about)["path"] == name
+
+
+def test_a_disk_that_is_broken_under_lmdb_is_not_told_as_full(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="could not write") as failed, lmdb_format._disk_errors(tmp_path, 1000):
+        raise lmdb.DiskError("mdb_txn_commit")
+    assert failed.value.errno == errno.ENOSPC
+    broken = lmdb.Error("mdb_txn_commit")
+    vars(broken)["code"] = errno.EIO  # as the binding sets it
+    for needed, code in ((1000, errno.EIO), (1 << 60, errno.ENOSPC)):
+        with pytest.raises(OSError, match="could not write") as failed, lmdb_format._disk_errors(tmp_path, needed):
+            raise broken
+        assert failed.value.errno == code
 
 
 def test_a_disk_that_fills_up_under_lmdb_is_told_as_such(small_disk: SmallDisk) -> None:

@@ -255,7 +255,13 @@ async def test_where_gateways_are_containers_only_they_reach_it_and_the_machine_
     root = Path(tempfile.mkdtemp(prefix="yard-docker-"))
     root.chmod(0o711)
     settings = DockerSettings(base_image=docker.base(), roots=(root,), reached_by="gateway")
-    bench = Bench(lambda home: DockerRuntime(home, Daemon(docker.url), settings), "python3", root)
+    made: list[DockerRuntime] = []
+
+    def make(home):
+        made.append(DockerRuntime(home, Daemon(docker.url), settings))
+        return made[-1]
+
+    bench = Bench(make, "python3", root)
     sleep = ("sleep", "600")
     docker.run_client("run", "-d", "--name", "gate", "--label", "modelyard.role=gateway", docker.base(), *sleep)
     try:
@@ -270,7 +276,7 @@ async def test_where_gateways_are_containers_only_they_reach_it_and_the_machine_
         address = (await bench.runtime.observe(handle)).address
         ask = f"import urllib.request; print(urllib.request.urlopen({address!r}, timeout=20).status)"
         assert docker.run_client("exec", "gate", "python3", "-c", ask) == "200\n"
-        bridge = f" {bench.runtime._networks.interfaces}"
+        bridge = f" {made[-1]._networks.interfaces}"
         assert bridge in told_by("ip", "-oneline", "link")
         assert bridge not in told_by("ip", "-oneline", "-4", "address")
         assert bench.runtime.capabilities.network_isolation

@@ -159,7 +159,7 @@ class Builder:
         await self.run(self.shelf.publish, name, data | own)
 
     async def _rows(self, request: StageRequest) -> Mapping[str, Rows]:
-        """How the samples lie in the files that are parted line by line, by path."""
+        """How the samples lie in the files that are parted sample by sample, by path."""
         if request.split is None or request.split.annotations is None:
             return {}
         return await rows_in(self.files, request.split.annotations)
@@ -167,7 +167,7 @@ class Builder:
     async def _placing(
         self, request: StageRequest, refs: Sequence[ManifestRef], rows: Mapping[str, Rows]
     ) -> list[Targets]:
-        """For each manifest of a request, where a path of it goes; what is parted line by line goes nowhere whole."""
+        """For each manifest of a request, where a path of it goes; what is parted sample by sample goes nowhere whole."""
         if request.split is None:
             return [all_to(side) for side in request.sides]
         sides = await learned(self.files, request.manifest, request.split, rows, self.run)
@@ -181,7 +181,7 @@ class Builder:
                 await self.run(_link_all, writer, source, entries, to)
 
     async def _part(self, writer: FolderWriter, ref: ManifestRef, split: RowSplit) -> None:
-        """Write what is parted line by line, which takes room of its own."""
+        """Write what is parted sample by sample, which takes room of its own."""
         await self.run(make_room, self.shelf, ref.bytes, self._limit)
         with self._opened(ref) as source:
             await self.run(split.write, writer, source)

@@ -43,7 +43,7 @@ def learn(sides: Sides, entries: Iterable[Entry], known: Mapping[str, Classes] |
 
 @dataclass(frozen=True)
 class RowSplit:
-    """Files of a version that are parted line by line."""
+    """Files of a version that are parted sample by sample."""
 
     rule: Split
     rows: Mapping[str, Rows]

@@ -107,7 +107,8 @@ class Origin:
 @dataclass(frozen=True)
 class FormattedSet:
     """One formatted set. `classes` counts its own records by class, in the order of their labels; `annotations` is the
-    list of what is annotated in them, where they are files as in their dataset."""
+    list of what is annotated in them, where they are files as in their dataset. `reason` is why it has failed, or for
+    what it waits."""
 
     id: str
     name: str
@@ -140,7 +141,11 @@ class FormattedSet:
 
     def begun(self) -> FormattedSet:
         """Being built; one that was killed with the platform is begun again. Raises Conflict (`illegal_state`)."""
-        return self._moved("begin")
+        return self._moved("begin", reason="")
+
+    def waits(self, reason: str) -> FormattedSet:
+        """Still to be built, which can't be done now; `reason` says why."""
+        return replace(self, reason=reason)
 
     def succeeded(
         self,

@@ -45,7 +45,7 @@ FILES = Recorded()
 @dataclass(frozen=True, slots=True)
 class ContentLimits:
     """Limits of single files by their content. `image_bytes` and `image_pixels` bound what is decoded at once;
-    an animation's frames count together. A text that must be at hand whole (brat's, or a LabelMe file) may have
+    an animation's frames count together. A text that must be at hand whole (brat's, or one in JSON) may have
     `whole_bytes`; `waiting_bytes` bounds texts that wait for their annotations, which lie elsewhere in the archive."""
 
     image_bytes: int = 256 << 20

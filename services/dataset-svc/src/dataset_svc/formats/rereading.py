@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import TextIOWrapper
+from typing import IO
 
 from common.kernel.errors import Problem
 from dataset_svc.formats.marked import Marked, Reader
@@ -24,6 +26,13 @@ class Checked:
 
 
 CHECKED = Checked()
+
+
+def lines_of(file: IO[bytes], encoding: str) -> Iterator[str]:
+    """The lines of a text from there on, as a RowReader takes them. In the end the file is closed."""
+    with TextIOWrapper(file, encoding=encoding, newline="\n") as text:
+        yield next(text, "").removeprefix("\ufeff")
+        yield from text
 
 
 def marked_lines(path: str, lines: Iterator[str]) -> Iterator[Row]:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from common.staging.samples import Rows
 
-_MOST_KINDS = 10_000
+MOST_KINDS = 10_000
 """Sets of classes that are told apart; of those that come later only the rarest class so far is kept."""
 
 
@@ -29,7 +29,7 @@ class Samples:
         self._kinds.append(self._kind(frozenset(classes)))
 
     def _kind(self, classes: frozenset[str]) -> int:
-        if classes not in self._known and len(self._known) >= _MOST_KINDS and len(classes) > 1:
+        if classes not in self._known and len(self._known) >= MOST_KINDS and len(classes) > 1:
             classes = frozenset(rarest_first(classes, self._count)[:1])
         return self._known.setdefault(classes, len(self._known))
 

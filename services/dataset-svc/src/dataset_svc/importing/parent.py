@@ -54,8 +54,8 @@ async def _outcome(process: Process, request: ImportRequest, on_progress: Listen
             status = await process.wait()
     except TimeoutError:
         return _failed("time_limit", f"The import took longer than {request.limits.seconds:g} seconds.")
-    except ValueError as error:
-        return _failed("report_unreadable", _UNREADABLE, log=str(error))
+    if isinstance(told, str):
+        return _failed(told, _UNREADABLE[told], log=said)
     if status or told is None:
         return _failed(*_why(status), log=said)
     report = Report.from_json(told["report"])
@@ -80,17 +80,22 @@ async def _ask(process: Process, request: ImportRequest) -> None:
         return  # it died at once; its status says more
 
 
-async def _listen(process: Process, on_progress: Listener | None) -> dict[str, Any] | None:
-    """Pass progress on until the child ends; gives the last line, if that is the report. Raises ValueError for a line
-    that is too long, or no JSON."""
+async def _listen(process: Process, on_progress: Listener | None) -> dict[str, Any] | str | None:
+    """Pass progress on until the child ends; gives the last line, if that is the report, or the code of what is wrong
+    with a line, after which the child is ended."""
     assert process.stdout is not None
     last: dict[str, Any] | None = None
-    async for line in process.stdout:
-        row = json.loads(line)
-        if "report" in row:
-            last = row
-        elif on_progress is not None:
-            on_progress(Progress(**row))
+    try:
+        async for line in process.stdout:
+            row = json.loads(line)
+            if "report" in row:
+                last = row
+            elif on_progress is not None:
+                on_progress(Progress(**row))
+    except ValueError as error:  # of JSON, or of asyncio for a line that is too long
+        if process.returncode is None:
+            process.kill()
+        return "import_crashed" if isinstance(error, json.JSONDecodeError) else "report_unreadable"
     return last
 
 
@@ -128,10 +133,12 @@ def _why(status: int) -> tuple[str, str]:
     )
 
 
-_UNREADABLE = (
-    "The report of this import is too large to be read: it has too many faults or classes with long names. Use shorter "
-    "names; if it happens again, tell an administrator."
-)
+_UNREADABLE = {
+    "report_unreadable": "The report of this import is too large to be read: it has too many faults or classes with "
+    "long names. Use shorter names; if it happens again, tell an administrator.",
+    "import_crashed": "The program that checks archives said what nobody understands. Try again; if it happens again, "
+    "tell an administrator: the log has details.",
+}
 
 
 def _failed(code: str, reason: str, log: str = "") -> ImportResult:

@@ -136,9 +136,10 @@ class _Run:
     def _failed(self, file: str, error: Exception) -> None:
         """A checker has failed, which it never should; what is wrong with other files is told all the same."""
         if isinstance(error, MemoryError):
-            reason = "Checking this needed more memory than an import may have. Split it, or leave it out."
+            what, todo = ("Checking this", "it, or leave it out") if file else ("Summing all files up", "the archive")
+            reason = f"{what} needed more memory than an import may have. Split {todo}."
             return self._report.error("out_of_memory", file, reason)
-        what = "This file" if file else "What the files are together"
+        what = "This" if file else "What the files are together"
         reason = f"{what} could not be checked ({type(error).__name__}: {error})."
         return self._report.error("checker_failed", file, f"{reason} Tell the administrator; the log has details.")
 

@@ -6,7 +6,9 @@ import asyncio
 import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from itertools import accumulate, islice
 from pathlib import Path
@@ -85,7 +87,18 @@ class RowFile:
     async def _make(self, path: Path) -> None:
         noted = await manifests.find(self.store, self.noted, rows_entry(self.entry.path))
         rows = await rows_at(self.store, self.noted, noted)
-        await write_rows(rows, manifests.open_entry(self.store, self.files, self.entry), self.entry.size, path)
+        chunks = manifests.open_entry(self.store, self.files, self.entry)
+        with self._imported():
+            await write_rows(rows, chunks, self.entry.size, partial(self.reader, self.entry.path), path)
+
+    @contextmanager
+    def _imported(self) -> Iterator[None]:
+        """Whoever finds something else in it tells that. Raises Problem (`file_corrupt`)."""
+        try:
+            yield
+        except (NotText, ValueError) as error:
+            reason = f"{self.entry.path} is not what was imported. Import the dataset again."
+            raise Problem("file_corrupt", reason) from error
 
     async def _read(self, spans: Sequence[Span]) -> list[bytes]:
         """The bytes of each span; those near to one another come at once."""
@@ -104,16 +117,13 @@ class RowFile:
         """The first samples as they are shown, up to as many bytes as a page may have. Raises Problem
         (`file_corrupt`)."""
         found, size = list[dict[str, Any]](), 0
-        try:
+        with self._imported():
             rows = islice(self._parsed(blocks, chosen), len(blocks) - len(chosen.lines), None)
             for line, row in zip(chosen.lines, rows, strict=True):
                 found.append(_shown(line, row))
                 size += len(orjson.dumps(found[-1]))
                 if size > _MOST_BYTES:
                     break
-        except (NotText, ValueError) as error:
-            reason = f"{self.entry.path} is not what was imported. Import the dataset again."
-            raise Problem("file_corrupt", reason) from error
         return found
 
     def _parsed(self, blocks: Sequence[bytes], chosen: _Chosen) -> Iterator[Row]:

@@ -89,12 +89,13 @@ async def bring(context: Context, item: Import, path: Path, tell: Tell) -> str |
     (`file_not_found`), StorageFull (`storage_full`)."""
     digest = hashlib.sha256() if item.to_be_hashed else None
     began, done = context.store.clock.monotonic(), 0
+    size = item.size or (await context.files.stat(item.archive)).size
     with telling_when_full(f"a copy of {item.name}"), path.open("wb") as file:
         async for chunk in context.files.get(item.archive):
             await asyncio.to_thread(_write, file, chunk, digest)
             done += len(chunk)
             spent = context.store.clock.monotonic() - began
-            tell(Progress("fetching", done, max(item.size, done), 0, 0, done / spent if spent > 0 else 0.0))
+            tell(Progress("fetching", done, max(size, done), 0, 0, done / spent if spent > 0 else 0.0))
     return digest.hexdigest() if digest is not None else None
 
 
@@ -118,7 +119,9 @@ class _Fetch:
         found = await self._listed()
         total = sum(one.size for one in found)
         if total > self._settings.unpacked_bytes:
-            raise Invalid("too_many_bytes", f"The source has {total} bytes; at most {self._settings.unpacked_bytes}.")
+            raise Invalid(
+                "too_many_bytes", f"The source has {total:,} bytes there{self._most(self._settings.unpacked_bytes)}"
+            )
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             async with aclosing(self._ahead(found)) as files:
                 async for one, data in files:
@@ -130,8 +133,14 @@ class _Fetch:
             async for one in files:
                 found.append(one)
                 if len(found) > self._settings.entries:
-                    raise Invalid("too_many_files", f"The source has more than {self._settings.entries} files.")
+                    raise Invalid(
+                        "too_many_files", f"The source has more files there{self._most(self._settings.entries)}"
+                    )
         return found
+
+    @staticmethod
+    def _most(limit: int) -> str:
+        return f"; an import may have {limit:,}. Import less at once, by a longer prefix, or ask an administrator."
 
     async def _ahead(self, found: Sequence[Found]) -> AsyncGenerator[tuple[Found, bytes | None], None]:
         """Each file in its turn: a small one with its bytes, which were read while those before it were."""
@@ -181,7 +190,9 @@ class _Fetch:
     async def _piece(self, member: IO[bytes], chunk: bytes) -> None:
         self._bytes += len(chunk)
         if self._bytes > self._settings.unpacked_bytes:
-            raise Invalid("too_many_bytes", f"More than {self._settings.unpacked_bytes} bytes came.")
+            raise Invalid(
+                "too_many_bytes", f"More bytes came than were listed{self._most(self._settings.unpacked_bytes)}"
+            )
         if len(chunk) > _SMALL:
             await asyncio.to_thread(member.write, chunk)
         else:

@@ -25,8 +25,9 @@ from common.staging.filling import Work, side_by_side
 from common.staging.rows import RowSides, pieces
 from dataset_svc.domain.formatted import FormattedSet, Origin
 from dataset_svc.formats import Row, get_format
-from dataset_svc.formats.decoding import NotText
+from dataset_svc.formats.decoding import ENCODINGS, NotText
 from dataset_svc.formats.port import RowReader
+from dataset_svc.formats.rereading import lines_of
 from dataset_svc.formats.texts import Reader
 from dataset_svc.reconcile.choosing import Chosen, is_sample, rule_of, side_of
 from dataset_svc.reconcile.parting import fetch
@@ -202,10 +203,9 @@ class _Reading:
 
 def _lines(place: Path) -> Iterator[str]:
     """The lines of a text, in that one of the two encodings in which it was imported: all of it decides."""
-    reader = Reader("utf-8")
+    reader = Reader(ENCODINGS[0])
     with place.open("rb") as file:
         while chunk := file.read(_CHUNK):
             reader.feed(chunk)
-    with place.open(encoding="utf-8" if reader.ends_well() else "gb18030", newline="\n") as text:
-        yield next(text, "").removeprefix("\ufeff")
-        yield from text
+    with place.open("rb") as file:
+        yield from lines_of(file, ENCODINGS[0 if reader.ends_well() else 1])

@@ -20,7 +20,7 @@ from common.kernel.errors import Problem, Unavailable
 from common.web.problems import as_problem
 from dataset_svc import storage
 from dataset_svc.context import Context
-from dataset_svc.domain.formatted import FormattedSet
+from dataset_svc.domain.formatted import OPEN, FormattedSet
 from dataset_svc.reconcile.building import Built, build, prefix_of
 from dataset_svc.reconcile.resting import Resting
 from dataset_svc.sets import RAW
@@ -99,20 +99,29 @@ class Sets:
             log.exception("formatted set could not be ended", set_id=set_id)
             await self._in_vain(set_id, lease, as_problem(error))
         finally:
+            await self._over(set_id, folder)
+
+    async def _over(self, set_id: str, folder: Path) -> None:
+        """Let the next try begin, in the same folder, once that is gone."""
+        try:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        finally:
             self._tasks.pop(set_id, None)
             self._progress.pop(set_id, None)
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             self.wake()
 
     async def _in_vain(self, set_id: str, lease: Lease, problem: Problem) -> None:
-        """It is tried again after a rest, or has failed for good."""
-        if not self._resting.failed(set_id, problem):
-            log.warning("formatted set waits", set_id=set_id, reason=str(problem))
-            return
+        """It is tried again after a rest, or has failed for good; its owner is told either."""
         try:
-            await self._fail(set_id, lease, problem)
+            if self._resting.failed(set_id, problem):
+                await self._fail(set_id, lease, problem)
+            else:
+                log.warning("formatted set waits", set_id=set_id, reason=str(problem))
+                await self._apply(set_id, lease, lambda item: item.waits(problem.detail))
+        except (Problem, LeaseLost) as reason:
+            log.warning("nor could that be noted", set_id=set_id, reason=str(reason))
         except Exception:
-            log.exception("nor could it be noted that it has failed", set_id=set_id)
+            log.exception("nor could that be noted", set_id=set_id)
 
     async def _fail(self, set_id: str, lease: Lease, problem: Problem) -> None:
         now = self._context.store.clock.now()
@@ -146,14 +155,14 @@ class Sets:
     async def _apply(
         self, set_id: str, lease: Lease, change: Callable[[FormattedSet], FormattedSet], *, over: bool = False
     ) -> FormattedSet | None:
-        """Store a change under the lease; None where it was deleted meanwhile. Raises LeaseLost.
+        """Store a change under the lease; None where it has ended or was deleted meanwhile. Raises LeaseLost.
 
         A set that was built has files of its own, so that it holds those of its dataset no longer; a raw one goes on.
         """
         async with self._context.store.work() as uow:
             await self._context.kit.leases.guard(uow.connection, lease)
             item = await SETS.get(uow.connection, set_id)
-            if item.deleted:
+            if item.state not in OPEN:
                 return None
             if over and item.format != RAW:
                 await release_hold(uow.connection, item.origin.dataset_id, item.id)

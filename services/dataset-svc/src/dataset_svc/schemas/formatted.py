@@ -63,7 +63,8 @@ class OfferOut(BaseModel):
 
 class FormattedSetOut(BaseModel):
     """A formatted set. `classes` says how many records each class has, in the order of labels from 0; `files` and
-    `bytes` are those of the finished set. `progress` is the part of its records that is written."""
+    `bytes` are those of the finished set. `progress` is the part of the work that is done; `reason` why it has failed,
+    or for what it waits."""
 
     id: str
     name: str

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import lmdb
 
+from common.disk import free_bytes
 from dataset_svc.sets.messages import message
 from dataset_svc.sets.port import Record, SetFormat, Terms, check_size
 
@@ -27,7 +28,8 @@ class Datums:
     """One environment, whose `data.mdb` grows as it is needed. A label that there is none of is -1."""
 
     def __init__(self, folder: Path, terms: Terms) -> None:
-        with _disk_errors():
+        self._folder = folder
+        with _disk_errors(folder, _FIRST_MAP):
             self._environment = lmdb.open(str(folder), map_size=_FIRST_MAP, lock=False, sync=False)
         self._media = terms.media
         self._waiting: list[tuple[bytes, bytes]] = []
@@ -43,8 +45,11 @@ class Datums:
         self._bytes += len(record.data)
         self._number += 1
         if len(self._waiting) >= _BATCH or self._bytes >= _FIRST_MAP:
-            with _disk_errors():
+            with self._telling():
                 self._write()
+
+    def _telling(self) -> AbstractContextManager[None]:
+        return _disk_errors(self._folder, 2 * self._bytes + _FIRST_MAP)
 
     def _write(self) -> None:
         """What waits, in one transaction; in a larger map where it does not fit."""
@@ -61,7 +66,7 @@ class Datums:
     def close(self) -> None:
         """Write what is left and close the environment. Raises OSError."""
         try:
-            with _disk_errors():
+            with self._telling():
                 self._write()
                 self._environment.sync(True)
         finally:
@@ -69,13 +74,13 @@ class Datums:
 
 
 @contextmanager
-def _disk_errors() -> Iterator[None]:
-    """Turn LMDB's own errors into OSError. Where a disk takes only a part of a write, as it does when nearly full,
-    LMDB says EIO (mdb.c, "short write, filesystem full?")."""
+def _disk_errors(folder: Path, needed: int) -> Iterator[None]:
+    """Turn LMDB's own errors into OSError: a write needs about so many bytes of the folder's disk. Where a disk takes only a part of a write, as it does when nearly full,
+    LMDB says EIO (mdb.c, "short write, filesystem full?"), as it does of a disk that is broken."""
     try:
         yield
     except lmdb.Error as error:
-        full = isinstance(error, lmdb.DiskError) or error.code == errno.EIO
+        full = isinstance(error, lmdb.DiskError) or (error.code == errno.EIO and free_bytes(folder) < needed)
         raise OSError(errno.ENOSPC if full else error.code, f"LMDB could not write all of it ({error})") from error
 
 

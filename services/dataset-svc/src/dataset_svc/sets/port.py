@@ -31,7 +31,7 @@ class Encoder(Protocol):
     """Writes records in the order in which they come. Not for use by several threads at once."""
 
     def add(self, record: Record) -> None:
-        """Write one. Raises Invalid (`record_too_large`), and OSError where the disk is full."""
+        """Write one. Raises Invalid (`record_too_large`, `bad_text`), and OSError where the disk is full."""
         ...
 
     def close(self) -> None:

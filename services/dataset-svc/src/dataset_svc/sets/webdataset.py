@@ -1,8 +1,8 @@
 """WebDataset: tar shards in which the files of one sample follow one another and share a key.
 
 `00000012.png` is the sample, `00000012.cls` its label, and `00000012.json` its path, its class and what is annotated in
-it. A file is kept byte by byte, one that is `.json` or `.cls` itself as `.txt`, and as `.bin` where it is no text; of a
-file with many texts `.txt` is one, in UTF-8, and the JSON has its `row`.
+it. A file is kept byte by byte, one that is `.json` or `.cls` itself, or has no real ending, as `.txt`, and as `.bin`
+where it is no text; of a file with many texts `.txt` is one, in UTF-8, and the JSON has its `row`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from dataset_svc.sets.port import Record, SetFormat, Terms, check_size
 _MOST = 8 << 30
 _BLOCK = 512
 _OURS = ("json", "cls")
+_LONGEST_SUFFIX = 80
+"""Bytes; with the key it must have room in what USTAR has for a name."""
 
 
 class WebDataset:
@@ -46,7 +48,7 @@ class WebDataset:
         if record.row is not None:
             return "txt"
         suffix = PurePosixPath(record.path).suffix.lower().lstrip(".") or "bin"
-        if suffix in _OURS:
+        if suffix in _OURS or len(suffix.encode()) > _LONGEST_SUFFIX:
             return "txt" if self._media == "text" else "bin"
         return suffix
 
