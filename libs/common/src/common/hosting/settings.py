@@ -126,7 +126,7 @@ class Settings(MachineSettings):
     files_url: str = ""
     """The file store: `s3://bucket/prefix?endpoint=http://host:port`, or `file:/folder` where all services are on one
     machine (then below the state folder unless set). More for S3: `region=`, `public=` (the endpoint for holders of
-    links), `part_copy=no` and `flat=no` (for rclone)."""
+    links), `timeout=` (seconds for an answer, 10 unless set), `part_copy=no` and `flat=no` (for rclone)."""
     s3_key: str = ""
     """The access key of the S3 server."""
     s3_secret: SecretStr = SecretStr("")
