@@ -8,8 +8,7 @@ from contextlib import aclosing, contextmanager
 from common.files.s3.settings import S3Settings
 from common.files.s3.wire import Wire
 from common.kernel.errors import Invalid, Problem, Unavailable
-from common.kernel.ids import new_id
-from common.sources.egress import Egress
+from common.sources.egress import AddressRefused, Egress
 from common.sources.port import BARREN, Found
 
 
@@ -26,26 +25,16 @@ class S3Source:
 
     async def files(self) -> AsyncGenerator[Found, None]:
         """Every object, in the order of keys."""
-        anything, barren = False, 0
+        barren = 0
         with _telling(self._where):
             async with aclosing(self._wire.pages(self._prefix)) as pages:
                 async for page in pages:
                     files = [(key, head) for key, head in page if not key.endswith("/")]
                     for key, head in files:
                         yield Found(key.removeprefix(self._prefix), head.size, head.etag or head.modified.isoformat())
-                    anything, barren = anything or bool(page), 0 if files else barren + 1
+                    barren = 0 if files else barren + 1
                     if barren > BARREN:
                         raise ValueError(f"more than {BARREN} pages of its list follow each other without a file")
-            if not anything:
-                await self._check()
-
-    async def _check(self) -> None:
-        """Raise where this is no S3: a web page also reads as an empty list, but S3 has no object that nobody made."""
-        try:
-            await self._wire.head(self._prefix + new_id("none"))
-        except Problem:
-            return
-        raise LookupError("an object of a name that was made up is there")
 
     async def read(self, path: str) -> AsyncGenerator[bytes, None]:
         """The bytes of one object."""
@@ -66,6 +55,8 @@ def _telling(where: str) -> Iterator[None]:
     """The same in the words of a source: what is amiss elsewhere is no failure of this platform."""
     try:
         yield
+    except AddressRefused:
+        raise
     except Problem as problem:
         if isinstance(problem, Unavailable) and problem.code not in ("files_refused", "bucket_not_found"):
             raise Unavailable("source_unavailable", f"{where}: {problem.detail}") from problem

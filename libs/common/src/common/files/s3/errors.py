@@ -27,15 +27,28 @@ def told(server: str, key: str) -> Iterator[None]:
     """Turn everything that the client raises into our problems; `key` is the object, `server` the endpoint.
 
     Raises NotFound (`file_not_found`), Conflict (`file_exists`), Invalid (`bad_key`, `checksum_mismatch`),
-    StorageFull (`storage_full`), Unavailable (`files_unavailable`, `files_refused`, `bucket_not_found`), and
-    BadUpstream (`files_failed`) for what is none of these.
+    StorageFull (`storage_full`), Unavailable (`files_unavailable`, `files_refused`, `bucket_not_found`), the problem
+    itself that was raised where the client connects, and BadUpstream (`files_failed`) for what is none of these.
     """
     try:
         yield
     except ClientError as error:
         raise _answered(server, key, error) from error
     except (BotoCoreError, aiohttp.ClientError, OSError) as error:  # time-outs are OSErrors
+        if isinstance(ours := _wrapped(error), Problem):
+            raise ours from None
         raise unreachable(server, str(error) or type(error).__name__) from error
+
+
+def _wrapped(error: Exception) -> object:
+    """What the client met and hid in an error of its own, as it does with all that it does not know."""
+    return error.kwargs.get("error") if isinstance(error, BotoCoreError) else error.__cause__
+
+
+def no_list(server: str) -> BadUpstream:
+    """The problem that says that what came is no list of objects, as any web page is none."""
+    detail = f"What answers at {server} is no S3, or a broken one: it gave no list of objects. Correct the endpoint."
+    return BadUpstream("files_failed", detail)
 
 
 def unreachable(server: str, reason: str) -> Unavailable:

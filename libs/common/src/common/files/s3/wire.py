@@ -18,7 +18,7 @@ from typing import Any, cast
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
 
-from common.files.s3.errors import BeyondEnd, told, unreachable
+from common.files.s3.errors import BeyondEnd, no_list, told, unreachable
 from common.files.s3.settings import S3Settings
 from common.ports.files import DirectPart
 
@@ -27,6 +27,9 @@ SLOWEST = 256 << 10
 
 PAGE = 1000
 """Objects in a page of a list; the most that S3 gives."""
+
+_OF_A_LIST = frozenset({"IsTruncated", "Name", "KeyCount", "Contents"})
+"""Fields of a list: S3 gives at least the first two, be it empty or not, and no web page has any of them."""
 
 CONNECTIONS = 32
 ATTEMPTS = 3
@@ -131,10 +134,13 @@ class Wire:
                     yield one
 
     async def pages(self, prefix: str) -> AsyncGenerator[Page, None]:
-        """ListObjectsV2, page by page; one may be empty with others after it."""
+        """ListObjectsV2, page by page; one may be empty with others after it. Raises BadUpstream (`files_failed`) where
+        no S3 answers."""
         more: dict[str, Any] = {}
         while True:
             page = await self._ask("list_objects_v2", "", Prefix=prefix, MaxKeys=PAGE, **more)
+            if not page.keys() & _OF_A_LIST:
+                raise no_list(self._settings.endpoint)
             yield [
                 (row["Key"], Head(row["Size"], row["LastModified"], None, etag=row.get("ETag", "")))
                 for row in page.get("Contents", ())
