@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -66,8 +67,17 @@ def secret_faults(kind: str, given: Mapping[str, str]) -> list[Fault]:
     """What is wrong with the secrets that were given for a kind."""
     wanted = SECRETS[kind]
     faults = [Fault(f"credentials.{name}", "It is needed.") for name in wanted if not given.get(name)]
+    faults += [Fault(f"credentials.{name}", _NO_CONTROLS) for name in wanted if _controls(given.get(name, ""))]
     known = f"There are {', '.join(wanted)}." if wanted else "There are none for this kind."
     return faults + [Fault(f"credentials.{name}"[:120], known) for name in given if name not in wanted]
+
+
+_NO_CONTROLS = "It has a control character, such as a line break at its end: give it without."
+
+
+def _controls(text: str) -> bool:
+    """Whether it has characters that no header of a request can have."""
+    return any(unicodedata.category(char) in ("Cc", "Cs") for char in text)
 
 
 ADDRESSES = ("endpoint_url", "auth_url")

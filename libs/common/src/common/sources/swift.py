@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from yarl import URL
 
-from common.kernel.errors import Invalid, Unavailable
+from common.kernel.errors import Invalid, Problem, Unavailable
 from common.sources.egress import Egress
 from common.sources.port import BARREN, Found
 
@@ -87,7 +88,7 @@ class SwiftSource:
         self._user, self._password, self._egress = user, password, egress
         self._region, self._domain, self._project = region, domain, project
         self._session: aiohttp.ClientSession | None = None
-        self._store, self._token = "", ""
+        self._store, self._token = URL(), ""
 
     async def files(self) -> AsyncGenerator[Found, None]:
         """Every object, in the order of names, page by page."""
@@ -129,14 +130,18 @@ class SwiftSource:
         """One request to the store; logs in before the first, and once more where the token has run out."""
         if not self._token:
             await self._log_in()
-        url = f"{self._store}/{path}"
-        async with self._send(method, url, headers={"X-Auth-Token": self._token}, params=query) as answer:
+        async with self._send(method, self._at(path, query), headers={"X-Auth-Token": self._token}) as answer:
             if answer.status != 401:
                 yield self._checked(answer, path)
                 return
         await self._log_in()
-        async with self._send(method, url, headers={"X-Auth-Token": self._token}, params=query) as answer:
+        async with self._send(method, self._at(path, query), headers={"X-Auth-Token": self._token}) as answer:
             yield self._checked(answer, path)
+
+    def _at(self, path: str, query: Mapping[str, str] | None) -> URL:
+        """An address in the store. It is final: in names, `..` and `.` are no steps but letters like others."""
+        asked = f"?{urlencode(query, quote_via=quote)}" if query else ""
+        return URL(f"{self._store}/{path}{asked}", encoded=True)
 
     def _checked(self, answer: aiohttp.ClientResponse, what: str) -> aiohttp.ClientResponse:
         if answer.status >= 500 or answer.status in _LATER:
@@ -165,7 +170,7 @@ class SwiftSource:
         return Invalid("source_refused", f"{detail} Correct auth_url, and project_id, which only Keystone takes.")
 
     @asynccontextmanager
-    async def _send(self, method: str, url: str, **how: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _send(self, method: str, url: str | URL, **how: Any) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._session is None:
             connector = aiohttp.TCPConnector(**self._egress.connector())
             as_stored = {"Accept-Encoding": "identity"}
@@ -175,14 +180,30 @@ class SwiftSource:
         try:
             async with self._session.request(method, url, allow_redirects=False, **how) as answer:
                 yield answer
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unavailable("source_unavailable", f"{self._auth_url} does not answer: {error}.") from error
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise self._no_answer(error) from error
+
+    def _no_answer(self, error: Exception) -> Problem:
+        """What a request met instead of an answer. One that can't even be written is a ValueError, and so is a bad
+        certificate, which a server may mend."""
+        if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientConnectionError):
+            detail = f"{self._auth_url} can't be asked: {error} Correct auth_url and the credentials."
+            return Invalid("source_refused", detail)
+        return Unavailable("source_unavailable", f"{self._auth_url} does not answer: {error}.")
 
     async def _log_in(self) -> None:
         """Get a token, and where the store is. Raises AddressRefused where that is inside the platform."""
         store, token = await (self._v3() if self._project is not None else self._v1())
         await self._egress.check(store)
-        self._store, self._token = store, token
+        self._store, self._token = self._address(store), token
+
+    def _address(self, store: str) -> URL:
+        """Raises Invalid (`source_refused`) for what is none."""
+        try:
+            return URL(store.rstrip("/"))
+        except ValueError as error:
+            detail = f"{self._auth_url} is no Swift, or a broken one: its store has no address ({error})."
+            raise Invalid("source_refused", f"{detail} Correct auth_url.") from error
 
     async def _v1(self) -> tuple[str, str]:
         headers = {"X-Auth-User": self._user, "X-Auth-Key": self._password}
@@ -210,6 +231,6 @@ class SwiftSource:
         for service in catalogue:
             for endpoint in service.endpoints if service.type == "object-store" else []:
                 if endpoint.interface == "public" and self._region in (None, endpoint.region):
-                    return endpoint.url.rstrip("/")
+                    return endpoint.url
         where = f" in region {self._region}" if self._region else ""
         raise Invalid("source_refused", f"{self._auth_url} knows of no object store{where}.")
