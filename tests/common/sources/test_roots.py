@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from common.kernel.errors import Invalid
+from common.kernel.errors import Invalid, Unavailable
 from common.sources import SharedRoots
 
 
@@ -48,3 +52,24 @@ def test_only_what_is_allowed_is_written_to(lab: Path) -> None:
     assert refused.value.code == "unknown_root"
     with pytest.raises(ValueError, match="home"):
         SharedRoots({"lab": lab}, frozenset({"home"}))
+
+
+@pytest.mark.row("D11")
+@pytest.mark.parametrize("where", ["lab", "a"])
+def test_a_file_server_that_is_away_is_said_to_be_away(lab: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing(monkeypatch, where, errno.ESTALE)
+    with pytest.raises(Unavailable, match=r"Stale file handle.*try again later") as away:
+        SharedRoots({"lab": lab}).folder("lab", "a")
+    assert away.value.code == "source_unavailable"
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:
+    """A file server that is away is played: opening what has that name says so."""
+    real: Callable[..., int] = os.open
+
+    def open_(path: Any, *how: Any, **more: Any) -> int:
+        if os.path.basename(os.fsdecode(path)) == name:
+            raise OSError(number, os.strerror(number))
+        return real(path, *how, **more)
+
+    monkeypatch.setattr(os, "open", open_)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from common.kernel.errors import Invalid
+from common.kernel.errors import Invalid, Unavailable
 from common.sources import SharedPath, Source, open_source, shared
 from tests.contracts.sources.test_sources import HERE, content
 
@@ -87,6 +87,7 @@ async def test_a_folder_with_too_many_names_is_not_read_whole(tmp_path: Path, mo
     with pytest.raises(Invalid, match=r"More than 3 .* a\.") as refused:
         await content(await opened(tmp_path))
     assert refused.value.code == "too_many_files"
+    assert "Spread them over several folders" in refused.value.detail
     os.unlink(tmp_path / "a" / "0")
     assert len(await content(await opened(tmp_path))) == 3
 
@@ -97,10 +98,10 @@ async def test_a_disk_that_fails_names_the_file_or_the_top_folder(
 ) -> None:
     put(tmp_path, b"1", b"x")
     _failing(monkeypatch, "stat")
-    with pytest.raises(Invalid, match=r"^1 can't be read: Input/output error"):
+    with pytest.raises(Unavailable, match=r"^1 can't be read: Input/output error"):
         await content(await opened(tmp_path))
     _failing(monkeypatch, "scandir")
-    with pytest.raises(Invalid, match=r"^The top folder can't be read: Input/output error"):
+    with pytest.raises(Unavailable, match=r"^The top folder can't be read: Input/output error"):
         await content(await opened(tmp_path))
 
 
@@ -143,7 +144,7 @@ async def test_a_folder_that_may_not_be_entered_is_told(tmp_path: Path, monkeypa
 @pytest.mark.row("D11")
 async def test_a_disk_that_fails_is_told() -> None:
     source = await opened(Path("/proc/self"))  # has a file that is a plain one, and can't be read from its beginning
-    with pytest.raises(Invalid, match="mem can't be read: Input/output error"):
+    with pytest.raises(Unavailable, match="mem can't be read: Input/output error"):
         _ = [chunk async for chunk in source.read("mem")]
 
 

@@ -30,7 +30,8 @@ class SharedRoots:
     def folder(self, root: str, path: str, *, writable: bool = False) -> Path:
         """The folder at `path` of a root. Blocking.
 
-        Raises Invalid (`unknown_root`, `source_refused`, `read_only_root`).
+        Raises Invalid (`unknown_root`, `source_refused`, `read_only_root`), Unavailable (`source_unavailable`) where
+        its file server is away.
         """
         if root not in self.paths:
             there = ", ".join(sorted(self.paths)) or "none"

@@ -15,7 +15,7 @@ from typing import ParamSpec, TypeVar
 
 import structlog
 
-from common.kernel.errors import Invalid
+from common.kernel.errors import Invalid, Problem, Unavailable
 from common.sources.port import Found
 
 _P = ParamSpec("_P")
@@ -39,6 +39,22 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _NOT_SO = (errno.ENOENT, errno.ENAMETOOLONG)
 """Why a name is not there as it is written in one character set, and may be in another, where it is shorter."""
+
+_AWAY = (
+    errno.ESTALE,
+    errno.EIO,
+    errno.ETIMEDOUT,
+    errno.ENOTCONN,
+    errno.ENOLINK,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.ECONNREFUSED,
+    errno.ECONNRESET,
+    errno.ECONNABORTED,
+)
+"""What a file system says whose server is away, restarts, or has a disk that fails: later it may say something else."""
 
 
 class SharedSource:
@@ -96,7 +112,7 @@ class _Names:
     """What one folder has, sorted: `folders`, `files` and `others`, each as a path below the source. Blocking.
 
     Raises Invalid (`source_refused`) where it may not be entered, or a name can't be read or is there twice, and
-    (`too_many_files`) above `MOST` of them.
+    (`too_many_files`) above `MOST` of them; Unavailable (`source_unavailable`) where the file server is away.
     """
 
     def __init__(self, root: Path, above: Sequence[str], folder: str) -> None:
@@ -107,7 +123,7 @@ class _Names:
         with self._entered() as fd, os.scandir(fd) as entries:
             for number, entry in enumerate(entries):
                 if number == MOST:
-                    raise Invalid("too_many_files", f"More than {MOST} names lie in one folder: {self._shown()}.")
+                    raise self._too_many()
                 self._sort_in(entry).append(self._path(entry.name))
         for paths in (self.folders, self.files, self.others):
             paths.sort()
@@ -129,6 +145,10 @@ class _Names:
 
     def _shown(self) -> str:
         return self._folder or "/".join(self._parts) or "The top folder"
+
+    def _too_many(self) -> Invalid:
+        detail = f"More than {MOST} names lie in one folder: {self._shown()}. Spread them over several folders."
+        return Invalid("too_many_files", detail)
 
     def _sort_in(self, entry: os.DirEntry[str]) -> list[str]:
         if entry.is_dir(follow_symlinks=False):
@@ -182,12 +202,12 @@ def _leads_out(path: str) -> Invalid:
 
 def enter(root: Path, parts: Sequence[str], charsets: Sequence[str] = CHARSETS[:1]) -> int:
     """A descriptor of a folder below the root, over no link; its name may be written in one of the character sets.
-    Blocking. Raises Invalid (`source_refused`)."""
+    Blocking. Raises Invalid (`source_refused`), Unavailable (`source_unavailable`)."""
     _check_names(parts)
     try:
         fd = os.open(root, _FOLDER & ~os.O_NOFOLLOW)
     except OSError as error:
-        raise Invalid("source_refused", f"The shared file system can't be entered: {error.strerror}.") from error
+        raise _problem(f"The shared file system can't be entered: {error.strerror}.", error) from error
     for part in parts:
         try:
             below = _open_in(fd, part, _FOLDER, charsets)
@@ -199,11 +219,18 @@ def enter(root: Path, parts: Sequence[str], charsets: Sequence[str] = CHARSETS[:
     return fd
 
 
-def _no_way(folder: str, error: OSError) -> Invalid:
+def _no_way(folder: str, error: OSError) -> Problem:
     if error.errno == errno.ENOENT:
         return Invalid("source_refused", f"There is no folder {folder}: {error.strerror}.")
     reason = "it is a link" if error.errno in (errno.ELOOP, errno.ENOTDIR) else error.strerror
-    return Invalid("source_refused", f"The folder {folder} can't be entered: {reason}.")
+    return _problem(f"The folder {folder} can't be entered: {reason}.", error)
+
+
+def _problem(detail: str, error: OSError) -> Problem:
+    """What a file system refused: for now where its server is away, else until somebody mends it."""
+    if error.errno in _AWAY:
+        return Unavailable("source_unavailable", f"{detail} The file server is away or in trouble: try again later.")
+    return Invalid("source_refused", detail)
 
 
 def _open_in(folder: int, name: str, how: int, charsets: Sequence[str]) -> int:
@@ -229,8 +256,8 @@ def _piece(file: FileIO, path: str) -> bytes:
 
 @contextmanager
 def _telling(path: str) -> Iterator[None]:
-    """Turn what the file system refuses into Invalid (`source_refused`)."""
+    """Turn what the file system refuses into Invalid (`source_refused`) or Unavailable (`source_unavailable`)."""
     try:
         yield
     except OSError as error:
-        raise Invalid("source_refused", f"{path} can't be read: {error.strerror}.") from error
+        raise _problem(f"{path} can't be read: {error.strerror}.", error) from error

@@ -8,8 +8,8 @@ in this process alone, and are in no plan, event, log or variable of the workloa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -36,30 +36,37 @@ async def mounted(kit: Kit, workload: str, plan: MountPlan, told: Told) -> Mount
     if plan.root is None:
         return Mount(plan.name, "staged", "", source=await _copied(kit, workload, plan, told))
     shared = kit.platform.shared
-    folder = await asyncio.to_thread(shared.folder, plan.root, plan.path, writable=not plan.read_only)
+    with _failing(plan.source_id):
+        folder = await asyncio.to_thread(shared.folder, plan.root, plan.path, writable=not plan.read_only)
     return Mount(plan.name, "staged" if plan.read_only else "shared", "", source=folder)
 
 
 async def _copied(kit: Kit, workload: str, plan: MountPlan, told: Told) -> Path:
     answer = await kit.calls.post(OWNER, f"/api/v1/sources/{plan.source_id}/opening", {"workload": workload})
     opening = SourceOpening.model_validate(answer)
-    async with _opened(opening, plan.path) as source:
+    async with _opened(opening, plan) as source:
         listing = await _listed(source, f"{plan.source_id}@{opening.version}/{plan.path}", opening.files)
         return await kit.platform.staging.copy(listing, source.read, told, workload=workload)
 
 
 @asynccontextmanager
-async def _opened(opening: SourceOpening, path: str) -> AsyncIterator[Source]:
-    """The source. One that does not answer is no reason to hold devices until it does: it fails."""
-    connection = _CONNECTION.validate_python(opening.connection).model_copy(update={"prefix": path})
-    try:
+async def _opened(opening: SourceOpening, plan: MountPlan) -> AsyncIterator[Source]:
+    connection = _CONNECTION.validate_python(opening.connection).model_copy(update={"prefix": plan.path})
+    with _failing(plan.source_id):
         source = await open_source(connection, opening.secrets, Egress.of(opening.networks), {})
         try:
             yield source
         finally:
             await source.close()
+
+
+@contextmanager
+def _failing(source: str) -> Iterator[None]:
+    """A source that does not answer is no reason to hold devices until it does: it fails."""
+    try:
+        yield
     except Unavailable as away:
-        raise Problem("staging_failed", f"A source that is to be mounted can't be copied: {away.detail}") from away
+        raise Problem("staging_failed", f"The source {source} can't be mounted: {away.detail}") from away
 
 
 async def _listed(source: Source, place: str, most: int) -> Listing:
@@ -69,5 +76,11 @@ async def _listed(source: Source, place: str, most: int) -> Listing:
         async for one in files:
             found.append((one.path, one.size, one.tag))
             if len(found) > most:
-                raise Invalid("too_many_files", f"More than {most} files lie in a source that is to be mounted.")
+                raise _too_many(place, most)
     return Listing(place, tuple(sorted(found)))
+
+
+def _too_many(place: str, most: int) -> Invalid:
+    detail = f"More than {most} files lie in the source {place}, which is to be mounted."
+    what_to_do = "Mount less of it, by a longer path, or ask an administrator for more (DATASET_ENTRIES)."
+    return Invalid("too_many_files", f"{detail} {what_to_do}")
