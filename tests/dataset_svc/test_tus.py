@@ -270,9 +270,18 @@ async def test_a_wrong_checksum_makes_no_import_and_the_client_begins_anew(place
     at = await announced(alice, dataset, sha256="0" * 64)
     answer = await send(alice, at, 0, ARCHIVE)
     assert (answer.status_code, answer.json()["code"]) == (422, "checksum_mismatch")
+    told_to_begin_anew(answer.json()["detail"], at)
     await is_gone(alice, at)
     assert not await imports(alice, dataset)
     await place.tidied("datasets/")
+
+
+def told_to_begin_anew(detail: str, at: str) -> None:
+    """In the words of the client, who knows no key of ours and can't send anything again."""
+    assert detail.startswith(f"宠物.zip arrived with SHA-256 {hashlib.sha256(ARCHIVE).hexdigest()} instead of 000")
+    assert detail.endswith(f"The upload {at.rpartition('/')[2]} is given up: begin anew.")
+    assert "again" not in detail
+    assert "datasets/" not in detail
 
 
 @pytest.mark.row("D2")
@@ -286,6 +295,7 @@ async def test_killed_before_a_wrong_checksum_was_told_it_is_told_then(
     end = PIECE | {"Upload-Offset": str(len(ARCHIVE))}
     problem = await alice.refused("PATCH", at, 410, "upload_gone", headers=end)
     assert hashlib.sha256(ARCHIVE).hexdigest() in problem["detail"]
+    told_to_begin_anew(problem["detail"], at)
     await is_gone(alice, at)
     assert not await imports(alice, dataset)
 

@@ -1,8 +1,10 @@
 """Uploads by the TUS protocol, on top of those in parts: bytes come in order, cut as the client likes.
 
 What came is never asked for again: whole parts go to the file store as they fill, and the beginning of one that did not
-fill (the client went away, or sends small pieces) is kept as a `tail` until more comes. Bytes of at most one part are
-in memory. Bytes with a checksum are no bytes of the upload before the last of them has come and all are right.
+fill (the client went away, or sends small pieces) is kept as a `tail` until more comes. The bytes of one part are in
+memory, beside the piece that comes (a tail is there twice while it is taken up again), and what the file store needs
+besides to store them. Bytes with a checksum are no bytes of the upload before the last of them has come and all are
+right: up to 16 MiB of them wait in memory, too.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from io import BytesIO
 from tempfile import SpooledTemporaryFile
 
 import structlog
@@ -44,12 +47,27 @@ class Standing:
     expires: str = ""
 
 
-@dataclass
 class _Filling:
-    """The part that is being filled."""
+    """The part that is being filled. What a BytesIO took is handed over without being copied."""
 
-    number: int
-    data: bytearray = field(default_factory=bytearray)
+    def __init__(self, number: int, begun: bytes = b"") -> None:
+        self.number, self.size = number, len(begun)
+        self._data = BytesIO()
+        self._data.write(begun)
+
+    def add(self, some: memoryview) -> None:
+        """More bytes."""
+        self.size += self._data.write(some)
+
+    def so_far(self) -> bytes:
+        """What has come of it."""
+        return self._data.getvalue()
+
+    def whole(self) -> bytes:
+        """The part, and from here on the next is filled."""
+        part = self.so_far()
+        self.number, self.size, self._data = self.number + 1, 0, BytesIO()
+        return part
 
 
 async def standing(context: Context, who: Principal, dataset_id: str, upload_id: str) -> Standing:
@@ -61,18 +79,24 @@ async def standing(context: Context, who: Principal, dataset_id: str, upload_id:
     try:
         await _complete(context, who, now.upload)
     except Invalid as refused:
-        raise tus.UploadGone("upload_gone", f"{refused.detail} It is given up: begin anew.") from None
+        raise tus.UploadGone("upload_gone", refused.detail) from None
     return await _standing(context, await find_upload(context, who, dataset_id, upload_id))
 
 
 async def _complete(context: Context, who: Principal, upload: Upload) -> None:
     """Make the archive and queue its import. Where that is refused (Invalid) the upload is given up: nothing that could
-    still be sent would mend it."""
+    still be sent would mend it, which the problem says."""
     try:
         await complete_upload(context, who, upload.dataset_id, upload.id)
-    except Invalid:
+    except Invalid as refused:
         await abort_upload(context, who, upload.dataset_id, upload.id)
-        raise
+        raise _given_up(upload, refused) from refused
+
+
+def _given_up(upload: Upload, refused: Invalid) -> Invalid:
+    """The same in the client's words: it knows the file's name, not our key, and can't send this upload again."""
+    said = refused.detail.replace(upload.archive, upload.name).removesuffix(".").removesuffix("; send it again")
+    return Invalid(refused.code, f"{said}. The upload {upload.id} is given up: begin anew.")
 
 
 async def _standing(context: Context, found: UploadStatus) -> Standing:
@@ -117,7 +141,7 @@ async def append(
     """
     now = await standing(context, who, dataset_id, upload_id)
     tus.check_offset(now.upload, offset, now.offset)
-    filling = _Filling(now.whole + 1, bytearray(await context.files.read(now.tail)) if now.tail else bytearray())
+    filling = _Filling(now.whole + 1, await context.files.read(now.tail) if now.tail else b"")
     if checksum is not None:
         chunks = _checked(context, now, chunks, checksum)
     try:
@@ -125,7 +149,7 @@ async def append(
             async for chunk in chunks:
                 await _take(context, who, now.upload, filling, chunk)
     except gone:
-        log.info("client went away", upload=upload_id, kept=len(filling.data))
+        log.info("client went away", upload=upload_id, kept=filling.size)
     await _keep(context, now.upload, filling, now.tail)
     if filling.number > now.upload.part_count:
         await _complete(context, who, now.upload)
@@ -153,14 +177,20 @@ async def _checked(
 
 async def _take(context: Context, who: Principal, upload: Upload, filling: _Filling, chunk: bytes) -> None:
     """Some more bytes; parts that are full go to the file store."""
-    filling.data += chunk
-    while filling.number <= upload.part_count and len(filling.data) >= (size := upload.size_of(filling.number)):
-        part = bytes(filling.data[:size])
-        await put_part(context, who, upload.dataset_id, upload.id, filling.number, _once(part), length=size)
-        del filling.data[:size]
-        filling.number += 1
-    if filling.number > upload.part_count and filling.data:
-        raise _too_many(upload)
+    rest = memoryview(chunk)
+    while rest:
+        if filling.number > upload.part_count:
+            raise _too_many(upload)
+        lacking = upload.size_of(filling.number) - filling.size
+        filling.add(rest[:lacking])
+        if len(rest) >= lacking:
+            await _put(context, who, upload, filling)
+        rest = rest[lacking:]
+
+
+async def _put(context: Context, who: Principal, upload: Upload, filling: _Filling) -> None:
+    number, size = filling.number, filling.size
+    await put_part(context, who, upload.dataset_id, upload.id, number, _once(filling.whole()), length=size)
 
 
 def _too_many(upload: Upload) -> Invalid:
@@ -169,9 +199,9 @@ def _too_many(upload: Upload) -> Invalid:
 
 async def _keep(context: Context, upload: Upload, filling: _Filling, before: str | None) -> None:
     """Keep the beginning of a part, then throw the shorter one away."""
-    kept = f"{tus.tails_of(upload.archive)}{filling.number}-{len(filling.data)}" if filling.data else None
+    kept = f"{tus.tails_of(upload.archive)}{filling.number}-{filling.size}" if filling.size else None
     if kept is not None and kept != before:
-        await context.files.put(kept, bytes(filling.data))
+        await context.files.put(kept, filling.so_far())
         async with context.store.reading() as connection:
             noted = await storage.last_activity(connection, upload.id)
         await note_activity(context, upload.id, noted)
