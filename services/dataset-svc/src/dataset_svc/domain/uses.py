@@ -33,6 +33,9 @@ class Uses:
         rest = len(self.items) - len(named) + self.others
         named += [f"{rest} more" if named else f"{rest} of others'"] if rest else []
         perhaps = [f"something in {service}, which can't be asked now" for service in self.unknown]
-        told = [f"It is used by {', '.join(named)}."] if named else []
+        listed = ", ".join(named)
+        if self.more:
+            listed = f"{listed} and others" if listed else "others"
+        told = [f"It is used by {listed}."] if listed else []
         told += [f"It may be used by {', '.join(perhaps)}."] if perhaps else []
         return " ".join(told) or "Nothing uses it at present."
