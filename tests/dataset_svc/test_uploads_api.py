@@ -143,7 +143,8 @@ async def test_the_whole_is_held_against_its_checksum(alice, dataset):
     await alice.send(dataset, begun, ARCHIVE)
     path = f"/datasets/{dataset}/uploads/{begun['id']}"
     problem = await alice.refused("POST", f"{path}/complete", 422, "checksum_mismatch")
-    assert sha256(ARCHIVE) in problem["detail"]
+    assert problem["detail"].startswith(f"archive.zip arrived with SHA-256 {sha256(ARCHIVE)} instead of ")
+    assert problem["detail"].endswith("Send the parts that differ once more, or complete it with the right one.")
     await alice.refused("POST", f"{path}/complete", 422, "invalid_upload", json={"sha256": "12"})
     assert len((await alice.ok("GET", path))["parts"]) == begun["part_count"], "the parts stay"
     assert (await alice.ok("GET", f"/datasets/{dataset}"))["imports"] == []

@@ -80,7 +80,8 @@ class Draft:
 def check_sum(what: str, found: str, wanted: str | None) -> None:
     """Raise Invalid (`checksum_mismatch`) where a SHA-256 was asked for and is another."""
     if wanted is not None and found != wanted.lower():
-        raise Invalid("checksum_mismatch", f"{what} arrived with SHA-256 {found} instead of {wanted}; send it again.")
+        told = f"{what} arrived with SHA-256 {found} instead of {wanted}; send it again."
+        raise Invalid("checksum_mismatch", told, found=found)
 
 
 def sweep(folder: Path, older_than: float = _FRESH) -> None:

@@ -167,7 +167,7 @@ class Builder:
     async def _placing(
         self, request: StageRequest, refs: Sequence[ManifestRef], rows: Mapping[str, Rows]
     ) -> list[Targets]:
-        """For each manifest of a request, where a path of it goes; what is parted sample by sample goes nowhere whole."""
+        """For each manifest of a request, where a path of it goes; what is parted by samples goes nowhere whole."""
         if request.split is None:
             return [all_to(side) for side in request.sides]
         sides = await learned(self.files, request.manifest, request.split, rows, self.run)

@@ -53,6 +53,15 @@ class UnusedPart(Conflict):
         )
 
 
+class WrongSum(Invalid):
+    """422 `checksum_mismatch`: an archive has another SHA-256 (`found`) than was announced."""
+
+    def __init__(self, name: str, found: str, announced: str, todo: str) -> None:
+        told = f"{name} arrived with SHA-256 {found} instead of {announced}. {todo}"
+        super().__init__("checksum_mismatch", told, found=found)
+        self.found, self.announced = found, announced
+
+
 class NotImportable(Conflict):
     """409 `format_not_importable`: this installation has no checker for that kind of dataset."""
 

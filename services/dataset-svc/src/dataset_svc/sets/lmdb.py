@@ -75,8 +75,11 @@ class Datums:
 
 @contextmanager
 def _disk_errors(folder: Path, needed: int) -> Iterator[None]:
-    """Turn LMDB's own errors into OSError: a write needs about so many bytes of the folder's disk. Where a disk takes only a part of a write, as it does when nearly full,
-    LMDB says EIO (mdb.c, "short write, filesystem full?"), as it does of a disk that is broken."""
+    """Turn LMDB's own errors into OSError: a write needs about so many bytes of the folder's disk.
+
+    Where a disk takes only a part of a write, as it does when nearly full, LMDB says EIO (mdb.c, "short write,
+    filesystem full?"), as it does of a disk that is broken.
+    """
     try:
         yield
     except lmdb.Error as error:

@@ -8,10 +8,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import cast
 
-from common.kernel.errors import Conflict, NotFound
+from common.kernel.errors import Conflict, Invalid, NotFound
 from common.ports.files import DirectPart, Linking
 from dataset_svc import storage
 from dataset_svc.context import Context
+from dataset_svc.domain.errors import WrongSum
 from dataset_svc.domain.uploads import Arrived, Upload, UploadState
 from dataset_svc.storage import UPLOADS
 
@@ -72,7 +73,7 @@ async def alive(context: Context, upload: Upload) -> str:
 
 async def assemble(context: Context, upload: Upload, sha256: str | None) -> str | None:
     """The archive, in the file store; gives its SHA-256 where that is known to be right. Whoever comes after a kill
-    finds it done, or does it again. Raises Conflict (`upload_incomplete`)."""
+    finds it done, or does it again. Raises Conflict (`upload_incomplete`), WrongSum (`checksum_mismatch`)."""
     parts = await parts_of(context, upload)
     try:
         upload.check_complete({part.number: part.size for part in parts})
@@ -83,10 +84,20 @@ async def assemble(context: Context, upload: Upload, sha256: str | None) -> str 
             return None
     assert upload.handle is not None
     if not upload.direct:
-        return (await context.files.complete_upload(upload.handle, sha256=sha256)).sha256
+        return await _joined(context, upload, upload.handle, sha256)
     sent = [part for part in parts if isinstance(part, DirectPart)]
     await linking(context).complete_direct(upload.archive, upload.handle, sent)
     return None
+
+
+async def _joined(context: Context, upload: Upload, handle: str, sha256: str | None) -> str | None:
+    try:
+        return (await context.files.complete_upload(handle, sha256=sha256)).sha256
+    except Invalid as wrong:
+        if "found" not in wrong.extra:  # it is the store that got other bytes than we sent
+            raise
+        todo = "Send the parts that differ once more, or complete it with the right one."
+        raise WrongSum(upload.name, wrong.extra["found"], sha256 or "", todo) from wrong
 
 
 async def _is_stored(context: Context, upload: Upload) -> bool:

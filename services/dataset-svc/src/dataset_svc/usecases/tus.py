@@ -23,6 +23,7 @@ from common.web.identity import Principal
 from dataset_svc import storage
 from dataset_svc.context import Context
 from dataset_svc.domain import tus
+from dataset_svc.domain.errors import WrongSum
 from dataset_svc.domain.uploads import Upload, UploadState
 from dataset_svc.usecases.arriving import note_activity
 from dataset_svc.usecases.uploads import UploadStatus, abort_upload, complete_upload, find_upload, put_part
@@ -78,25 +79,20 @@ async def standing(context: Context, who: Principal, dataset_id: str, upload_id:
         return now
     try:
         await _complete(context, who, now.upload)
-    except Invalid as refused:
+    except WrongSum as refused:
         raise tus.UploadGone("upload_gone", refused.detail) from None
     return await _standing(context, await find_upload(context, who, dataset_id, upload_id))
 
 
 async def _complete(context: Context, who: Principal, upload: Upload) -> None:
-    """Make the archive and queue its import. Where that is refused (Invalid) the upload is given up: nothing that could
-    still be sent would mend it, which the problem says."""
+    """Make the archive and queue its import. Where it is another than was announced (WrongSum) the upload is given up:
+    nothing that could still be sent would mend it."""
     try:
         await complete_upload(context, who, upload.dataset_id, upload.id)
-    except Invalid as refused:
+    except WrongSum as wrong:
         await abort_upload(context, who, upload.dataset_id, upload.id)
-        raise _given_up(upload, refused) from refused
-
-
-def _given_up(upload: Upload, refused: Invalid) -> Invalid:
-    """The same in the client's words: it knows the file's name, not our key, and can't send this upload again."""
-    said = refused.detail.replace(upload.archive, upload.name).removesuffix(".").removesuffix("; send it again")
-    return Invalid(refused.code, f"{said}. The upload {upload.id} is given up: begin anew.")
+        todo = f"The upload {upload.id} is given up: begin anew."
+        raise WrongSum(upload.name, wrong.found, wrong.announced, todo) from wrong
 
 
 async def _standing(context: Context, found: UploadStatus) -> Standing:
