@@ -103,6 +103,20 @@ async def test_a_file_that_has_grown_is_fetched_as_it_is(
 
 
 @pytest.mark.row("D11")
+async def test_a_source_that_gives_more_than_it_listed_is_stopped_at_the_limit(
+    open_place: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Lying({"a": BIG, "b": b"x"}, sizes={"a": 1})
+    async with open_place(unpacked_bytes=fetching.WHOLE) as place:
+        with pytest.raises(Invalid) as beyond:
+            await fetched(place, source, tmp_path / "f", monkeypatch)
+    assert beyond.value.code == "too_many_bytes"
+    assert (tmp_path / "f" / "fetched.zip").stat().st_size <= fetching.WHOLE + 1000
+    assert source.closed
+    assert not source.open
+
+
+@pytest.mark.row("D11")
 async def test_a_source_that_is_away_is_told_from_the_platform_s_own_store(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,5 @@
-"""Readers of formatted sets that share no code with what wrote them: other libraries, or the format's own words."""
+"""Readers of formatted sets that share no code with what wrote them: other libraries, or the format's own words. Only
+LMDB has no second library: its files are opened by the binding that wrote them, and what is in them is read here."""
 
 from __future__ import annotations
 
