@@ -4,7 +4,9 @@ A kill is an exception that no code catches, raised before or after a call to th
 on is a new process, which knows only what is stored.
 """
 
+import shutil
 import zipfile
+from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from io import BytesIO
@@ -72,11 +74,21 @@ async def unpacked(request, tell):
         report = Report()
         report.error("bad_archive", "", "It is no archive.")
         return ImportResult(report, None)
-    writer = PackWriter(request.out / "packs", pack_bytes=request.pack_bytes)
+    writer, classes = PackWriter(request.out / "packs", pack_bytes=request.pack_bytes), Counter[str]()
     with zipfile.ZipFile(request.archive) as archive:
         for name in archive.namelist():
             writer.add_bytes(name, archive.read(name))
-    return ImportResult(Report(), writer.finish())
+            classes[name.partition("/")[0]] += 1
+    return ImportResult(Report(summary={"classes": dict(classes)}), writer.finish())
+
+
+async def stored(files, ref):
+    """Every file of a list with its bytes; raises where anything of it is gone or another."""
+    found = {}
+    async for entry in manifests.read(files, ref):
+        pieces = [chunk async for chunk in manifests.open_entry(files, ref, entry)]
+        found[entry.path] = b"".join(pieces)
+    return found
 
 
 class Yard:
@@ -111,7 +123,9 @@ class Yard:
         await self.imports._import(import_id, self._lease)
 
     async def build_set(self, set_id):
-        await self.sets._build(set_id, self._lease, self.context.scratch.parent / f"set-{set_id}")
+        folder = self.context.scratch.parent / f"set-{set_id}"
+        shutil.rmtree(folder, ignore_errors=True)  # of whoever was killed
+        await self.sets._build(set_id, self._lease, folder)
 
     async def remove(self):
         self.tidy.wanted = True
@@ -119,12 +133,8 @@ class Yard:
         await self.sets._remove()
 
     async def content(self, ref):
-        """Every file of a list; raises where anything of it is gone or another."""
-        found = {}
-        async for entry in manifests.read(self.files, ref):
-            pieces = [chunk async for chunk in manifests.open_entry(self.files, ref, entry)]
-            found[entry.path] = b"".join(pieces)
-        return found
+        """See `stored`."""
+        return await stored(self.files, ref)
 
     async def keys(self, prefix=""):
         return [info.key async for info in self.files.list(prefix)]

@@ -22,6 +22,9 @@ FILE = st.sampled_from([b"", b"cat" * 9, b"dog" * 20, b"bird" * 30, b"fish" * 40
 CONTENTS = st.dictionaries(st.sampled_from([f"{c}/{n}" for c in "ab" for n in range(3)]), FILE, min_size=1, max_size=5)
 KILL = st.one_of(st.none(), st.integers(0, 25))
 HOLDERS = st.sampled_from(["hold-1", "hold-2"])
+FORMATS = st.sampled_from(["raw", "tfrecord"])
+RATIOS = st.sampled_from([None, 0.5])
+STEPS = st.sampled_from([0, 1, 2, 4, 4])
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +34,8 @@ def in_this_process(monkeypatch):
 
 
 class Collection(RuleBasedStateMachine):
-    """`versions` are those of each dataset, deleted or not; `held` says who holds what."""
+    """`contents` are those of each version, of datasets deleted or not, and `made` those of each set that was built,
+    with its list; `held` says who holds what."""
 
     datasets = Bundle("datasets")
     imports = Bundle("imports")
@@ -51,6 +55,8 @@ class Collection(RuleBasedStateMachine):
         self.contents = {}
         self.queued = {}
         self.sets_of = {}
+        self.unbuilt, self.raw_sets = set(), set()
+        self.made = {}
 
     def run(self, work):
         async def bounded():
@@ -149,18 +155,50 @@ class Collection(RuleBasedStateMachine):
                 self.queued.pop(item)
             self.open_uploads = {one: of for one, of in self.open_uploads.items() if of != dataset}
 
-    @rule(target=sets, dataset=datasets)
-    def order_a_set(self, dataset):
+    @rule(target=sets, dataset=datasets, format=FORMATS, ratio=RATIOS, steps=STEPS)
+    def order_a_set(self, dataset, format, ratio, steps):
+        """And take the next steps of its life, which drawing one by one would seldom come to."""
         if dataset in self.deleted or (dataset, 1) not in self.contents:
             return multiple()
-        made = self.run(self.alice.ok("POST", "/formatted-sets", 202, json={"dataset_id": dataset, "format": "raw"}))
-        self.sets_of[made["id"]] = dataset
-        return made["id"]
+        body = {"dataset_id": dataset, "format": format, "ratio": ratio}
+        item = self.run(self.alice.ok("POST", "/formatted-sets", 202, json=body))["id"]
+        self.sets_of[item] = dataset
+        self.unbuilt.add(item)
+        if format == "raw":
+            self.raw_sets.add(item)
+        life = [
+            lambda: self.build_a_set(item, None),
+            lambda: self.hold_a_set(item, "hold-1"),
+            lambda: self.delete_a_set(item),
+            lambda: self.collect(None),
+        ]
+        for step in life[:steps]:
+            step()
+        return item
 
     @rule(item=sets, kill=KILL)
     def build_a_set(self, item, kill):
-        if item not in self.gone_sets and self._set(item)["state"] in ("queued", "building"):
+        if item in self.unbuilt - self.gone_sets:
             self.run(self.yard.do(lambda: self.yard.build_set(item), kill))
+            self._learn_set(item)
+
+    def _learn_set(self, item):
+        """What it came to is what must be kept from now on."""
+        found = self._set(item)
+        if found["state"] in ("queued", "building"):
+            return
+        self.unbuilt.discard(item)
+        version = self.contents[self.sets_of[item], found["origin"]["version"]]
+        if found["state"] == "failed":
+            assert (found["code"], found["cut"]["share"] < 1) == ("empty_set", True), found
+            return
+        ref = ManifestRef(**found["manifest"])
+        content = self.run(self.yard.content(ref))
+        assert content
+        if item in self.raw_sets:
+            assert content.items() <= version.items()
+            assert found["cut"]["share"] < 1 or content == version
+        self.made[item] = ref, content
 
     @rule(item=sets)
     def delete_a_set(self, item):
@@ -187,20 +225,28 @@ class Collection(RuleBasedStateMachine):
         return self.run(self.alice.ok("GET", f"/formatted-sets/{item}"))
 
     def _kept(self, dataset):
-        """Whether its files must be there: it is, or a job or a formatted set holds it."""
-        used = [item for item, of in self.sets_of.items() if of == dataset]
-        sets = any(item not in self.gone_sets or self.held.get(item) for item in used)
-        return dataset not in self.deleted or bool(self.held.get(dataset)) or sets
+        """Whether its files must be there: it is, or a job holds it, or a formatted set that needs them."""
+        used = [item for item, of in self.sets_of.items() if of == dataset and self._needs_its_dataset(item)]
+        return dataset not in self.deleted or bool(self.held.get(dataset) or used)
+
+    def _needs_its_dataset(self, item):
+        """A raw set has no bytes of its own; others have, once they were built."""
+        if item in self.unbuilt:
+            return item not in self.gone_sets
+        return item in self.raw_sets and item in self.made and self._set_kept(item)
+
+    def _set_kept(self, item):
+        """Whether its files must be there: it is, or a job holds it."""
+        return item not in self.gone_sets or bool(self.held.get(item))
 
     @invariant()
     def what_is_held_is_there(self):
         for (dataset, number), content in self.contents.items():
             if self._kept(dataset):
                 assert self.run(self._version(dataset, number)) == content
-        for item in self.sets_of:
-            if item not in self.gone_sets and (found := self._set(item))["state"] == "ready":
-                ref = ManifestRef(**found["manifest"])
-                assert self.run(self.yard.content(ref)) == self.contents[self.sets_of[item], found["origin"]["version"]]
+        for item, (ref, content) in self.made.items():
+            if self._set_kept(item):
+                assert self.run(self.yard.content(ref)) == content
         for upload, dataset in self.open_uploads.items():
             found = self.run(self.alice.ok("GET", f"/datasets/{dataset}/uploads/{upload}"))
             assert (found["state"], found["parts"]) == ("open", [1])
