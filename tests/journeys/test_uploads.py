@@ -17,9 +17,10 @@ import pytest
 from PIL import Image
 from tusclient.client import TusClient
 
+from tests.dataset_svc.archives.makers import MAKERS, libarchive
 from tests.journeys.steps import EMBEDDED, PATIENCE, PROCESSES, refused
 from tests.support.cluster import Cluster
-from tests.support.data import packed
+from tests.support.data import TOPICS, packed, text
 from tests.support.process import Gate
 from yard import Client, YardError
 
@@ -107,6 +108,25 @@ def test_d2_a_stock_tus_client_goes_on_too(alice: Client, archive: Path) -> None
     [begun] = alice.datasets.imports(dataset)
     alice.datasets.wait_import(dataset, begun["id"], timeout=PATIENCE)
     assert alice.datasets.version(dataset, 1)["files"] == 8
+
+
+@pytest.mark.row("D2", "D12")
+def test_d2_the_same_files_are_one_version_whatever_they_are_packed_with(alice: Client, folder: Path) -> None:
+    """By what is in it, and not by its name, an archive is known for what it is."""
+    libarchive()
+    files = {f"{topic}/{n}.txt": text(topic, n).encode() for topic in TOPICS for n in range(3)}
+    dataset = alice.datasets.create("packed", purpose="text/classification")["id"]
+    begun = {}
+    for kind, make in MAKERS.items():
+        (folder / "packed").write_bytes(make(files))
+        begun[kind] = alice.datasets.upload(dataset, folder / "packed")["id"]
+    ended = {kind: alice.datasets.wait_import(dataset, item, timeout=PATIENCE) for kind, item in begun.items()}
+    assert {kind: (one["version_number"], one["unchanged"]) for kind, one in ended.items()} == {
+        kind: (1, kind != "zip") for kind in MAKERS
+    }
+    [version] = alice.datasets.versions(dataset)
+    assert version["classes"] == dict.fromkeys(TOPICS, 3)
+    assert {path: alice.datasets.sample(dataset, path) for path in files} == files
 
 
 @pytest.mark.row("D2")
