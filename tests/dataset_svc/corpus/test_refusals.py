@@ -1,4 +1,4 @@
-"""After every archive and annotation file of the corpus that is refused, the version before is online and readable."""
+"""Whatever of the corpus is refused, the version before is online and readable: every archive and annotation file."""
 
 from functools import partial
 
@@ -8,26 +8,46 @@ from dataset_svc import storage
 from dataset_svc.archives import Limits
 from dataset_svc.importing import ImportResult, run_import
 from dataset_svc.reconcile import imports
+from tests.dataset_svc.archives.builder import Item, build, deflate
 from tests.dataset_svc.archives.makers import libarchive
+from tests.dataset_svc.archives.test_zip_hostile import BAD_MEMBERS, ONE_NAME
 from tests.dataset_svc.collection import opened, unpacked, zipped
-from tests.dataset_svc.corpus.annotations import BRAT, COCO, SINGLE
-from tests.dataset_svc.corpus.archives import CASES
+from tests.dataset_svc.corpus.archives import CASES, sevens
+from tests.dataset_svc.corpus.test_annotations import CASES as ANNOTATED
 
 GOOD = {"cat/1.txt": b"meow", "dog/1.txt": b"woof"}
-ARCHIVES = [(case.name, case.content, "text/classification", case.limits) for case in CASES]
-
-
-def annotated(cases):
-    """Those of them that are refused, as archives."""
-    return [(case.name, zipped(case.files), case.purpose, Limits()) for case in cases if case.errors]
-
-
-CORPUS = {
-    "dir": ("text/classification", "class", ARCHIVES),
-    "single_text": ("text/classification", "class", annotated(SINGLE)),
-    "json": ("image/detection", "box", annotated(COCO)),
-    "brat_ann": ("text/entity", "entity", annotated(BRAT)),
+PURPOSES = {
+    "dir": ("text/classification", "class"),
+    "single_text": ("text/classification", "class"),
+    "json": ("image/detection", "box"),
+    "brat_ann": ("text/entity", "entity"),
 }
+"""Of the dataset that the corpus of a format is tried on; each of its files is checked for its own purpose."""
+
+
+def zips():
+    """Those that are wrong in one member, in two names, or as a whole."""
+    good = [Item(path, data) for path, data in GOOD.items()]
+    kernel = Item("cat/kernel", bytes(100_000))
+    wholes = [
+        ("zip, a bomb", build([*good, Item("cat/zeros", packed=deflate(bytes(10_000_000)), size=10_000_000)])),
+        ("zip, overlapping", build([kernel, *(Item(f"cat/{n}", packed=b"", offset=0) for n in range(3))])),
+        ("zip, cut off", build(good)[:-9]),
+        ("zip, too many entries told", build(good, entries=3)),
+        ("zip, without files", build([])),
+    ]
+    members = [(f"zip, {code}: {item}", build([*good, item])) for item, code in BAD_MEMBERS]
+    return [*members, *((f"zip, {pair}", build([*good, *map(Item, pair)])) for pair in ONE_NAME), *wholes]
+
+
+def corpus(format):
+    """Name, content, purpose and limits of each archive that is refused for a dataset in that format."""
+    if format == "dir":
+        hostile = [(case.name, case.content, case.limits) for case in (*CASES, *sevens())]
+        hostile += [(name, content, Limits()) for name, content in zips()]
+        return [(name, content, "text/classification", limits) for name, content, limits in hostile]
+    found = [case for its_format, case in ANNOTATED if its_format == format and case.errors]
+    return [(case.name, zipped(case.files), case.purpose, Limits()) for case in found]
 
 
 async def checked(request, tell, *, purpose, limits):
@@ -40,11 +60,12 @@ async def checked(request, tell, *, purpose, limits):
 
 
 @pytest.mark.row("D2", "D12")
-@pytest.mark.parametrize("format", CORPUS)
+@pytest.mark.parametrize("format", PURPOSES)
 async def test_what_is_refused_leaves_the_version_online_and_readable(tmp_path, monkeypatch, format):
     libarchive()
-    purpose, annotation, cases = CORPUS[format]
-    assert len(cases) > 15
+    purpose, annotation = PURPOSES[format]
+    cases = corpus(format)
+    assert len(cases) > 25
     async with opened(tmp_path / "home", part_bytes=64 << 20) as yard:
         alice, bob = yard.desk("alice"), yard.desk("bob")
         made = await alice.create(purpose=purpose, annotation=annotation, format=format, visibility="public")
