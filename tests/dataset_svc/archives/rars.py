@@ -78,14 +78,14 @@ def rar_solid(files: Files) -> bytes:
 def _packed(files: Files, *, solid: bool) -> bytes:
     blocks, before = [], b""
     for path, data in files.items():
-        method = _NORMAL | (_GOES_ON if before else 0)
+        method = NORMAL | (_GOES_ON if before else 0)
         packed = {"packed": pack(data, before), "method": method} if data else {}
         blocks.append(rar_file(path, data, **packed))  # type: ignore[arg-type]
         before += data if solid else b""
     return RAR5 + rar_block(1, vint(SOLID if solid else 0)) + b"".join(blocks) + rar_block(5, vint(0))
 
 
-_NORMAL, _GOES_ON = 3 << 7, 1 << 6
+NORMAL, _GOES_ON = 3 << 7, 1 << 6
 """How a file is packed, in its header: method 3, with a dictionary of 128 KiB; and whether it goes on with that of the
 file before."""
 _LITERALS, _DISTANCES, _LOW_DISTANCES, _LENGTHS = 306, 64, 16, 44

@@ -14,7 +14,7 @@ import zstandard
 
 from dataset_svc.archives import Limits
 from tests.dataset_svc.archives.makers import seven_zip, tar, tar_gz, tar_zst, zipped
-from tests.dataset_svc.archives.rars import RAR5, rar, rar_block, rar_file, vint
+from tests.dataset_svc.archives.rars import NORMAL, RAR5, pack, rar, rar_block, rar_file, vint
 
 FILES = {"cat/1": b"meow", "dog/1": b"woof"}
 SMALL = Limits(ratio_floor=1000, entries=5, file_bytes=10_000, bytes=15_000, depth=3, total_ratio=20)
@@ -147,6 +147,7 @@ PACKED = [
 ]
 LINK = vint(4) + vint(5) + vint(1) + vint(0) + b"\x01/"
 """A redirection record (type 5): a Unix symbolic link to `/`."""
+GREEDY = rar_file("cat/2", b"meow", packed=pack(b"meow"), method=NORMAL | 15 << 10)
 RARS = [
     one("rar, cut off", "truncated", "", rar(FILES)[:-5]),
     one("rar, cut off in a file", "truncated", "", rar({"cat/1": bytes(5000)})[:900]),
@@ -164,6 +165,7 @@ RARS = [
     one(
         "rar, a bomb that is only declared", "ratio_bomb", "", rar(FILES, middle=rar_file("cat/2", b"x", size=1 << 33))
     ),
+    one("rar, a dictionary of gigabytes", "unsupported_method", "", rar(FILES, middle=GREEDY)),
     one("rar, too many entries", "too_many_entries", "", rar({f"cat/{n}": b"x" for n in range(6)}), SMALL),
     one("rar 4, solid", "unsupported_method", "", b"Rar!\x1a\x07\x00" + bytes(2) + b"\x73\x08\x00\x0d\x00" + bytes(60)),
     one("rar 4, encrypted", "encrypted", "", b"Rar!\x1a\x07\x00" + bytes(2) + b"\x73\x80\x00\x0d\x00" + bytes(60)),
