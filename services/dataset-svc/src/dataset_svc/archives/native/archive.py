@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import zlib
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -21,6 +22,8 @@ class _NativeArchive(StreamArchive):
     """An archive that libarchive reads. See StreamArchive."""
 
     format = ""
+    sums: rar.Sums | None = None
+    """What the content of files is held against, where libarchive doesn't do that."""
 
     @classmethod
     def prepare(cls) -> None:
@@ -32,29 +35,35 @@ class _NativeArchive(StreamArchive):
         reading: Reading | None = None
         try:
             reading = Reading(self._descriptor, self.format)
-            for handle in reading.entries():
+            for number, handle in enumerate(reading.entries()):
                 self._at(os.lseek(self._descriptor, 0, os.SEEK_CUR))
-                yield self._entry(reading, handle)
+                yield self._entry(reading, handle, number)
         except Damaged as damaged:
             raise _refused(str(damaged), "") from damaged
         finally:
             if reading is not None:
                 reading.close()
 
-    def _entry(self, reading: Reading, handle: Any) -> Entry:
+    def _entry(self, reading: Reading, handle: Any, number: int) -> Entry:
         name, size = reading.name(handle), reading.size(handle)
         wrong = ("encrypted", _LOCKED) if reading.is_encrypted(handle) else None
         if size is None:
             wrong = wrong or ("size_unknown", "it doesn't say its size; pack it anew")
-        chunks = partial(self._chunks, reading, name)
+        wanted = self.sums.of(number, name) if self.sums is not None else None
+        chunks = partial(self._chunks, reading, name, wanted)
         return Entry(name, size or 0, reading.mode(handle), chunks, reading.is_link(handle), wrong)
 
-    def _chunks(self, reading: Reading, name: bytes) -> Iterator[bytes]:
-        """The content. Raises ArchiveRefused (`damaged_member` where the next entry can still be read)."""
+    def _chunks(self, reading: Reading, name: bytes, wanted: int | None) -> Iterator[bytes]:
+        """The content, whose CRC-32 is the `wanted` one. Raises ArchiveRefused (`damaged_member` where the next entry
+        can still be read)."""
+        crc = 0
         try:
             for chunk in reading.chunks():
                 self._at(os.lseek(self._descriptor, 0, os.SEEK_CUR))
+                crc = zlib.crc32(chunk, crc)
                 yield chunk
+            if wanted not in (None, crc):
+                raise Damaged("another checksum", fatal=False)
         except Damaged as damaged:
             shown = name.decode("utf-8", "backslashreplace")
             refused = _refused(str(damaged), shown)
@@ -76,7 +85,7 @@ class Rar5Archive(_NativeArchive):
     kind, format = "rar5", "rar5"
 
     def __init__(self, descriptor: int, limits: Limits, report: Report, tick: Tick) -> None:
-        rar.check_5(descriptor, os.fstat(descriptor).st_size)
+        self.sums = rar.check_5(descriptor, os.fstat(descriptor).st_size)
         super().__init__(descriptor, limits, report, tick)
 
 
@@ -86,7 +95,7 @@ class RarArchive(_NativeArchive):
     kind, format = "rar", "rar"
 
     def __init__(self, descriptor: int, limits: Limits, report: Report, tick: Tick) -> None:
-        rar.check_4(descriptor, os.fstat(descriptor).st_size)
+        self.sums = rar.check_4(descriptor, os.fstat(descriptor).st_size)
         super().__init__(descriptor, limits, report, tick)
 
 
