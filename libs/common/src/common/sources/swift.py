@@ -187,7 +187,7 @@ class SwiftSource:
         """What a request met instead of an answer. One that can't even be written is a ValueError, and so is a bad
         certificate, which a server may mend."""
         if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientConnectionError):
-            detail = f"{self._auth_url} can't be asked: {error} Correct auth_url and the credentials."
+            detail = f"{self._auth_url} can't be asked ({error}). Correct auth_url and the credentials."
             return Invalid("source_refused", detail)
         return Unavailable("source_unavailable", f"{self._auth_url} does not answer: {error}.")
 
