@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from algo_svc import packages
 from algo_svc.domain.errors import BadPackage
 from algo_svc.packages import PackageLimits, read_package, write_package
 
@@ -110,25 +111,46 @@ def changed(content: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
 
 ONE = packed({"a.py": b"x" * 9})
 ONE_DIRECTORY, LONG = ONE.index(b"PK\x01\x02"), (1000).to_bytes(4, "little")
-BROKEN: dict[type[Exception], tuple[bytes, list[tuple[int, int, bytes]]]] = {
-    zipfile.BadZipFile: (ONE, [(14, 4, b"\xff" * 4), (ONE_DIRECTORY + 16, 4, b"\xff" * 4)]),  # another sum
-    zlib.error: (ONE, [(30 + len("a.py"), 1, b"\xff")]),
-    EOFError: (
+BROKEN: dict[str, tuple[type[Exception], bytes, list[tuple[int, int, bytes]]]] = {
+    "another sum": (zipfile.BadZipFile, ONE, [(14, 4, b"\xff" * 4), (ONE_DIRECTORY + 16, 4, b"\xff" * 4)]),
+    "no deflated bytes": (zlib.error, ONE, [(30 + len("a.py"), 1, b"\xff")]),
+    "longer than the file": (
+        EOFError,
         ONE,
         [(8, 2, NONE), (18, 8, LONG * 2), (ONE_DIRECTORY + 10, 2, NONE), (ONE_DIRECTORY + 20, 8, LONG * 2)],
     ),
-    NotImplementedError: (ONE, [(ONE_DIRECTORY + 8, 1, b"\x20")]),  # patched data
-    UnicodeDecodeError: (ONE, [(ONE_DIRECTORY + 9, 1, b"\x08"), (ONE_DIRECTORY + 46, 2, b"\xff\xfe")]),
-    OverflowError: (ORDINARY, [(DIRECTORY + 28, 4, FOUR + TWELVE), (DIRECTORY + 42, 20, AT_2_64)]),
+    "a version of zip that there isn't": (NotImplementedError, ONE, [(ONE_DIRECTORY + 6, 1, b"\xff")]),
+    "flagged as a patch": (NotImplementedError, ONE, [(ONE_DIRECTORY + 8, 1, b"\x20")]),
+    "a name that is no UTF-8": (
+        UnicodeDecodeError,
+        ONE,
+        [(ONE_DIRECTORY + 9, 1, b"\x08"), (ONE_DIRECTORY + 46, 2, b"\xff\xfe")],
+    ),
+    "beyond 2^63": (OverflowError, ORDINARY, [(DIRECTORY + 28, 4, FOUR + TWELVE), (DIRECTORY + 42, 20, AT_2_64)]),
 }
 
 
 @pytest.mark.row("A2")
-@pytest.mark.parametrize("kind", BROKEN, ids=lambda kind: kind.__name__)
-def test_each_kind_of_broken_zip_is_refused_with_a_reason(kind: type[Exception]) -> None:
+@pytest.mark.parametrize("how", BROKEN)
+def test_each_kind_of_broken_zip_is_refused_with_a_reason(how: str) -> None:
+    kind, content, changes = BROKEN[how]
     with pytest.raises(BadPackage, match=r"can't be read as a zip \(.+\)") as refused:
-        read_package(changed(*BROKEN[kind]), LIMITS)
+        read_package(changed(content, changes), LIMITS)
     assert type(refused.value.__cause__) is kind
+
+
+@pytest.mark.row("A2")
+def test_all_that_is_caught_has_been_met() -> None:
+    assert {kind for kind, _, _ in BROKEN.values()} == set(packages._BROKEN)
+
+
+@pytest.mark.row("A2")
+@pytest.mark.parametrize("method", [1, 12, 14, 99])
+def test_a_method_that_is_not_taken_is_refused_before_zipfile_meets_it(method: int) -> None:
+    content = changed(ONE, [(ONE_DIRECTORY + 10, 1, bytes([method]))])
+    with pytest.raises(BadPackage, match="compressed in an unusual way") as refused:
+        read_package(content, LIMITS)
+    assert refused.value.__cause__ is None
 
 
 @pytest.mark.row("A2")

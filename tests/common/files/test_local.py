@@ -243,7 +243,7 @@ async def test_how_far_it_is_without_a_gap_is_found_without_looking_at_all_that_
 
     monkeypatch.setattr(uploads, "_noted", watched)
     assert files._uploads.in_order(upload)[1] == []
-    assert looked == [1]
+    assert set(looked) == {1}, "whoever hashes behind the parts may look there too"
 
 
 async def test_a_part_that_broke_off_leaves_the_next_its_place_and_no_trace(files):

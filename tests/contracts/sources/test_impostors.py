@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from common.kernel.errors import Invalid, Problem, Unavailable
-from common.sources import Egress, S3Connection, SwiftConnection, open_source, s3, swift
+from common.sources import Egress, S3Connection, Source, SwiftConnection, open_source, s3, swift
 
 HERE = Egress.of(["127.0.0.0/8"])
 PAGE = "<!DOCTYPE html><html><body>Welcome to nginx!</body></html>"
@@ -51,13 +51,17 @@ def told(value: Any, **more: Any) -> Answer:
 
 async def refusal(connection: Any, secrets: dict[str, str], *, read: bool = False, egress: Egress = HERE) -> Problem:
     """How its listing, or the reading of a file, is refused."""
-    source = await open_source(connection, secrets, egress, {})
+    return await problem(await open_source(connection, secrets, egress, {}), read=read)
+
+
+async def problem(source: Source, *, read: bool) -> Problem:
+    """What its listing, or the reading of a file, ends with."""
     try:
-        with pytest.raises(Problem) as refused:
+        with pytest.raises(Problem) as met:
             _ = [one async for one in (source.read("a") if read else source.files())]
     finally:
         await source.close()
-    return refused.value
+    return met.value
 
 
 async def from_swift(at: str, *, project: str | None = None) -> Problem:

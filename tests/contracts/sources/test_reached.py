@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from common.kernel.errors import Problem, Unavailable
+from common.kernel.errors import Unavailable
 from common.sources import Egress, Source
 from common.sources.egress import AddressRefused
 from common.sources.s3 import S3Source
 from common.sources.swift import SwiftSource
-from tests.contracts.sources.test_impostors import from_s3, impostor, saying
+from tests.contracts.sources.test_impostors import from_s3, impostor, problem, saying
 
 
 def source(kind: str, at: str) -> Source:
@@ -20,15 +20,6 @@ def source(kind: str, at: str) -> Source:
     if kind == "s3":
         return S3Source(at, "b", "us-east-1", "", "k", "s", Egress())
     return SwiftSource(at, "c", "", "u", "p", Egress())
-
-
-async def problem(source: Source, *, read: bool) -> Problem:
-    try:
-        with pytest.raises(Problem) as met:
-            _ = [one async for one in (source.read("a") if read else source.files())]
-    finally:
-        await source.close()
-    return met.value
 
 
 @pytest.mark.row("D11")

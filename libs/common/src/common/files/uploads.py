@@ -222,7 +222,6 @@ class Uploads:
 
     def _stored(self, upload: str, first: int, last: int) -> list[StoredPart]:
         """Every file of these parts, which are of one shelf, the oldest generation first."""
-        self.key(upload)
         found = []
         for path in _noted(self._folder / upload, first):
             if (match := _PART(path.name)) is None or not first <= int(match[1]) <= last:
