@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 import structlog
@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.servers.docker import Docker
 from tests.servers.postgres import Postgres
+from tests.servers.process import Server
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.s3 import Rclone, Swift
 from tests.support.sharing import Sharing, longest_first
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
 
     from tests.compose.running import Composed
+
+S = TypeVar("S", bound=Server)
 
 # how long an example takes says more of the machine than of the code; what hangs meets pytest's own limit
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -39,59 +42,56 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     longest_first(items)
 
 
+_SHARED: list[Server] = []
+"""What runs for all tests of this process."""
+
+
+def pytest_exception_interact() -> None:
+    """Told by pytest of each failure: a server that it left dead would fail all tests that come after it."""
+    for server in _SHARED:
+        if not server.answers():
+            server.restart()
+
+
+def _shared(server: S) -> Iterator[S]:
+    try:
+        server.start()
+        _SHARED.append(server)
+        yield server
+    finally:
+        if server in _SHARED:
+            _SHARED.remove(server)
+        server.close()
+
+
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[RabbitMQ]:
     """The broker. A test that kills it starts it again."""
-    server = RabbitMQ()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
+    yield from _shared(RabbitMQ())
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """The database server. A test that kills it starts it again."""
-    server = Postgres()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
+    yield from _shared(Postgres())
 
 
 @pytest.fixture(scope="session")
 def rclone() -> Iterator[Rclone]:
     """The fast S3 server. A test that kills it starts it again."""
-    server = Rclone()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
+    yield from _shared(Rclone())
 
 
 @pytest.fixture(scope="session")
 def swift() -> Iterator[Swift]:
     """The strict S3 server. A test that kills it starts it again."""
-    server = Swift()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
+    yield from _shared(Swift())
 
 
 @pytest.fixture(scope="session")
 def docker() -> Iterator[Docker]:
     """The container engine. A test that kills it starts it again."""
-    server = Docker()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
+    yield from _shared(Docker())
 
 
 @pytest.fixture(scope="session")

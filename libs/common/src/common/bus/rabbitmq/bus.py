@@ -85,8 +85,8 @@ class RabbitBus:
         for trouble in troubles:
             if trouble is not None:
                 raise BusUnavailable("bus_unavailable", f"The broker is not available: {trouble!r}")
-        if not self._tasks or not self._bound.is_set():
-            raise BusUnavailable("bus_unavailable", "The bus is not running.")
+        if not self._tasks or not self._bound.is_set() or not self._publisher.open:
+            raise BusUnavailable("bus_unavailable", "The broker is not connected.")
 
     @property
     def unrouted(self) -> int:

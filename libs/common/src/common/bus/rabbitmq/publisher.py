@@ -75,7 +75,7 @@ class Publisher:
             messages = [_kept(bodies), *map(_told, events, bodies)]
             together = await self._confirmed(messages)
             if messages[0] in together.returned:
-                self.link.renew()  # the log is gone, it is made again with the next connection
+                self._give_up(together.channel)  # the log is gone, it is made again with the next connection
                 raise BusUnavailable(
                     "bus_unavailable", f"The stream {LOG} is not there: nothing takes what is sent to it"
                 )
@@ -83,6 +83,11 @@ class Publisher:
             if together.refused:
                 keys = ", ".join(sorted({message.key for message in together.refused}))
                 raise BusUnavailable("bus_full", f"A queue has no room for {keys}")
+
+    @property
+    def open(self) -> bool:
+        """Whether there is a channel to publish on."""
+        return self._channel is not None
 
     @asynccontextmanager
     async def _apart(self, ids: Set[str]) -> AsyncIterator[None]:
@@ -107,13 +112,19 @@ class Publisher:
                 together = await send(channel, messages)
                 await together.answers()
         except (*LOST, asyncio.CancelledError) as error:
-            self.link.renew()  # confirms may still come; the same id must not meet them on the same channel
+            self._give_up(channel)  # confirms may still come; the same id must not meet them on the same channel
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
             told = f"{len(messages) - 1} events were not confirmed: {error!r}"
             raise BusUnavailable("bus_unavailable", told) from error
         return together
+
+    def _give_up(self, channel: Channel) -> None:
+        """Publish no more on this channel: the next connection brings another, unless it has done so already."""
+        if self._channel is channel:
+            self._channel = None
+            self.link.renew()
 
 
 def _portions(events: list[CloudEvent]) -> Iterator[list[CloudEvent]]:

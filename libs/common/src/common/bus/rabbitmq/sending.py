@@ -38,6 +38,7 @@ class Together:
         """Those that were bound to nothing."""
         self.refused: list[Outgoing] = []
         """Those that a queue had no room for, or the broker could not keep."""
+        self.channel = channel
         self._tags = channel.message_id_delivery_tag
         self._answered = channel.create_future()
         self._left = len(messages)
