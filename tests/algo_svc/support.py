@@ -51,7 +51,7 @@ async def payloads(house: House, kind: str, service: str = "algo-svc") -> list[A
     return [json.loads(payload)["data"] for payload in rows.scalars()]
 
 
-async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
+async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 180.0) -> None:
     """Wait until something holds, at most so long."""
     async with asyncio.timeout(seconds):
         while not await holds():

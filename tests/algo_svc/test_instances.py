@@ -36,5 +36,5 @@ async def test_presets_are_installed_once_and_an_engine_is_told_once(
         async def built() -> bool:
             return ("image.ready", name) in await events(houses[1])
 
-        await until(built, 20)
+        await until(built)
         assert (await events(houses[0])).count(("image.ready", name)) == 1

@@ -23,7 +23,7 @@ from tests.support.platform import House, running
 from tests.support.process import ENGINE, engine_cache
 
 PASSWORD = "a-password-for-tests"
-SECONDS = 60.0
+SECONDS = 180.0
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def variables(docker: Docker, folder: Path, port: int) -> dict[str, str]:
         "PYTHON_IMAGE": docker.base(),
         "PIP_NO_INDEX": "1",
         "PLATFORM_NETWORK": f"{docker.subnet}.192",
-        "OWNERS_POOL": f"{docker.subnet}.128.0/18",
+        "OWNERS_POOL": docker.pool,
         "FILES_URL": "s3://modelyard?endpoint=http://s3:3900&part_copy=no&flat=no",  # rclone
         **dict.fromkeys(("POSTGRES_IMAGE", "RABBITMQ_IMAGE", "S3_IMAGE"), image),
     }

@@ -201,7 +201,7 @@ def read_ledger(platform: Books) -> Ledger:
     return Ledger({type_: frozenset(ids) for type_, ids in events.items()}, unsent, heard, undone, gaps, foreign)
 
 
-def balance(platform: Books, listening: Sequence[Subscription], seconds: float = 60.0) -> Ledger:
+def balance(platform: Books, listening: Sequence[Subscription], seconds: float = 180.0) -> Ledger:
     """The books once everything was delivered: every event sent, and done exactly once by everyone who listens.
 
     Fails with what is missing, doubled, waiting or dead.

@@ -106,7 +106,7 @@ async def gate(
             await opened.close()
 
 
-async def until(reached: Callable[[], bool], seconds: float = 60.0) -> None:
+async def until(reached: Callable[[], bool], seconds: float = 180.0) -> None:
     """Wait for something that other tasks do."""
     async with asyncio.timeout(seconds):
         while not reached():
@@ -145,7 +145,7 @@ class Call:
     def disconnect(self) -> None:
         self.feed({"type": "http.disconnect"})
 
-    async def next(self, seconds: float = 60.0) -> Message | None:
+    async def next(self, seconds: float = 180.0) -> Message | None:
         """The next message of the app; None where it has returned."""
         return await asyncio.wait_for(self._outgoing.get(), seconds)
 
@@ -155,7 +155,7 @@ class Call:
         assert message["type"] == "http.response.body", message
         return bytes(message.get("body", b""))
 
-    async def done(self, seconds: float = 60.0) -> None:
+    async def done(self, seconds: float = 180.0) -> None:
         await asyncio.wait_for(asyncio.shield(self._task), seconds)
 
     async def close(self) -> None:

@@ -194,7 +194,7 @@ async def test_the_whole_way_with_all_services_in_one_process(tmp_path: Path, mo
             monkeypatch.setattr("train_svc.reactions.forget", works)
             told = (await client.post("/events/dead/replay", json={"ids": [first["id"]]})).json()
             assert told == {"replayed": [first["id"]], "failed": []}
-            await asyncio.wait_for(done.wait(), 10)
+            await asyncio.wait_for(done.wait(), 60)
             (left,) = await letters_of(client, 1)
             assert (await client.post("/events/dead/replay", json={"all": True})).json()["replayed"] == [left["id"]]
             assert await letters_of(client, 0) == []

@@ -97,7 +97,7 @@ async def test_routes_that_were_told_while_the_broker_was_away_are_looked_up(
     await asyncio.to_thread(rabbitmq.kill)
     await gates[0].emit(changed("running", "http://late"), SERVICE, "alice")
     await asyncio.to_thread(rabbitmq.start)
-    await until(lambda: all(gate.context.routes.find(SERVICE) for gate in gates), 30)
+    await until(lambda: all(gate.context.routes.find(SERVICE) for gate in gates), 120)
 
 
 async def test_a_gateway_that_starts_later_knows_the_routes(gates: list[Gate], open_gate: Any) -> None:

@@ -15,8 +15,8 @@ EMBEDDED, PROCESSES, DOCKER, COMPOSE = "embedded", "processes", "docker", "compo
 """What a journey is run on: services in one process, in one each, in one whose workloads are containers, or all in
 containers as docker-compose.yml says (only where `-m compose` asks for it)."""
 
-PATIENCE = 60.0
-"""Seconds after which a step that should take one or two is taken for stuck."""
+PATIENCE = 180.0
+"""Seconds after which a step that should take one or two is taken for stuck, on a machine that is busy."""
 
 
 def online_images(client: Client, folder: Path, name: str = "pictures", each: int = 10, **more: Any) -> Any:

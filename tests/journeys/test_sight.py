@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.steps import EMBEDDED, PROCESSES, online_images, published, refused, started, stopped, succeeded
+from tests.journeys.steps import (
+    EMBEDDED,
+    PATIENCE,
+    PROCESSES,
+    online_images,
+    published,
+    refused,
+    started,
+    stopped,
+    succeeded,
+)
 from tests.support.algorithms import slow_algorithm
 from tests.support.process import Gate, until
 from yard import Client
@@ -84,7 +94,7 @@ def test_a_public_thing_can_be_used_but_not_changed(alice: Client, bob: Client, 
     assert bob.models.lineage(done["model_id"])["lineage"]["dataset_name"] == "for everybody"
     preset = admin.datasets.visibility(dataset["id"], "preset")
     assert preset["visibility"] == "preset"
-    until(lambda: dataset["id"] in [one["id"] for one in bob.datasets.each(visibility="preset")], 5)
+    until(lambda: dataset["id"] in [one["id"] for one in bob.datasets.each(visibility="preset")], PATIENCE)
 
 
 @pytest.mark.row("S7", "P3")

@@ -39,5 +39,5 @@ def test_a_trace_goes_from_the_gateway_to_the_services(platform: PlatformProcess
     model = traced(alice, f"models/{done['model_id']}/publish", {"service_name": "traced"}, second)
     alice.services.wait_for(model["service_id"], timeout=PATIENCE)
     assert "model.published" in told(platform, "train-svc", second)
-    created = until(lambda: told(platform, "serving-svc", second).get("service.created"), 5)
+    created = until(lambda: told(platform, "serving-svc", second).get("service.created"), PATIENCE)
     assert created.split("-")[1] == second, "the reaction of serving-svc is part of the caller's trace"

@@ -85,14 +85,20 @@ class Docker(Server):
         self.url = f"unix://{self.socket}"
         self.mark = f"my{free_port():05d}"
         self._forward = _said("iptables", "-S", "FORWARD").splitlines()[0].split()[-1]
-        self.subnet = _free_subnet()
-        self._bridge()
+        self.subnet = self._bridge()
+        self.pool = f"{self.subnet}.128.0/18"
+        """Addresses for the networks of a platform: several engines run on this machine at once."""
 
-    def _bridge(self) -> None:
-        """A bridge of our own: `docker0` may be somebody else's. Its alias says to whom it belongs."""
+    def _bridge(self) -> str:
+        """A bridge of our own: `docker0` may be somebody else's. Its alias says to whom it belongs; its network."""
         _said("ip", "link", "add", "name", self.mark, "type", "bridge")
         _said("ip", "link", "set", self.mark, "alias", str(self.folder), "up")
-        _said("ip", "address", "add", f"{self.subnet}.255.1/24", "dev", self.mark)
+        while True:
+            subnet = _free_subnet()
+            _said("ip", "address", "add", f"{subnet}.255.1/24", "dev", self.mark)
+            if _said("ip", "route").count(f"{subnet}.255.0/24") == 1:
+                return subnet
+            _said("ip", "address", "flush", "dev", self.mark)  # somebody took the same at the same moment
 
     def start(self) -> None:
         """Start it and return when it answers."""

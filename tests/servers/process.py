@@ -19,8 +19,8 @@ from typing import IO
 
 import psutil
 
-START_SECONDS = 60.0
-END_SECONDS = 20.0
+START_SECONDS = 180.0
+END_SECONDS = 60.0
 BURIAL_SECONDS = 180.0
 """Docker's images are some 100,000 files."""
 

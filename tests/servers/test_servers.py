@@ -95,7 +95,7 @@ def test_a_run_that_is_killed_leaves_no_server():
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
     folder, _, pid = done.stdout.strip().partition(" ")
     assert folder.startswith("/")
-    until(lambda: not psutil.pid_exists(int(pid)), 10)
+    until(lambda: not psutil.pid_exists(int(pid)), 60)
 
 
 def test_who_may_install_nothing_is_told_what_is_missing(monkeypatch):

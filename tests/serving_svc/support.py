@@ -237,7 +237,7 @@ class Yard:
 
         await self.until(released)
 
-    async def until(self, holds: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
+    async def until(self, holds: Callable[[], Awaitable[bool]], seconds: float = 180.0) -> None:
         async with asyncio.timeout(seconds):
             while not await holds():
                 await asyncio.sleep(0.01)

@@ -19,7 +19,7 @@ from tests.support.process import ENGINE
 
 def runtime_url(docker: Docker) -> str:
     """What a service is told."""
-    return f"docker:{docker.url}?base={docker.base()}"
+    return f"docker:{docker.url}?base={docker.base()}&pool={docker.pool}"
 
 
 def ensure_engine(docker: Docker) -> str:

@@ -34,8 +34,8 @@ from yard import Client
 
 REPOSITORY = Path(__file__).parents[2]
 ENGINE = "sklearn-1.9"
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
+START_SECONDS = 180.0
+STOP_SECONDS = 60.0
 ADMIN_PASSWORD = "a-password-for-tests"
 
 _ALWAYS_MOVING = frozenset({"leases", "ledgers", "sqlite_sequence"})
@@ -260,7 +260,7 @@ class PlatformProcess(Gate):
         """See `facts_of`."""
         return facts_of(self.home)
 
-    def settled_facts(self, seconds: float = 60.0) -> Facts:
+    def settled_facts(self, seconds: float = 180.0) -> Facts:
         """The same once every event was delivered and nothing moves any more."""
         last = self.facts()
         deadline = time.monotonic() + seconds
@@ -355,7 +355,7 @@ def left_over(home: Path) -> list[str]:
     return found
 
 
-def settled_left_over(home: Path, seconds: float = 60.0) -> list[str]:
+def settled_left_over(home: Path, seconds: float = 180.0) -> list[str]:
     """Who is left when processes that are just ending have ended."""
     deadline = time.monotonic() + seconds
     while (left := left_over(home)) and time.monotonic() < deadline:

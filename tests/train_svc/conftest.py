@@ -24,7 +24,7 @@ from train_svc.context import Context
 from train_svc.service import build
 from train_svc.settings import Settings
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 180.0
 
 
 @dataclass

@@ -8,7 +8,7 @@ import pytest
 
 from yard.parts import AT_ONCE, abreast
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 
 
 def test_several_are_on_their_way_at_once_and_all_are_told_in_order() -> None:

@@ -20,7 +20,7 @@ from PIL import Image
 from algo_svc import presets
 
 sys.path.insert(0, str(presets.HERE / presets.SHARED))
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 180.0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from common.ports.bus import BusUnavailable
 from tests.common.bus.conftest import Ear, event, eventually, published
 from tests.servers.proxy import Proxy
 
+
 async def unwell(bus) -> None:
     """Raise what `ping` raises, once it does."""
     async with asyncio.timeout(120):
@@ -114,9 +115,7 @@ async def test_connections_that_are_reset_are_made_again(rabbitmq, vhost, bus_at
         await bus.close()
 
 
-async def test_a_service_that_starts_before_the_broker_needs_no_second_start(
-    rabbitmq, vhost, bus_at, ear, monkeypatch
-):
+async def test_a_service_that_starts_before_the_broker_needs_no_second_start(rabbitmq, vhost, bus_at, ear, monkeypatch):
     """It starts when the first try has failed, and waits for no second one."""
     monkeypatch.setattr(starting, "START_SECONDS", 3600.0)
     async with Proxy(1) as proxy:

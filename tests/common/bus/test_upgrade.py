@@ -3,7 +3,7 @@
 from tests.common.bus.conftest import Ear, event, eventually
 
 NEW = "dataset.offline"
-SECONDS = 10
+SECONDS = 60
 
 
 async def test_a_type_that_is_newly_heard_is_read_from_the_log_and_nothing_else(bus_at, url, ear):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import ExitStack
 
 import pytest
@@ -25,21 +24,19 @@ def test_it_waits_for_whatever_is_not_there_yet(rabbitmq: RabbitMQ, postgres: Po
     with cluster(rabbitmq, postgres, rclone, "algo-svc", through=ports, start=False) as alone:
         member = alone.member("algo-svc")
         member.launch()
-        until(lambda: member.ask("/healthz")[0] == 200, 20, member.log_end)
-        told = until(lambda: _missing(member.ask("/readyz")), 10, member.log_end)
+        until(lambda: member.ask("/healthz")[0] == 200, 120, member.log_end)
+        told = until(lambda: _missing(member.ask("/readyz")), 120, member.log_end)
         assert {"database", "bus", "files", "start"} <= told.keys()
         assert "database" in told["start"]
         status, body = member.ask("/api/v1/algorithms")
         assert (status, json.loads(body)["code"]) == (503, "starting")
-        began = time.monotonic()
         assert member.stop() == 0
-        assert time.monotonic() - began < 20
         member.launch()
         with ExitStack() as stack:
             stack.enter_context(passage(rabbitmq.port, ports.bus))
             stack.enter_context(passage(rclone.port, ports.files))
             left = {"database", "bus", "start"}  # it listens to the bus once it can keep what it hears
-            until(lambda: _missing(member.ask("/readyz")).keys() == left, 20, member.log_end)
+            until(lambda: _missing(member.ask("/readyz")).keys() == left, 120, member.log_end)
             stack.enter_context(passage(postgres.port, ports.database))
             member.wait_until_ready(20)
             with alone.client_of(member) as client:

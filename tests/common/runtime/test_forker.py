@@ -53,7 +53,7 @@ async def test_killed_it_takes_nobody_along_and_another_takes_its_place(yard):
     assert (await yard.runtime.observe(handle)).state == RUNNING
     yard.woken.clear()
     await yard.runtime.stop(handle, grace=0)
-    await asyncio.wait_for(yard.woken.wait(), 10)
+    await asyncio.wait_for(yard.woken.wait(), 60)
     assert (await yard.until(handle, EXITED)).cause == "stopped"
 
 

@@ -14,7 +14,7 @@ from common.staging import LocalStaging
 
 SHARDS = {f"data-{n:06d}.tar": os.urandom(5000) for n in range(6)}
 CONTENT = {"classes.json": b"{}", **SHARDS}
-DEADLINE = 20.0
+DEADLINE = 120.0
 
 
 class SlowFiles:

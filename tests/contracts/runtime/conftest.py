@@ -25,7 +25,7 @@ from common.runtime.process import ProcessRuntime
 from tests.servers.docker import Docker
 
 ENDED = (WorkloadState.EXITED, WorkloadState.LOST, WorkloadState.GONE)
-DEADLINE = 20.0
+DEADLINE = 120.0
 
 
 def process_runtime(home: Path) -> Runtime:
@@ -41,7 +41,9 @@ def docker(request: pytest.FixtureRequest) -> tuple[Callable[[Path], Runtime], s
     base = engine.base()
 
     def make(home: Path) -> Runtime:
-        return DockerRuntime(home, Daemon(engine.url), DockerSettings(base_image=base, roots=(home.parent,)))
+        return DockerRuntime(
+            home, Daemon(engine.url), DockerSettings(base_image=base, roots=(home.parent,), pool=engine.pool)
+        )
 
     return make, "python3"
 

@@ -200,7 +200,7 @@ async def test_a_port_is_given_and_answers(bench):
     addresses = [(await bench.runtime.observe(handle)).address for handle in handles]
     assert len(set(addresses)) == 2
     for address in addresses:
-        with urllib.request.urlopen(address, timeout=5) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             assert answer.read() == b"ready"
     await bench.restart()
     assert [(await bench.runtime.observe(handle)).address for handle in handles] == addresses

@@ -19,7 +19,7 @@ from tests.servers.docker import Docker
 async def bench(docker: Docker) -> AsyncIterator[Bench]:
     root = Path(tempfile.mkdtemp(prefix="yard-docker-"))
     root.chmod(0o711)
-    settings = DockerSettings(base_image=docker.base(), roots=(root,), temporary_bytes=64 << 20)
+    settings = DockerSettings(base_image=docker.base(), roots=(root,), pool=docker.pool, temporary_bytes=64 << 20)
     bench = Bench(lambda home: DockerRuntime(home, Daemon(docker.url, patience=5), settings), "python3", root)
     try:
         await bench.open()

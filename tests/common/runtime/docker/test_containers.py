@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tarfile
 import tempfile
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -247,6 +248,30 @@ async def test_a_container_whose_folder_is_gone_is_taken_away(bench, docker):
             await asyncio.sleep(0.05)
 
 
+async def test_an_owner_s_network_lies_beside_whatever_else_this_machine_has_a_way_to(bench, docker):
+    """Another engine takes the same first choice for the same owner, which Docker's own check doesn't see."""
+    before = await told_subnet(bench, docker, bench.code(WAIT))
+    await bench.runtime.give_up()
+    told_by("ip", "route", "add", before, "dev", docker.mark)
+    try:
+        after = await told_subnet(bench, docker, bench.code(WAIT))
+    finally:
+        told_by("ip", "route", "delete", before, "dev", docker.mark)
+    assert not IPv4Network(before).overlaps(IPv4Network(after))
+    assert IPv4Network(after).subnet_of(IPv4Network(docker.pool))
+
+
+async def told_subnet(bench, docker, spec):
+    """The network that a workload is in, once it has ended and is gone."""
+    handle = await bench.runtime.launch(spec)
+    (network,) = json.loads(docker.run_client("inspect", spec.workload))[0]["NetworkSettings"]["Networks"]
+    await bench.runtime.stop(handle, grace=0)
+    await bench.until(handle, EXITED)
+    await bench.runtime.remove(handle)
+    told: str = json.loads(docker.run_client("network", "inspect", network))[0]["IPAM"]["Config"][0]["Subnet"]
+    return told
+
+
 def told_by(*command):
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
@@ -254,7 +279,7 @@ def told_by(*command):
 async def test_where_gateways_are_containers_only_they_reach_it_and_the_machine_has_no_address(docker):
     root = Path(tempfile.mkdtemp(prefix="yard-docker-"))
     root.chmod(0o711)
-    settings = DockerSettings(base_image=docker.base(), roots=(root,), reached_by="gateway")
+    settings = DockerSettings(base_image=docker.base(), roots=(root,), pool=docker.pool, reached_by="gateway")
     made: list[DockerRuntime] = []
 
     def make(home):

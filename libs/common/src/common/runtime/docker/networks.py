@@ -19,6 +19,7 @@ import structlog
 
 from common.docker import Daemon, Refused
 from common.kernel.errors import Unavailable
+from common.runtime.docker import routes
 from common.runtime.docker.container import INSTANCE, OWNER
 from common.runtime.docker.settings import DockerSettings
 
@@ -74,10 +75,13 @@ class Networks:
         )
 
     async def _free(self, owner: str) -> list[str]:
-        """Subnets to try, the owner's own first choice before the next ones, without those that Docker uses."""
+        """Subnets to try, the owner's own first choice before the next ones, without those that Docker uses, or this
+        machine for something else: another engine, a private network. Docker itself doesn't look at the latter."""
         networks = await self._daemon.networks()
         used = [ipaddress.ip_network(part["Subnet"]) for one in networks for part in one["IPAM"]["Config"] or ()]
-        every = list(ipaddress.ip_network(self._settings.pool).subnets(new_prefix=_PREFIX))
+        pool = ipaddress.ip_network(self._settings.pool)
+        used += [one for one in routes.known() if one.prefixlen > pool.prefixlen]  # a wider one only leads through here
+        every = list(pool.subnets(new_prefix=_PREFIX))
         start = int(_short(owner), 16) % len(every)
         free = [one for one in every[start:] + every[:start] if not any(_overlap(one, other) for other in used)]
         return [str(one) for one in free[:_TRIES]]
@@ -162,7 +166,7 @@ class Networks:
 
 def _iptables(*words: str) -> str:
     """Run iptables; empty where it did, else what it said."""
-    done = subprocess.run(["iptables", "-w", "5", *words], capture_output=True, text=True, check=False)
+    done = subprocess.run(["iptables", "-w", "20", *words], capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else done.stderr.strip() or "it failed"
 
 
