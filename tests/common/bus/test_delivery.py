@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 
 import aio_pika
@@ -11,6 +12,7 @@ from common.bus.rabbitmq import EXCHANGE, DeadQueue, RabbitBus, Topology, Topolo
 from common.kernel.errors import NotFound, Unavailable
 from common.kernel.events import CloudEvent
 from common.ports.bus import Broadcast, BusUnavailable
+from common.ports.dead import DeadDelivery
 from tests.common.bus.conftest import Ear, event, eventually, published
 from tests.servers.proxy import Proxy
 
@@ -142,9 +144,9 @@ async def test_a_broadcast_that_was_interrupted_says_that_it_begins_anew(rabbitm
         types = frozenset({"dataset.online"})
         await bus.start([], [Broadcast("test-svc", "screen", types, heard.extend, lambda: began.append(1))])
         proxy.cut()
-        await eventually(lambda: len(began) == 2)
-        await published(bus, event())
-        await eventually(lambda: len(heard) == 1)
+        await eventually(lambda: len(began) >= 2)
+        await published(bus, sent := event())
+        await eventually(lambda: sent.id in {one.id for one in heard})
         await bus.close()
 
 
@@ -195,9 +197,7 @@ async def test_what_an_inbox_refuses_for_good_becomes_a_dead_letter_and_holds_up
     await bus.publish([*good[:10], bad, *good[10:]])
     assert await ear.until(20) == [e.id for e in good]
     dead = DeadQueue(url, QUEUE)
-    async with asyncio.timeout(60):
-        while not (letters := await dead.list()):
-            await asyncio.sleep(0.02)
+    letters = await letters_of(dead)
     assert [(one.message_id, one.reason) for one in letters] == [(bad.id, "rejected")]
     assert letters == await dead.list(), "looking at them takes nothing away"
     mended = True
@@ -206,6 +206,14 @@ async def test_what_an_inbox_refuses_for_good_becomes_a_dead_letter_and_holds_up
     assert await dead.list() == []
     with pytest.raises(NotFound):
         await dead.replay(bad.id)
+
+
+async def letters_of(dead: DeadQueue) -> Sequence[DeadDelivery]:
+    """What lies there, as soon as anything does: the broker moves it in its own time."""
+    async with asyncio.timeout(120):
+        while not (letters := await dead.list()):
+            await asyncio.sleep(0.02)
+    return letters
 
 
 async def test_what_kills_its_consumer_again_and_again_is_given_up_after_five_deliveries(url, bus, ear):
@@ -223,7 +231,7 @@ async def test_what_kills_its_consumer_again_and_again_is_given_up_after_five_de
             deliveries += 1
             await message.nack(requeue=True)
     assert deliveries == 5
-    (letter,) = await DeadQueue(url, QUEUE).list()
+    (letter,) = await letters_of(DeadQueue(url, QUEUE))
     assert (letter.message_id, letter.reason) == (sent.id, "delivery_limit")
 
 

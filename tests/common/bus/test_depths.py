@@ -9,6 +9,7 @@ from common.bus.rabbitmq import EXCHANGE, listener
 from common.db.standing import queues
 from common.ports.bus import BusUnavailable, QueueDepth
 from tests.common.bus.conftest import Ear, event
+from tests.servers.rabbitmq import SECONDS_UNTIL_A_NEW_QUEUE_LASTS
 
 
 async def depth(bus, wanted: QueueDepth, service: str = "test-svc") -> None:
@@ -39,6 +40,7 @@ async def test_what_nobody_has_in_hand_and_what_is_set_aside_is_counted(url, bus
 async def test_a_queue_that_is_gone_is_left_out_and_a_broker_that_is_away_is_told(rabbitmq, vhost, bus, monkeypatch):
     monkeypatch.setattr(listener, "DECLARE_AGAIN_SECONDS", 60)
     await bus.start([Ear(name).subscription for name in ("online", "other")])
+    await asyncio.sleep(SECONDS_UNTIL_A_NEW_QUEUE_LASTS)
     rabbitmq.manage("DELETE", f"queues/{vhost}/test-svc.online")
     await depth(bus, QueueDepth("other", 0, 0))
     await bus.close()

@@ -10,7 +10,7 @@ import sys
 import urllib.request
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -106,13 +106,12 @@ async def listening(reader: str) -> None:
     """Return once the program reads its queue."""
     async with asyncio.timeout(60), await aio_pika.connect(reader) as connection:
         while True:
-            try:
-                channel = await connection.channel()
-                queue = await channel.declare_queue(OURS, passive=True)
+            with suppress(ChannelNotFoundEntity):
+                async with connection.channel() as channel:
+                    queue = await channel.declare_queue(OURS, passive=True)
                 if queue.declaration_result.consumer_count:
                     return
-            except ChannelNotFoundEntity:
-                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)
 
 
 def through(proxy: Proxy, rabbitmq: RabbitMQ, reader: str) -> str:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import aio_pika
@@ -46,18 +47,20 @@ class DeadQueue:
     async def replay_some(self, ids: Collection[str] | None = None) -> Sequence[str]:
         """Give these back to their queue, or all that lie there now; gives the ids of those that were there.
 
-        What dies again meanwhile is not given back twice. Raises BusUnavailable.
+        All are in hand before the first goes, so what dies again at once is not given back twice. Raises
+        BusUnavailable.
         """
-        given_back = []
         async with self._opened() as channel:
+            chosen = []
             async for message in self._each(channel):
                 letter = _seen(self.queue, message)
                 if ids is None or letter.id in ids:
-                    await self._give_back(channel, message)
-                    given_back.append(letter.id)
-                if ids is not None and len(given_back) == len(ids):
+                    chosen.append((message, letter.id))
+                if ids is not None and len(chosen) == len(ids):
                     break
-        return given_back
+            for message, _ in chosen:
+                await self._give_back(channel, message)
+        return [id_ for _, id_ in chosen]
 
     async def _give_back(self, channel: AbstractChannel, message: AbstractIncomingMessage) -> None:
         again = Message(
@@ -80,13 +83,16 @@ class DeadQueue:
             raise BusUnavailable("bus_unavailable", f"The broker is not available: {error!r}") from error
 
     async def _each(self, channel: AbstractChannel, at_most: int | None = None) -> AsyncIterator[Any]:
-        """What lies there now; nothing where the queue is still to be declared."""
+        """What lies there now; nothing where the queue is still to be declared.
+
+        It is taken until there is no more, not counted: the broker counts what is in hand of one who has just left
+        until it has written down that they have.
+        """
         try:
             letters = await channel.declare_queue(dead_queue(self.queue), passive=True, timeout=ASK_SECONDS)
         except ChannelNotFoundEntity:
             return
-        lying = letters.declaration_result.message_count or 0
-        for _ in range(lying if at_most is None else min(lying, at_most)):
+        for _ in count() if at_most is None else range(at_most):
             message = await letters.get(no_ack=False, fail=False, timeout=ASK_SECONDS)
             if message is None:
                 return
