@@ -3,15 +3,19 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from common.contracts.service import Endpoint
 from common.contracts.shared import Visibility
 from common.kernel.clock import ManualClock
+from common.kernel.ids import new_id
+from common.ports.routes import Route
 from tests.gateway.gate import Call, Gate, gate, http_scope, open_call, replica, request, show, until, whole
 
 pytestmark = [pytest.mark.row("S6"), pytest.mark.row("P1")]
@@ -21,15 +25,21 @@ HERE = "/serve/svc-1"
 
 @pytest_asyncio.fixture
 async def g(tmp_path: Path) -> AsyncIterator[Gate]:
-    async with gate(tmp_path, answer_seconds=1.0, connect_seconds=1.0) as opened:
+    async with gate(tmp_path) as opened:
         yield opened
 
 
-def closed_port() -> str:
-    """An address at which nobody listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+@pytest.fixture
+def closed_port() -> Iterator[Callable[[], str]]:
+    """Gives addresses at which nobody listens, nor is able to meanwhile."""
+    with contextlib.ExitStack() as stack:
+
+        def take() -> str:
+            taken = stack.enter_context(socket.socket())
+            taken.bind(("127.0.0.1", 0))
+            return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+        yield take
 
 
 async def test_a_request_goes_through_whole(g: Gate) -> None:
@@ -191,6 +201,7 @@ async def test_a_stopped_service_says_how_to_start_it(g: Gate) -> None:
     assert answer.status == 503
     problem = answer.json()
     assert problem["code"] == "service_stopped"
+    assert answer.header("retry-after") is None, "it stays so until somebody starts it"
     assert "/api/v1/services/svc-1/start" in problem["detail"]
 
 
@@ -201,7 +212,7 @@ async def test_a_starting_service_says_that_nobody_is_ready(g: Gate) -> None:
     assert answer.header("retry-after") == "1"
 
 
-async def test_another_replica_answers_where_one_takes_no_connection(g: Gate) -> None:
+async def test_another_replica_answers_where_one_takes_no_connection(g: Gate, closed_port: Callable[[], str]) -> None:
     token = await g.log_in()
     async with replica(web.route("*", "/{path:.*}", show)) as url:
         g.route(closed_port(), url, closed_port())
@@ -215,7 +226,29 @@ async def test_another_replica_answers_where_one_takes_no_connection(g: Gate) ->
     assert g.context.routes.in_flight("svc-1") == 0
 
 
-async def test_a_streamed_body_reaches_the_next_replica_whole(g: Gate) -> None:
+@pytest.mark.row("S7")
+@pytest.mark.parametrize(("replicas", "expected"), [(1, (200, None)), (0, (503, "service_stopped"))])
+async def test_where_nobody_takes_a_connection_the_owner_says_who_is_there_now(
+    g: Gate, closed_port: Callable[[], str], monkeypatch: pytest.MonkeyPatch, replicas: int, expected: tuple[int, str]
+) -> None:
+    """The service was stopped, or has another replica, and the gateway has not heard of it yet."""
+    service = new_id("svc")
+    heard = Endpoint(replica="rep-1", url=closed_port())
+    g.context.routes.set(Route(service, "nobody", Visibility.PUBLIC, "running", (heard,)))
+    async with replica(web.route("*", "/{path:.*}", show)) as url:
+
+        async def told(*_: str) -> dict[str, Any]:
+            about = {"id": service, "name": "s", "owner": "nobody", "visibility": "public", "state": "running"}
+            return about | {"replicas": replicas, "endpoints": [{"replica": "rep-2", "url": url}]}
+
+        monkeypatch.setattr(g.context.kit.calls, "get", told)
+        answer = await request(g.app, "POST", f"/serve/{service}", await g.log_in(), b"the whole body")
+    assert (answer.status, answer.json().get("code")) == expected
+    assert expected[1] or answer.json()["body"] == "the whole body"
+    assert g.context.routes.in_flight(service) == 0
+
+
+async def test_a_streamed_body_reaches_the_next_replica_whole(g: Gate, closed_port: Callable[[], str]) -> None:
     async with replica(web.route("*", "/{path:.*}", show)) as url:
         g.route(closed_port(), closed_port(), url)
         call = open_call(g.app, "POST", HERE, await g.log_in())
@@ -301,16 +334,16 @@ async def test_what_is_no_http_is_a_502(g: Gate) -> None:
     assert (answer.status, answer.json()["code"]) == (502, "replica_failed")
 
 
-async def test_an_answer_that_never_comes_is_a_504(g: Gate) -> None:
+async def test_an_answer_that_never_comes_is_a_504(tmp_path: Path) -> None:
     async def never(_: web.Request) -> web.Response:
         await asyncio.Event().wait()
         return web.Response()
 
-    async with replica(web.get("/", never)) as url:
+    async with replica(web.get("/", never)) as url, gate(tmp_path, answer_seconds=1.0) as g:
         g.route(url)
         answer = await request(g.app, "GET", HERE, await g.log_in())
-    assert (answer.status, answer.json()["code"]) == (504, "replica_timeout")
-    assert g.context.routes.in_flight("svc-1") == 0
+        assert (answer.status, answer.json()["code"]) == (504, "replica_timeout")
+        assert g.context.routes.in_flight("svc-1") == 0
 
 
 async def test_server_sent_events_come_one_by_one(g: Gate) -> None:

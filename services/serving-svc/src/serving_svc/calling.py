@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 
-from common.kernel.errors import BadUpstream, Conflict, Unavailable
+from common.kernel.errors import BadUpstream, Conflict, Stopped, Unavailable
 from serving_svc.context import Context
 from serving_svc.domain.requests import TestRequest
 from serving_svc.domain.service import InferenceService, ServiceState
@@ -32,7 +32,8 @@ class Answer:
 async def call(context: Context, service: InferenceService, request: TestRequest) -> Answer:
     """Send it.
 
-    Raises Unavailable (`service_stopped`, `no_ready_replica`), BadUpstream (`replica_timeout`, `replica_failed`).
+    Raises Stopped (`service_stopped`), Unavailable (`no_ready_replica`), BadUpstream (`replica_timeout`,
+    `replica_failed`).
     """
     if not service.endpoints:
         raise _nobody(service)
@@ -62,7 +63,7 @@ def _nobody(service: InferenceService) -> Unavailable:
     if service.state == ServiceState.STOPPED:
         start = f'`yard service start {service.id}` or POST /api/v1/services/{service.id}/start {{"replicas": 1}}'
         detail = f"The service is stopped. Start it with {start}, then test it."
-        return Unavailable("service_stopped", detail, service=service.id, state=str(service.state))
+        return Stopped("service_stopped", detail, service=service.id, state=str(service.state))
     why = f"The service is {service.state}, but none of its replicas is ready. {service.detail}".strip()
     detail = f"{why} See GET /api/v1/services/{service.id}/replicas, and try again soon."
     return Unavailable("no_ready_replica", detail, service=service.id, state=str(service.state), retry_after=1)

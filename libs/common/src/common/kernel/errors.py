@@ -22,10 +22,13 @@ class Fault:
 
 
 class Problem(Exception):
-    """Something that the caller is told. `status` is the HTTP status, `title` the kind, `detail` this case."""
+    """Something that the caller is told. `status` is the HTTP status, `title` the kind, `detail` this case; `soon`
+    after how many seconds asking again may help (RFC 9110 §10.2.3), which clients go by. `retry_after` says otherwise.
+    """
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "The platform failed"
+    soon: ClassVar[int | None] = None
 
     def __init__(self, code: str, detail: str, *, faults: tuple[Fault, ...] | list[Fault] = (), **extra: Any) -> None:
         super().__init__(detail)
@@ -117,6 +120,13 @@ class Unavailable(Problem):
 
     status = 503
     title = "Unavailable at present"
+    soon: ClassVar[int | None] = 1
+
+
+class Stopped(Unavailable):
+    """503: it was ended on purpose, and somebody has to start it first."""
+
+    soon = None
 
 
 class StorageFull(Problem):

@@ -22,8 +22,6 @@ from common.kernel.errors import Fault, Invalid, Problem, StorageFull, Unavailab
 log = structlog.get_logger("web")
 
 PROBLEM_JSON = "application/problem+json"
-SOON = 1
-"""Seconds after which to ask again where something is not there at present (RFC 9110 §10.2.3): clients go by it."""
 
 
 class InternalError(Problem):
@@ -35,8 +33,8 @@ def headers_of(problem: Problem) -> dict[str, str]:
     headers = {}
     if problem.status == http.HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    if "retry_after" in problem.extra or problem.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = str(problem.extra.get("retry_after", SOON))
+    if (seconds := problem.extra.get("retry_after", problem.soon)) is not None:
+        headers["Retry-After"] = str(seconds)
     return headers
 
 

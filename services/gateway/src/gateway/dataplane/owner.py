@@ -1,6 +1,7 @@
 """Asking serving-svc what stands behind an address, when what was heard so far would turn the caller away.
 
-Events are a moment behind: whoever just saw that a service is ready may call it before the gateway heard of it.
+Events are a moment behind: whoever just saw that a service is ready, or is stopped, may call it before the gateway
+heard of it.
 """
 
 from __future__ import annotations

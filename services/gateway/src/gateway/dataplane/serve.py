@@ -13,7 +13,7 @@ from yarl import URL
 
 from common.contracts.shared import Visibility
 from common.db.aggregates import missing
-from common.kernel.errors import BadRequest, BadUpstream, Problem, Unavailable
+from common.kernel.errors import BadRequest, BadUpstream, Problem, Stopped, Unavailable
 from common.ports.routes import Route
 from common.web.access import may_see
 from common.web.identity import Principal
@@ -92,7 +92,7 @@ class DataPlane:
             protocols = tuple(scope.get("subprotocols", ()))
             tried: list[Target] = []
             while True:
-                target = _next(call.entry, tried)
+                target = await self._next(call.entry, tried)
                 url = "ws" + target.url.removeprefix("http") + call.rest
                 try:
                     far = await websocket.connect(self._session, url, call.headers, protocols)
@@ -141,7 +141,7 @@ class DataPlane:
         body, more, method = first.get("body", b""), first.get("more_body", False), scope["method"]
         tried: list[Target] = []
         while True:
-            target = _next(call.entry, tried)
+            target = await self._next(call.entry, tried)
             out = Outgoing(method, URL(target.url + call.rest, encoded=True), call.headers, body, more)
             target.in_flight += 1
             try:
@@ -151,6 +151,18 @@ class DataPlane:
                 self._refused_us(target, tried)
             finally:
                 target.in_flight -= 1
+
+    async def _next(self, entry: Entry, tried: Sequence[Target]) -> Target:
+        """Who is asked next. Where none takes a connection, what was heard of the service may be out of date: its owner
+        is asked before the caller is told. Raises what `_next` raises, and NotFound."""
+        try:
+            return _next(entry, tried)
+        except BadUpstream:
+            await self._owner.refresh(entry.route.service)
+        now = self._routes.find(entry.route.service)
+        if now is None:
+            raise missing("service", entry.route.service)
+        return _next(now, tried)
 
     def _refused_us(self, target: Target, tried: list[Target]) -> None:
         log.info("a replica takes no connection", replica=target.replica)
@@ -165,7 +177,8 @@ def _may_call(who: Principal, route: Route) -> bool:
 def _next(entry: Entry, tried: Sequence[Target]) -> Target:
     """Who is asked next.
 
-    Raises Unavailable (`service_stopped`, `no_ready_replica`) and BadUpstream (`replica_unreachable`: all were tried).
+    Raises Stopped (`service_stopped`), Unavailable (`no_ready_replica`), BadUpstream (`replica_unreachable`: all were
+    tried).
     """
     targets = entry.targets
     if not targets:
@@ -182,7 +195,7 @@ def _next(entry: Entry, tried: Sequence[Target]) -> Target:
 
 def _nobody(route: Route) -> Unavailable:
     if route.state == STOPPED:
-        return Unavailable(
+        return Stopped(
             "service_stopped",
             f"The service is stopped. Start it with `yard service start {route.service}` or "
             f'POST /api/v1/services/{route.service}/start {{"replicas": 1}}.',
