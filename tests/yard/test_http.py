@@ -109,12 +109,11 @@ def test_deleting_what_is_not_there_is_told(client: Client) -> None:
 
 
 def test_an_absent_platform_is_told_after_some_patience(hour: Hour) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    absent = Client(f"127.0.0.1:{port}", TOKEN, hour=Time(hour.now, hour.sleep), patience=7)
-    with absent as client, pytest.raises(YardError, match="Is the platform running there") as caught:
-        client.users.me()
+    with socket.socket() as taken:  # and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        absent = Client(f"127.0.0.1:{taken.getsockname()[1]}", TOKEN, hour=Time(hour.now, hour.sleep), patience=7)
+        with absent as client, pytest.raises(YardError, match="Is the platform running there") as caught:
+            client.users.me()
     assert caught.value.code == "unreachable"
     assert 4 < hour.at <= 7
 
@@ -126,6 +125,17 @@ def test_the_pauses_grow_and_end(hour: Hour) -> None:
         tries += 1
     assert hour.at <= 10
     assert 5 <= tries <= 20
+
+
+def test_patience_begins_with_the_first_failure(hour: Hour) -> None:
+    """What took long and failed then is tried again all the same."""
+    patience = Patience(10.0, Time(hour.now, hour.sleep))
+    hour.at = 1000.0
+    assert patience.wait()
+    hour.at += 20
+    assert not patience.wait()
+    patience.renew()
+    assert patience.wait()
 
 
 def test_the_platform_may_ask_to_come_later(hour: Hour) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import httpx2
 import pytest
 
-from tests.yard.stub import Stub
+from tests.yard.stub import TOKEN, Hour, Stub
 from yard import Client, YardError
 from yard.api.jobs import check_succeeded
+from yard.pace import Time
 
 
 @pytest.fixture
@@ -38,6 +42,23 @@ def test_a_stream_that_cannot_be_taken_up_again_is_told(client: Client, stub: St
     stub.break_at("GET", "/log/stream$", times=10_000, before=True)
     with pytest.raises(YardError, match="stream_lost"):
         list(client.jobs.follow_log(job))
+
+
+@pytest.mark.row("T12")
+def test_a_stream_that_is_silent_for_long_is_alive(hour: Hour) -> None:
+    """Each connection is quiet for an hour, but for heartbeats, and then lost."""
+
+    def silent() -> Iterator[bytes]:
+        yield b": alive\n\n"
+        hour.at += 3600
+        raise httpx2.ReadError("connection reset")
+
+    lives = iter([silent(), silent(), silent(), iter([b'event: end\ndata: {"state": "succeeded"}\n\n'])])
+    headers = {"Content-Type": "text/event-stream"}
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers, content=next(lives)))
+    with Client("http://stub", TOKEN, transport=transport, hour=Time(hour.now, hour.sleep)) as client:
+        assert list(client.jobs.follow_log("job-1")) == []
+    assert next(lives, None) is None
 
 
 def test_who_follows_first_while_the_service_is_away_waits_for_it(client: Client, stub: Stub, job: str) -> None:

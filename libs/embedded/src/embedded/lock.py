@@ -5,12 +5,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from common.kernel.errors import Conflict
+
+LOOK_SECONDS = 1.0
+"""Longer than anybody looks whether a platform lives (`is_locked`)."""
 
 
 @dataclass(frozen=True)
@@ -26,18 +30,30 @@ def locked(home: Path) -> Iterator[None]:
     """Own the state folder. Raises Conflict (`home_in_use`) where another platform does."""
     home.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _taken(descriptor):
         os.close(descriptor)
         raise Conflict(
             "home_in_use", f"A platform runs on {home} already. Stop it (make down) or set YARD_HOME to another folder."
-        ) from None
+        )
     try:
         yield
     finally:
         (home / "running.json").unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    """Take the lock. Whoever only looks has it for a moment too, which is waited for."""
+    until = time.monotonic() + LOOK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
 
 
 def say_running(home: Path, address: str) -> None:

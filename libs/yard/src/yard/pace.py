@@ -20,7 +20,7 @@ class Time:
 
 
 class Patience:
-    """How long to go on trying, in seconds, and how long to pause between two tries."""
+    """How long to go on trying from the first failure on, in seconds, and how long to pause between two tries."""
 
     def __init__(self, seconds: float, hour: Time) -> None:
         self._hour = hour
@@ -29,13 +29,16 @@ class Patience:
 
     def renew(self) -> None:
         """Begin again: something went well meanwhile."""
-        self._until = self._hour.now() + self._seconds
+        self._until: float | None = None
         self._pause = PAUSE_FIRST
 
     def wait(self, least: float = 0.0) -> bool:
         """Pause before the next try; False, at once, where there is no time left for one."""
         pause = max(least, self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter is no secret
-        if self._hour.now() + pause > self._until:
+        now = self._hour.now()
+        if self._until is None:
+            self._until = now + self._seconds
+        if now + pause > self._until:
             return False
         self._hour.sleep(pause)
         self._pause = min(self._pause * 2, PAUSE_LONGEST)

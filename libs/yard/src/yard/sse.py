@@ -9,7 +9,7 @@ import httpx2
 
 from yard.errors import YardError
 from yard.http import Http
-from yard.pace import Patience
+from yard.pace import PAUSE_LONGEST, Patience
 
 SILENCE = 60.0
 """Seconds without a sign of life after which the connection is taken for dead."""
@@ -38,10 +38,10 @@ def follow(
     first = Patience(http.patience, http.hour)
     was_there = False
     while True:
-        reason = "the connection was closed"
+        reason, there_since = "the connection was closed", None
         try:
             with http.stream(path, at, headers, SILENCE) as response:
-                was_there = True
+                was_there, there_since = True, http.hour.now()
                 for event in httpx2.EventSource(response):
                     trying.renew()
                     if event.id:
@@ -60,5 +60,7 @@ def follow(
             if not was_there:
                 raise
             reason = error.detail  # whoever streams is being started again
+        if there_since is not None and http.hour.now() - there_since > PAUSE_LONGEST:
+            trying.renew()  # it was silent, and alive
         if not trying.wait():
             raise YardError("stream_lost", f"The live stream broke off and could not be taken up again: {reason}.")
