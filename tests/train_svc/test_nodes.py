@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from common.contracts.shared import Resources
 from common.ports.inventory import Device, Node
 from tests.train_svc.conftest import Yard, gpus, open_yard
 from train_svc import nodes
+from train_svc.context import Context
 
 pytestmark = pytest.mark.row("T9")
 
@@ -119,6 +121,30 @@ async def test_a_look_that_was_under_way_undoes_no_cordon(yard: Yard, monkeypatc
         await asyncio.wait([cordoned], timeout=0.2)  # as far as it gets beside the first look
         goes_on.set()
     assert yard.context.ledger.machines.planned["one"].cordoned
+
+
+async def test_what_the_inventory_showed_before_is_not_written_over_what_it_shows_now(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two look at it at once; the one that asked first is slower."""
+    asked, goes_on, differs = asyncio.Event(), asyncio.Event(), nodes._differs
+
+    async def slowly(context: Context, seen: Sequence[Node]) -> bool:
+        if asyncio.current_task() is first:
+            asked.set()
+            await goes_on.wait()
+        return await differs(context, seen)
+
+    monkeypatch.setattr(nodes, "_differs", slowly)
+    async with asyncio.TaskGroup() as both:
+        first = both.create_task(nodes.oversee(yard.context, None))
+        await asked.wait()
+        yard.nodes.items = list(RACK)
+        second = both.create_task(nodes.oversee(yard.context, None))
+        await asyncio.wait([second], timeout=0.2)  # as far as it gets beside the first
+        goes_on.set()
+    listed = {node["name"]: node["state"] for node in (await yard.get("/nodes"))["items"]}
+    assert {listed[node.name] for node in RACK} == {"ready"}
 
 
 async def test_a_lost_device_revokes_who_holds_it_and_nobody_else(tmp_path: Path) -> None:

@@ -52,7 +52,8 @@ class NodeBook:
     """What is known of nodes, in memory for as long as nobody wrote: every writer counts up a number.
 
     Of ten thousand nodes only those are made anew whose rows differ. Who plans by it has `looking` until it does, so
-    that what was read before a change is never planned by after it.
+    that what was read before a change is never planned by after it; and who writes down what the inventory shows has
+    `overseeing` from asking it on, so that what it showed before is never written over what it shows now.
     """
 
     def __init__(self) -> None:
@@ -61,6 +62,7 @@ class NodeBook:
         self._known: dict[str, KnownNode] = {}
         self._agreed: tuple[object, object] = (None, None)
         self.looking = asyncio.Lock()
+        self.overseeing = asyncio.Lock()
 
     def agree(self, shown: object, known: Mapping[str, KnownNode]) -> None:
         """What is shown is what is known; with nothing missing, time alone changes nothing of that."""

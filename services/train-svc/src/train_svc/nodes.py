@@ -115,7 +115,17 @@ async def look(context: Context) -> bool:
 async def oversee(context: Context, lease: Lease | None) -> None:
     """For the one that has the lease: write down what the inventory shows, take back what is lost or to be drained,
     and grant what fits now. Raises Unavailable where the inventory can't tell: then nothing is lost."""
-    shown = await context.kit.platform.inventory.nodes()
+    async with context.nodes.overseeing:
+        shown = await context.kit.platform.inventory.nodes()
+        await _write_down(context, lease, shown)
+    await look(context)
+    async with context.kit.store.work() as uow:
+        await _guard(context, uow, lease)
+        await clear(context, uow)
+        await context.ledger.fill(uow)
+
+
+async def _write_down(context: Context, lease: Lease | None, shown: Sequence[Node]) -> None:
     if await _differs(context, shown):
         async with context.kit.store.work() as uow:
             await _guard(context, uow, lease)
@@ -123,11 +133,6 @@ async def oversee(context: Context, lease: Lease | None) -> None:
             holding = await granted_now(uow.connection)
             after = judged(known, shown, holding, uow.clock.now(), context.settings)
             await save_nodes(uow.connection, known, after)
-    await look(context)
-    async with context.kit.store.work() as uow:
-        await _guard(context, uow, lease)
-        await clear(context, uow)
-        await context.ledger.fill(uow)
 
 
 async def _differs(context: Context, shown: Sequence[Node]) -> bool:
