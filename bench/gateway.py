@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 from bench.house import median, row
 from bench.load import Rounds, Target, bare_proxy, child, latency_row, load, rate_row, say_and_serve
 from tests.servers.packages import ensure
-from tests.support.process import quiet_port
+from tests.servers.ports import quiet_port
 
 NAME = "gateway"
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.process import quiet_port
+from tests.servers.ports import quiet_port
 
 GPUS = 8
 READY_SECONDS = 30.0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from common.bus import rabbitmq as rabbit
+from common.db import postgres as postgres_adapter
 from tests.servers.docker import Docker
 from tests.servers.postgres import Postgres
 from tests.servers.process import Server
@@ -40,6 +43,27 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Sharing
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Told by pytest."""
     longest_first(items)
+
+
+PATIENT: dict[ModuleType, tuple[str, ...]] = {
+    postgres_adapter: ("CONNECT_SECONDS", "LOCK_SECONDS", "POOL_WAIT_SECONDS"),
+    rabbit.bus: ("START_SECONDS",),
+    rabbit.publisher: ("CONFIRM_SECONDS",),
+    rabbit.dead: ("CONNECT_SECONDS", "ASK_SECONDS"),
+    rabbit.depths: ("ASK_SECONDS",),
+    rabbit.link: ("CONNECT_SECONDS",),
+    rabbit.listener: ("DECLARE_SECONDS",),
+    rabbit.broadcasting: ("DECLARE_SECONDS",),
+    rabbit.topology: ("DECLARE_SECONDS",),
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unhurried() -> None:
+    """What waits for a database or a broker gives up late, as this machine may be busy; tests of giving up say when."""
+    for module, names in PATIENT.items():
+        for name in names:
+            setattr(module, name, 60.0)
 
 
 _SHARED: list[Server] = []

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from common.workloads import holding, loop
 from tests.architecture.routes import SHAREABLE, Route, routes_of, status_of, undeclared
 from tests.architecture.world import Ground, World, ground, world
 from tests.support.process import Facts, ensure_engine, facts_of
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SERVICES = ("dataset-svc", "algo-svc", "train-svc", "notebook-svc", "serving-svc", "gateway")
 ALLOWED = "allowed"
+NEVER = 1e9
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +31,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def opened(home: Path) -> AsyncIterator[Ground]:
-    async with ground(home) as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patch:  # what is written by the clock alone says nothing of what was asked
+        patch.setattr(holding, "IDLE_SECONDS", NEVER)
+        patch.setattr(loop, "HEARTBEAT_SECONDS", NEVER)
+        async with ground(home) as running:
+            yield running
 
 
 def all_routes(opened: Ground) -> list[Route]:
@@ -82,14 +87,14 @@ async def walk(opened: Ground, routes: list[Route], role: str, about: World) -> 
 
 
 async def settled(home: Path) -> Facts:
-    """What is written, once nothing moves any more."""
-    last = facts_of(home)
-    async with asyncio.timeout(60):
-        while True:
+    """What is written, once nothing has moved for a second."""
+    last, still = facts_of(home), 0
+    async with asyncio.timeout(120):
+        while still < 5:
             await asyncio.sleep(0.2)
-            if (now := facts_of(home)) == last:
-                return now
+            still = still + 1 if (now := facts_of(home)) == last else 0
             last = now
+    return last
 
 
 @pytest.mark.row("P3")

@@ -25,8 +25,9 @@ from tests.compose.context import copied, fresh_environment, put_wheels
 from tests.compose.stand_ins import stand_in
 from tests.servers.docker import Docker
 from tests.servers.packages import ensure
+from tests.servers.ports import quiet_port
 from tests.support.containers import ensure_engine
-from tests.support.process import ADMIN_PASSWORD, Gate, quiet_port, until
+from tests.support.process import ADMIN_PASSWORD, Gate, until
 
 READY_SECONDS = 600.0
 SECONDS = 900.0

@@ -105,7 +105,7 @@ class Journey:
 
     def look(self) -> None:
         """Note which processes run now."""
-        for record in (self.platform.home / "run" / "workloads").glob("*/running"):
+        for record in (self.platform.home / "run" / "workloads").glob("[!.]*/running"):
             try:
                 seen = json.loads(record.read_bytes())
             except (FileNotFoundError, NotADirectoryError):

@@ -28,8 +28,8 @@ from tests.faults.people import Person, Witness
 RECOVERS_IN = 90.0
 RESUMES_IN = 15.0
 """Seconds from the broker's return until an event goes through, on a machine that has nothing else to do."""
-SILENCE = 3.0
-READING_SECONDS = 20.0
+SILENCE = 10.0
+READING_SECONDS = 40.0
 
 _EVENTS = TypeAdapter(list[CloudEvent])
 

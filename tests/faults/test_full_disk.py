@@ -12,7 +12,7 @@ from common.ports.bus import Subscription
 from tests.faults.harness import balance
 from tests.journeys.steps import PATIENCE, online_images, refused, succeeded
 from tests.support import process
-from tests.support.algorithms import slow_algorithm
+from tests.support.algorithms import bell, slow_algorithm
 from tests.support.data import images_zip, packed, picture
 from tests.support.process import PlatformProcess, SmallDisk, left_over, until
 from yard import Client, YardError
@@ -30,7 +30,7 @@ def platform(engine: Path) -> Iterator[PlatformProcess]:
 
 @pytest.fixture(scope="module")
 def alice(platform: PlatformProcess) -> Iterator[Client]:
-    with platform.user("alice", patience=0.0) as client:
+    with platform.user("alice") as client:
         yield client
 
 
@@ -162,15 +162,16 @@ def test_results_that_can_not_be_kept_make_no_model(
 
 @pytest.mark.row("P6")
 def test_databases_that_find_no_room_lose_nothing(engine: Path, listening: list[Subscription], tmp_path: Path) -> None:
-    with process.platform({"db": 64 * MIB}) as running, running.user("alice", patience=0.0) as alice:
+    with bell() as rings, process.platform({"db": 64 * MIB}) as running, running.user("alice") as alice:
         dataset, algorithm = online_images(alice, tmp_path, each=3), slow_algorithm(alice, tmp_path)
         ids: dict[str, Any] = {"dataset_id": dataset["id"], "algorithm_id": algorithm["id"]}
-        job = alice.jobs.create("goes on", **ids, parameters={"lines": 20, "seconds": 2.0})
+        job = alice.jobs.create("goes on", **ids, parameters={"lines": 20, "seconds": 0.5, "until": rings.path})
         until(lambda: alice.jobs.show(job["id"])["state"] == "running", PATIENCE)
         disk = running.disks["db"]
         disk.fill(running.pid, leave=64 << 10)
         known = until(lambda: full(alice), PATIENCE)
         assert known == "storage_full" or not disk.mounted
+        rings.ring()
         until(lambda: not is_training(running), PATIENCE, lambda: "the training does not need the databases")
         assert alice.jobs.show(job["id"])["state"] == "running", "what can't be written down has not happened"
         assert alice.datasets.show(dataset["id"])["state"] == "online"

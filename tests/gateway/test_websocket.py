@@ -18,7 +18,7 @@ pytestmark = pytest.mark.row("P1")
 
 @pytest_asyncio.fixture
 async def g(tmp_path: Path) -> AsyncIterator[Gate]:
-    async with gate(tmp_path, connect_seconds=1.0) as opened:
+    async with gate(tmp_path) as opened:
         yield opened
 
 

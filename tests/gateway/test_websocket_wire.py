@@ -60,7 +60,7 @@ class Replica:
 async def line(home: Path) -> AsyncIterator[tuple[Gate, Replica, str, aiohttp.ClientSession]]:
     """A gateway on a socket, a replica behind it and a client before it, with half a minute for everything."""
     far = Replica()
-    async with asyncio.timeout(120), gate(home, connect_seconds=1.0) as g, replica(web.get("/talk", far.talk)) as url:
+    async with asyncio.timeout(120), gate(home) as g, replica(web.get("/talk", far.talk)) as url:
         g.route(url)
         async with served(g) as address, aiohttp.ClientSession() as session:
             yield g, far, address, session

@@ -20,6 +20,7 @@ from tests.servers.postgres import Postgres
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.s3 import Swift
 from tests.support import containers, process
+from tests.support.algorithms import Bell, bell
 from tests.support.cluster import Cluster, cluster
 from tests.support.process import Gate
 from yard import Client
@@ -36,6 +37,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def engine() -> Path:
     """The presets' engine, built once a machine."""
     return process.ensure_engine()
+
+
+@pytest.fixture
+def rings() -> Iterator[Bell]:
+    """What a training waits for before it ends, where it is told so."""
+    with bell() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

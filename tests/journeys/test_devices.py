@@ -77,7 +77,7 @@ def test_workloads_hold_exactly_their_devices_give_way_and_go_on(
     service = started(alice, published(alice, model, "devices"), 1)
 
     # two jobs and a replica at once
-    first, second = (run(alice, things, steps=300) for _ in range(2))
+    first, second = (run(alice, things, steps=500) for _ in range(2))
     for job in (first, second):
         log_with(alice, job, "begins at")
     a, b = held(alice, first, 1), held(alice, second, 1)

@@ -26,7 +26,7 @@ def dataset(alice: Client, folder: Path) -> str:
     headers = {"Authorization": f"Bearer {alice.api_keys.create('tus')['key']}"}
     client = TusClient(f"{alice.address}/api/v1/datasets/{made['id']}/tus", headers=headers)
     with archive.open("rb") as stream:
-        client.uploader(file_stream=stream, chunk_size=5000, metadata={"filename": "shapes.zip"}).upload()
+        client.uploader(file_stream=stream, chunk_size=5000, retries=10, metadata={"filename": "shapes.zip"}).upload()
     [begun] = alice.datasets.imports(made["id"])
     alice.datasets.wait_import(made["id"], begun["id"], timeout=PATIENCE)
     return made["id"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.journeys.steps import EMBEDDED, PATIENCE, PROCESSES, online_images, refused, succeeded
-from tests.support.algorithms import slow_algorithm
+from tests.support.algorithms import Bell, slow_algorithm
 from tests.support.process import until
 from yard import Client
 
@@ -40,9 +40,9 @@ def wait_for_line(alice: Client, job: Any, line: str, attempt: int | None = None
 
 @pytest.mark.row("T13", "T14", "T16", "T17")
 def test_stop_keeps_what_was_written_and_a_second_attempt_leaves_the_first_readable(
-    alice: Client, algorithm: Any, dataset: Any, folder: Path
+    alice: Client, algorithm: Any, dataset: Any, folder: Path, rings: Bell
 ) -> None:
-    job = run(alice, algorithm, dataset, parameters={"lines": 6, "seconds": 1.2})
+    job = run(alice, algorithm, dataset, parameters={"lines": 6, "seconds": 1.2, "until": rings.path})
     wait_for_line(alice, job, "line 2 of")
     alice.jobs.stop(job["id"])
     ended = alice.jobs.wait(job["id"], timeout=PATIENCE)
@@ -53,6 +53,7 @@ def test_stop_keeps_what_was_written_and_a_second_attempt_leaves_the_first_reada
     results = {one["path"] for one in alice.jobs.results(job["id"], attempt=1)}
     assert results == {"partial.txt"}
 
+    rings.ring()
     again = alice.jobs.start(job["id"])
     assert again["attempt"] == 2
     done = succeeded(alice, job)
@@ -74,7 +75,7 @@ def test_stop_keeps_what_was_written_and_a_second_attempt_leaves_the_first_reada
 
 @pytest.mark.row("T15")
 def test_the_time_limit_ends_it(alice: Client, algorithm: Any, dataset: Any) -> None:
-    job = run(alice, algorithm, dataset, parameters={"lines": 600, "seconds": 60}, time_limit_seconds=1)
+    job = run(alice, algorithm, dataset, parameters={"lines": 600, "seconds": 60}, time_limit_seconds=5)
     ended = alice.jobs.wait(job["id"], timeout=PATIENCE)
     assert (ended["state"], ended["reason"], ended["model_id"]) == ("timed_out", "time_limit", None)
     assert "line 1 of" in alice.jobs.log(job["id"])["text"]

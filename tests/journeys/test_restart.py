@@ -15,7 +15,7 @@ import pytest
 from embedded.commands.control import end_workloads
 from embedded.lock import who_runs
 from tests.journeys.steps import PATIENCE, online_images, published, started, stopped, succeeded
-from tests.support.algorithms import slow_algorithm
+from tests.support.algorithms import Bell, slow_algorithm
 from tests.support.process import PlatformProcess, engine_cache, left_over, settled_left_over, until
 from yard import Client
 
@@ -32,12 +32,12 @@ def algorithm(alice: Client, folder: Path) -> Any:
 
 @pytest.mark.row("P6", "T15")
 def test_everything_is_there_after_a_restart_and_what_ran_ran_on(
-    platform: PlatformProcess, alice: Client, dataset: Any, algorithm: Any
+    platform: PlatformProcess, alice: Client, dataset: Any, algorithm: Any, rings: Bell
 ) -> None:
     ids = {"algorithm_id": algorithm["id"], "dataset_id": dataset["id"]}
     service = started(alice, published(alice, succeeded(alice, alice.jobs.create("first", **ids))), 2)
     before = {one["id"]: one["state"] for one in alice.services.replicas(service["id"])}
-    job = alice.jobs.create("goes on", **ids, parameters={"lines": 40, "seconds": 4})
+    job = alice.jobs.create("goes on", **ids, parameters={"lines": 40, "seconds": 4, "until": rings.path})
     until(lambda: "line 2 of" in log_of(alice, job), PATIENCE)
     own = log_of(alice, job).splitlines()[0]
 
@@ -49,6 +49,7 @@ def test_everything_is_there_after_a_restart_and_what_ran_ran_on(
     assert alice.datasets.show(dataset["id"])["current_version"] == dataset["current_version"]
     assert alice.datasets.show(dataset["id"])["state"] == "online"
     assert alice.jobs.show(job["id"])["state"] == "running"
+    rings.ring()
     assert alice.services.call(service, {"text": "still there"}).status_code == 200
     assert {one["id"]: one["state"] for one in alice.services.replicas(service["id"])} == before
     done = succeeded(alice, job)

@@ -84,13 +84,23 @@ def test_d2_an_upload_goes_on_where_a_killed_client_stopped(
         dataset, begun["id"], progress=lambda seen: phases.add(seen["phase"]), timeout=PATIENCE
     )
     assert alice.http.get(upload)["import_id"] == begun["id"], "the same upload, not another"
-    assert phases <= {"queued", "running", "fetching", "checking", "importing", "indexing", "storing", "done"}
+    assert phases <= {
+        "queued",
+        "running",
+        "fetching",
+        "checking",
+        "importing",
+        "indexing",
+        "storing",
+        "waiting",
+        "done",
+    }
     version = alice.datasets.version(dataset, 1)
     assert (done["version_number"], version["files"], version["classes"]) == (1, 8, {"狗": 4, "猫": 4})
     link = alice.http.get(f"datasets/{dataset}/samples/file", {"path": "狗/3.bmp", "link": True})
     assert link["direct"] == isinstance(platform, Cluster)
     if link["direct"]:
-        found = httpx2.get(link["url"], headers=link["headers"], trust_env=False)
+        found = httpx2.get(link["url"], headers=link["headers"], trust_env=False, timeout=60)
         assert hashlib.sha256(found.content).hexdigest() == link["sha256"], "by a link, and nobody asked who"
 
 
@@ -99,10 +109,12 @@ def test_d2_a_stock_tus_client_goes_on_too(alice: Client, archive: Path) -> None
     dataset = alice.datasets.create("by TUS", purpose="image/classification")["id"]
     client = TusClient(f"{alice.address}/api/v1/datasets/{dataset}/tus", {"Authorization": f"Bearer {token(alice)}"})
     with archive.open("rb") as stream:
-        first = client.uploader(file_stream=stream, chunk_size=7_000_000, metadata={"filename": archive.name})
+        first = client.uploader(
+            file_stream=stream, chunk_size=7_000_000, retries=10, metadata={"filename": archive.name}
+        )
         first.upload_chunk()
         first.upload_chunk()
-        again = client.uploader(file_stream=stream, chunk_size=9_000_000, url=first.url)
+        again = client.uploader(file_stream=stream, chunk_size=9_000_000, retries=10, url=first.url)
         assert again.offset == 14_000_000
         again.upload()
     [begun] = alice.datasets.imports(dataset)

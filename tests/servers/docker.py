@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
 import os
 import random
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
-from contextlib import suppress
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -19,7 +22,7 @@ import pytest
 
 from tests.servers.debian import base_tar
 from tests.servers.packages import ensure
-from tests.servers.process import Server, free_port
+from tests.servers.process import Server
 
 BASE = "modelyard-test/base:1"
 """An image with Debian's Python, pip and venv, and this machine's trust: what `python:3.11-slim` is elsewhere."""
@@ -83,7 +86,7 @@ class Docker(Server):
         super().__init__()
         self.socket = self.folder / "docker.sock"
         self.url = f"unix://{self.socket}"
-        self.mark = f"my{free_port():05d}"
+        self.mark = f"my{secrets.token_hex(4)}"
         self._forward = _said("iptables", "-S", "FORWARD").splitlines()[0].split()[-1]
         self.subnet = self._bridge()
         self.pool = f"{self.subnet}.128.0/18"
@@ -114,8 +117,11 @@ class Docker(Server):
         ]
         mine: list[str | Path] = ["--pidfile", self.folder / "pid", "--config-file", self.write("daemon.json", "{}")]
         net = ["--bridge", self.mark, "--default-address-pool", f"base={self.subnet}.0.0/17,size=26"]
-        self.spawn([self._dockerd, *place, *mine, *net, "--live-restore", "--cgroup-parent", f"/{self.mark}"])
-        self.wait_until_it_answers()
+        with _alone():
+            self.spawn([self._dockerd, *place, *mine, *net, "--live-restore", "--cgroup-parent", f"/{self.mark}"])
+            self.wait_until_it_answers()
+            # engines share their chains, and one that starts empties those of the others for a moment
+            _said("iptables", "-w", "-P", "FORWARD", "DROP")
 
     def answers(self) -> bool:
         """Whether it answers a ping."""
@@ -196,8 +202,17 @@ class Docker(Server):
             with suppress(OSError):
                 group.rmdir()
         _remove_rules(lambda rule: f" {self.mark} " in f"{rule} ")
-        if not any(one.info["name"] == "dockerd" for one in psutil.process_iter(["name", "status"]) if _lives(one)):
-            _remove_chains(self._forward)
+        with _alone():
+            if not any(one.info["name"] == "dockerd" for one in psutil.process_iter(["name", "status"]) if _lives(one)):
+                _remove_chains(self._forward)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """While nobody else starts an engine on this machine, nor clears away behind the last one."""
+    with (Path(tempfile.gettempdir()) / "modelyard-docker.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def trusted() -> dict[str, str]:

@@ -12,7 +12,8 @@ import asyncpg
 from sqlalchemy.engine import make_url
 
 from tests.servers.packages import ensure
-from tests.servers.process import Server, free_port
+from tests.servers.ports import quiet_port
+from tests.servers.process import Server
 
 
 def _find() -> Path | None:
@@ -29,7 +30,7 @@ class Postgres(Server):
     def __init__(self, *, durable: bool = False) -> None:
         self.programs = ensure("postgresql", _find)
         super().__init__()
-        self.port = free_port()
+        self.port = quiet_port()
         self._durable = durable
         self._made = 0
         self._templates: set[str] = set()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -31,18 +29,6 @@ for group in $groups; do kill -9 "-$group"; done
 test -z "$groups" || sleep 0.5
 rm -rf "$0"
 """
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now, below those that the kernel gives to outgoing connections.
-
-    Chosen by lot: several runs of tests share a machine, and a server that is killed comes back to its port.
-    """
-    while True:
-        port = secrets.randbelow(20_000) + 12_000
-        with socket.socket() as one, suppress(OSError):
-            one.bind(("127.0.0.1", port))
-            return port
 
 
 class Server(ABC):

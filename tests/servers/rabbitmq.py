@@ -16,7 +16,8 @@ from urllib.error import HTTPError
 from urllib.parse import quote
 
 from tests.servers.packages import ensure
-from tests.servers.process import START_SECONDS, Server, free_port
+from tests.servers.ports import quiet_port
+from tests.servers.process import START_SECONDS, Server
 
 USER = "yard"
 PASSWORD = "yard"
@@ -46,7 +47,7 @@ class RabbitMQ(Server):
     def __init__(self) -> None:
         ensure("rabbitmq-server", lambda: PROGRAM if PROGRAM.exists() else None)
         super().__init__()
-        self.port, self.management, self._epmd, self._dist = (free_port() for _ in range(4))
+        self.port, self.management, self._epmd, self._dist = (quiet_port() for _ in range(4))
         self._made = 0
         self._vhosts: set[str] = set()
         self.write(".erlang.cookie", secrets.token_hex(), 0o400)

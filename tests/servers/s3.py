@@ -16,7 +16,8 @@ from pathlib import Path
 from common.files.s3 import S3Files, S3Settings
 from tests.servers.environment import environment
 from tests.servers.packages import ensure
-from tests.servers.process import Server, free_port
+from tests.servers.ports import quiet_port
+from tests.servers.process import Server
 
 BUCKET = "objects"
 
@@ -66,7 +67,7 @@ class S3Server(Server):
 
     def __init__(self) -> None:
         super().__init__()
-        self.port = free_port()
+        self.port = quiet_port()
 
     @abstractmethod
     def start(self) -> None:
@@ -123,8 +124,8 @@ class Swift(S3Server):
     def __init__(self) -> None:
         self._programs = environment("swift", *SWIFT)
         super().__init__()
-        self._ports = {name: free_port() for name in ("account", "container", "object")}
-        self._memory = free_port()
+        self._ports = {name: quiet_port() for name in ("account", "container", "object")}
+        self._memory = quiet_port()
         self._memcached = ensure("memcached", lambda: _program("memcached"))
         (self.folder / "devices" / "disk").mkdir(parents=True)
         self.write("swift.conf", "[swift-hash]\nswift_hash_path_prefix = p\nswift_hash_path_suffix = s\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,15 @@ async def test_scaled_at_both_there_are_as_many_as_wanted_last(yards: list[tuple
         assert {answer.status_code for answer in answers} <= {202, 409}, [a.text for a in answers]
         assert 202 in {answer.status_code for answer in answers}
         await other.reach(service, "running", number)
-        assert await one.show(service) == await other.show(service)
+        await one.until(partial(_agree, one, other, service))
     assert len(set(one.replicas.started)) == len(one.replicas.started)
     await other.act(service, "stop")
     await one.reach(service, "stopped")
     await one.all_released()
+
+
+async def _agree(one: Yard, other: Yard, service: str) -> bool:
+    return bool(await one.show(service) == await other.show(service))
 
 
 async def test_when_one_ends_the_other_watches_and_replaces(yards: list[tuple[AsyncExitStack, Yard]]) -> None:
@@ -80,4 +85,4 @@ async def test_when_one_ends_the_other_watches_and_replaces(yards: list[tuple[As
         ready = [replica["id"] for replica in await other.listed(service) if replica["ready"]]
         return len(ready) == 2 and dying not in ready
 
-    await other.until(replaced, 20)
+    await other.until(replaced)

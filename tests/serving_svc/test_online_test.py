@@ -95,6 +95,7 @@ async def test_nobody_there_to_ask(tmp_path: Path) -> None:
         assert f"yard service start {service}" in stopped.json()["detail"]
         await house.act(service, "start")
         await house.reach(service, "running", ready=1)
+        house.replicas.default = 503  # whoever replaces it answers nobody
         del house.replicas.workloads[house.replicas.started[0]]
         broken = await house.alice.post(f"/services/{service}/test")
         assert (broken.status_code, broken.json()["code"]) in ((502, "replica_failed"), (503, "no_ready_replica"))

@@ -43,7 +43,7 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answers).serve_forever()
 """
 
-SETTINGS = Settings(probe_starting=0.05, probe_running=0.1, drain_seconds=0.1, stop_seconds=2.0)
+SETTINGS = Settings(probe_starting=0.05, probe_running=0.1, probe_timeout=60, drain_seconds=0.1, stop_seconds=2.0)
 
 
 async def pid(house: Yard, service: str) -> tuple[str, int]:
@@ -79,7 +79,11 @@ async def test_replicas_as_processes(tmp_path: Path) -> None:
         before = {one["id"]: one["address"] for one in await house.listed(service) if one["ready"]}
 
     async with yard(tmp_path / "home", ledger=ledger, settings=SETTINGS, processes=True) as house:
-        assert {one["id"]: one["address"] for one in await house.listed(service) if one["ready"]} == before
+
+        async def as_before() -> bool:
+            return {one["id"]: one["address"] for one in await house.listed(service) if one["ready"]} == before
+
+        await house.until(as_before)
         await pid(house, service)
         await house.act(service, "scale", replicas=1)
         await house.reach(service, "running", ready=1)

@@ -6,6 +6,9 @@ service answers who it is and what model it has.
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--lines", type=int)
 parser.add_argument("--seconds", type=float)
 parser.add_argument("--then", choices=["succeed", "fail", "fill", "full", "large"])
+parser.add_argument("--until", type=Path)
 chosen = parser.parse_args()
 results = Path(os.environ["RESULT_DIR"])
 files = sum(len(names) for _, _, names in os.walk(os.environ["DATA_DIR"], followlinks=True))
@@ -32,6 +36,8 @@ with open(os.environ["YARD_METRICS"], "a") as metrics:
         metrics.flush()
         print(f"line {number} of {chosen.lines}", flush=True)
         (results / "partial.txt").write_text(str(number))
+while not chosen.until.exists():
+    time.sleep(0.02)
 if chosen.then == "fail":
     sys.exit(3)
 if chosen.then == "fill":
@@ -85,6 +91,31 @@ ThreadingHTTPServer((os.environ.get("HOST") or "127.0.0.1", int(os.environ["PORT
 ENDS = ["succeed", "fail", "fill", "full", "large"]
 """How the training may end: well, with exit code 3, by filling its disk, by finding one full, with 8 MiB more."""
 
+
+class Bell:
+    """What a training waits for before it ends (`until=bell.path`), where it runs on this machine: then it is running
+    for as long as a test needs that, however slow the machine is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = str(folder / "rung")
+
+    def ring(self) -> None:
+        """Let those who wait go on."""
+        Path(self.path).touch()
+
+
+@contextmanager
+def bell() -> Iterator[Bell]:
+    """A bell that every user of this machine hears; nobody waits for it longer than it is there."""
+    with tempfile.TemporaryDirectory(prefix="modelyard-bell-") as folder:
+        Path(folder).chmod(0o755)
+        made = Bell(Path(folder))
+        try:
+            yield made
+        finally:
+            made.ring()
+
+
 DEFINITION: dict[str, Any] = {
     "name": "numbered lines",
     "purpose": "image/classification",
@@ -96,6 +127,7 @@ DEFINITION: dict[str, Any] = {
             {"name": "lines", "type": "integer", "default": 3, "minimum": 1, "maximum": 100000},
             {"name": "seconds", "type": "number", "default": 0.05, "minimum": 0},
             {"name": "then", "type": "string", "default": "succeed", "choices": ENDS},
+            {"name": "until", "type": "string", "default": "/"},
         ],
     },
     "inference": {

@@ -25,6 +25,7 @@ import httpx2
 
 from common.web.identity import Principal, open_signer
 from embedded.commands.control import end_workloads
+from tests.servers.ports import quiet_port
 from tests.servers.postgres import Postgres
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.s3 import BUCKET, S3Server
@@ -34,7 +35,6 @@ from tests.support.process import (
     STOP_SECONDS,
     Gate,
     engine_cache,
-    quiet_port,
     settled_left_over,
     until,
 )
@@ -72,6 +72,11 @@ class Member:
         return self._child.pid
 
     @property
+    def runs(self) -> bool:
+        """Whether it was launched, and not ended by us."""
+        return self._child is not None
+
+    @property
     def log(self) -> Path:
         """What it prints, in all its lives."""
         return self.home / f"{self.service}-{self.number}.log"
@@ -106,7 +111,7 @@ class Member:
         """Status and body of what is at `path`; 0 where nobody answers."""
         place = f"http://127.0.0.1:{self.operator}" if operator else self.address
         try:
-            with urllib.request.urlopen(place + path, timeout=10) as answer:
+            with urllib.request.urlopen(place + path, timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -179,7 +184,9 @@ class Cluster(Gate):
         keys = self.home / "keys"
         signer = open_signer("gateway", keys / "private", keys / "public")
         token = signer.sign(Principal(name, "admin", name))
-        return httpx2.Client(base_url=f"{member.address}/api/v1/", headers={"Authorization": f"Bearer {token}"})
+        return httpx2.Client(
+            base_url=f"{member.address}/api/v1/", headers={"Authorization": f"Bearer {token}"}, timeout=60
+        )
 
     @property
     def everyone(self) -> list[Member]:
@@ -192,6 +199,14 @@ class Cluster(Gate):
         for one in chosen:
             one.launch()
         for one in chosen:
+            one.wait_until_ready()
+
+    def start_again(self) -> None:
+        """Start whatever a test that failed left ended."""
+        ended = [one for one in self.everyone if not one.runs]
+        for one in ended:
+            one.launch()
+        for one in ended:
             one.wait_until_ready()
 
     def close(self) -> list[str]:

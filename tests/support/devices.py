@@ -29,7 +29,7 @@ if nodes > 1:
             for _ in range(nodes - 1):
                 with server.accept()[0] as one:
                     print("met", one.recv(100).decode(), flush=True)
-    for _ in range(400 if rank else 0):
+    for _ in range(4000 if rank else 0):
         try:
             with socket.create_connection(place) as one:
                 one.sendall(str(rank).encode())

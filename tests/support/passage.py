@@ -38,7 +38,7 @@ class Passage:
         done = threading.Event()
         self._loop.call_soon_threadsafe(what)
         self._loop.call_soon_threadsafe(done.set)
-        assert done.wait(5)
+        assert done.wait(180)
 
 
 @contextmanager
@@ -55,10 +55,10 @@ def passage(target: int, port: int = 0) -> Iterator[Passage]:
 
     thread = threading.Thread(target=lambda: asyncio.run(live()), name=f"proxy before {target}")
     thread.start()
-    assert is_ready.wait(5)
+    assert is_ready.wait(180)
     try:
         yield ready[0]
     finally:
         ready[0].heal()
         ready[0]._loop.call_soon_threadsafe(over.set)
-        thread.join(10)
+        thread.join(180)

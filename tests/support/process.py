@@ -8,11 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import resource
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -30,6 +28,7 @@ from common.images.engines import LocalEngines
 from common.ports.images import EngineSpec
 from embedded.commands.control import end_workloads
 from embedded.lock import who_runs
+from tests.servers.ports import quiet_port
 from yard import Client
 
 REPOSITORY = Path(__file__).parents[2]
@@ -41,10 +40,6 @@ ADMIN_PASSWORD = "a-password-for-tests"
 _ALWAYS_MOVING = frozenset({"leases", "ledgers", "sqlite_sequence"})
 """Tables that change by themselves."""
 
-LOWEST_PORT, HIGHEST_PORT = 15000, 32000
-"""Below the range from which the system takes ports for connections: a client that tries again while nobody listens
-could otherwise be given the platform's own port."""
-
 R = TypeVar("R")
 Facts = dict[str, list[tuple[Any, ...]]]
 
@@ -52,18 +47,6 @@ Facts = dict[str, list[tuple[Any, ...]]]
 def engine_cache() -> Path:
     """Where built engines are kept between runs; `make` says so by the same variable."""
     return Path(os.environ.get("YARD_ENGINE_CACHE") or REPOSITORY / ".cache" / "engines").absolute()
-
-
-def quiet_port() -> int:
-    """A free port that nobody is given by chance."""
-    while True:
-        port = random.randint(LOWEST_PORT, HIGHEST_PORT)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
 
 
 def ensure_engine() -> Path:
@@ -261,14 +244,15 @@ class PlatformProcess(Gate):
         return facts_of(self.home)
 
     def settled_facts(self, seconds: float = 180.0) -> Facts:
-        """The same once every event was delivered and nothing moves any more."""
-        last = self.facts()
+        """The same once every event was delivered and nothing has moved for half a second."""
+        last, still = self.facts(), 0
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             time.sleep(0.1)
             now = self.facts()
             unsent = [service for service in self.services() if self.unsent(service)]
-            if now == last and not unsent:
+            still = still + 1 if now == last and not unsent else 0
+            if still == 5:
                 return now
             last = now
         raise AssertionError(f"it did not settle within {seconds:g} s")
@@ -316,8 +300,9 @@ def facts_of(home: Path) -> Facts:
         for (table,) in rows_of(database, "SELECT name FROM sqlite_master WHERE type = 'table'"):
             if table not in _ALWAYS_MOVING:
                 found[f"{database.stem}.{table}"] = sorted(rows_of(database, f"SELECT * FROM {table}"), key=repr)
-    files = home / "files"
-    found["files"] = [(str(path.relative_to(files)),) for path in sorted(files.rglob("*")) if path.is_file()]
+    files = home / "files"  # by os.walk, as folders are removed meanwhile, which rglob doesn't bear
+    paths = sorted(Path(at, name) for at, _, names in os.walk(files) for name in names)
+    found["files"] = [(str(path.relative_to(files)),) for path in paths if path.is_file()]
     return found
 
 

@@ -30,8 +30,8 @@ async def main(url: str, name: str) -> None:
     number = 0
     while True:
         number += 1
-        lease = await leases.acquire("ledger", LEASE_SECONDS)
         try:
+            lease = await leases.acquire("ledger", LEASE_SECONDS)
             await ask_and_give_back(store, ledger, leases, lease, f"alloc-{name}-{number}")
         except (LeaseLost, Unavailable) as problem:
             sys.stdout.write(f"{name}: {problem!r}\n")

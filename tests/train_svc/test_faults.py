@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -12,7 +14,9 @@ from sqlalchemy import text
 from common.disk import storage_full
 from common.kernel.errors import StorageFull
 from common.web.access import declared_permissions
-from tests.train_svc.conftest import Yard, open_yard
+from tests.train_svc.conftest import Yard, eventually, open_yard
+from train_svc.api import curves, logs
+from train_svc.api.streams import ALIVE
 from train_svc.domain.points import Column
 
 
@@ -87,14 +91,32 @@ async def test_an_evaluation_that_is_too_long_is_a_result_only(tmp_path: Path) -
         assert (await yard.alice.get(f"/jobs/{job['id']}/results/file?path=evaluation.json")).content == content
 
 
-async def test_a_silent_stream_says_that_it_lives(tmp_path: Path) -> None:
+async def test_a_silent_stream_says_that_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive = set[ModuleType]()
+
+    def watch(module: ModuleType) -> None:
+        streamed = module.streamed
+
+        async def seen(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+            async for part in parts:
+                if part == ALIVE:
+                    alive.add(module)
+                yield part
+
+        monkeypatch.setattr(module, "streamed", lambda parts: streamed(seen(parts)))
+
+    async def both() -> bool:
+        return alive == {curves, logs}
+
+    watch(curves)
+    watch(logs)
     async with open_yard(tmp_path, stream_heartbeat_seconds=0.01) as yard:
         job = await yard.job()
         attempt = await yard.running(job["id"])
         streams = [
             asyncio.create_task(yard.alice.get(f"/jobs/{job['id']}/{what}/stream")) for what in ("log", "metrics")
         ]
-        await asyncio.sleep(0.1)
+        await eventually(both)
         yard.runtime.ends(attempt)
         for answer in await asyncio.gather(*streams):
             assert ": alive\n\n" in answer.text

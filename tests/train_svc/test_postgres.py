@@ -25,7 +25,7 @@ from tests.servers.postgres import Postgres
 from tests.train_svc.conftest import Nodes, gpus
 from tests.train_svc.planner_process import LEASE_SECONDS
 from tests.train_svc.test_ledger import back_and_forth
-from train_svc.domain.allocation import AllocationState
+from train_svc.domain.allocation import Allocation, AllocationState
 from train_svc.domain.points import Column, from_lines
 from train_svc.ledger import Ledger, granted_now, promised
 from train_svc.metrics import Metrics
@@ -199,13 +199,15 @@ async def test_one_who_slept_within_a_transaction_finds_it_ended(url: str) -> No
 
     async def sleeps_over_its_plan() -> None:
         async with store.work() as uow:
-            await uow.connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 100"))
             await slow.take(uow, ask("alloc-slow"))
+            await uow.connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 100"))
             async with store.work() as other:  # waits until the database has ended the first
-                assert (await quick.take(other, ask("alloc-quick"))).state == AllocationState.GRANTED
+                granted.append(await quick.take(other, ask("alloc-quick")))
 
+    granted: list[Allocation] = []
     with pytest.raises(Unavailable):
         await sleeps_over_its_plan()
+    assert [one.state for one in granted] == [AllocationState.GRANTED]
     async with store.work() as uow:
         assert (await slow.take(uow, ask("alloc-again"))).state == AllocationState.WAITING
         assert (slow.memory.rebuilt, slow.epoch) == (2, 2)

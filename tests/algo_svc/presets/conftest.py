@@ -96,7 +96,7 @@ def replica_of(code: Path, model: Path, **environment: str) -> "Iterator[tuple[h
         assert process.stdout is not None
         address = re.search(r"http://\S+", process.stdout.readline())
         assert address, f"the replica ended with {process.wait(DEADLINE_SECONDS)}"
-        with httpx2.Client(base_url=address.group(), trust_env=False) as client:
+        with httpx2.Client(base_url=address.group(), trust_env=False, timeout=DEADLINE_SECONDS) as client:
             yield client, process
         process.terminate()
         assert process.wait(DEADLINE_SECONDS) == 0

@@ -6,12 +6,14 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common.hosting import Alone, Needs, Settings, serve
 from common.hosting.files import open_files
+from tests.support.logs import logging_kept
 
 GOOD = {
     "YARD_DATABASE_URL": "postgresql+asyncpg://yard:hunter2@127.0.0.1:1/{service}",
@@ -36,11 +38,13 @@ ALONE = Alone("own-svc", never, Own, Needs.FILES)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
-def _nothing_else_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+def _nothing_else_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> Iterator[None]:
     for name in tuple(os.environ):
         if name.startswith("YARD_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("YARD_HOME", str(tmp_path))
+    with logging_kept():
+        yield
 
 
 def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], **environment: str) -> str:

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from common.hosting import door as doors
 from common.hosting.door import Door, Health
 from common.hosting.watch import EVERY_SECONDS, LOOK_SECONDS, Watch
 from common.kernel.errors import Unavailable
@@ -128,7 +129,8 @@ async def test_figures_that_can_not_be_told_now_are_left_out_and_counted():
 
 
 @pytest.mark.row("P6")
-async def test_embedded_it_tells_of_all_services_together(tmp_path: Path):
+async def test_embedded_it_tells_of_all_services_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doors, "FIGURES_SECONDS", 60.0)
     settings = Settings(home=tmp_path, simulated_gpus=2)
     async with running(settings) as house:
         health = health_of(house)

@@ -7,12 +7,13 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.servers.ports import quiet_port
 from tests.servers.postgres import Postgres
 from tests.servers.rabbitmq import PASSWORD, USER, RabbitMQ
 from tests.servers.s3 import Rclone
 from tests.support.cluster import Ports, cluster
 from tests.support.passage import passage
-from tests.support.process import quiet_port, until
+from tests.support.process import until
 
 
 @pytest.mark.row("P6")
@@ -38,7 +39,7 @@ def test_it_waits_for_whatever_is_not_there_yet(rabbitmq: RabbitMQ, postgres: Po
             left = {"database", "bus", "start"}  # it listens to the bus once it can keep what it hears
             until(lambda: _missing(member.ask("/readyz")).keys() == left, 120, member.log_end)
             stack.enter_context(passage(postgres.port, ports.database))
-            member.wait_until_ready(20)
+            member.wait_until_ready()
             with alone.client_of(member) as client:
                 assert client.get("algorithms").json()["items"]
             assert member.stop() == 0

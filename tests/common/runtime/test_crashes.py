@@ -18,6 +18,7 @@ from common.runtime.process import ending, processes, spawn
 from common.runtime.process.folder import Folder
 from common.runtime.process.folders import Folders
 from common.runtime.process.observing import PATIENCE
+from tests.support.files import opened_by
 
 from .conftest import PYTHON, WAIT, Yard, gone
 
@@ -312,8 +313,7 @@ async def test_the_supervisor_is_by_itself(yard):
         supervisor = record(yard.folder(), "started")["pid"]
         assert os.getsid(supervisor) == supervisor
         assert Path(f"/proc/{supervisor}/environ").read_bytes() == b"LANG=C.UTF-8\0"
-        open_files = {os.readlink(path) for path in Path(f"/proc/{supervisor}/fd").iterdir()}
-        assert f"pipe:[{os.fstat(writer).st_ino}]" not in open_files
+        assert f"pipe:[{os.fstat(writer).st_ino}]" not in opened_by(supervisor)
     finally:
         del os.environ["PLATFORM_SECRET"]
         os.close(reader)

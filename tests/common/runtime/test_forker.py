@@ -8,6 +8,7 @@ import signal
 
 from common.ports.runtime import WorkloadState
 from common.runtime.process.ending import stat_fields
+from tests.support.files import opened_by
 
 RUNNING, EXITED = WorkloadState.RUNNING, WorkloadState.EXITED
 
@@ -37,7 +38,7 @@ async def test_a_forked_one_has_a_session_of_its_own_and_nothing_of_who_forked_i
     handle = await forked(yard, "job")
     pid = supervisor_of(yard, handle["workload"])
     assert os.getsid(pid) == pid
-    opened = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+    opened = opened_by(pid)
     assert not [target for target in opened if target.startswith("socket:")]
     await yard.runtime.stop(handle, grace=0)
     assert (await yard.until(handle, EXITED)).cause == "stopped"
@@ -65,7 +66,7 @@ async def test_stopped_it_is_waited_for_no_longer_than_that(yard, monkeypatch):
     try:
         out = yard.spec("import os, time; os.write(1, b'x'); time.sleep(0.5)", "twice")
         other = await yard.runtime.launch(out)
-        await yard.until(other, RUNNING)
+        await yard.until(other, RUNNING, EXITED)
     finally:
         os.kill(forker, signal.SIGCONT)
     await yard.until(other, EXITED)

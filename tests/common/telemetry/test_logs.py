@@ -6,16 +6,13 @@ import pytest
 import structlog
 
 from common.telemetry import logs, traces
+from tests.support.logs import logging_kept
 
 
 @pytest.fixture
 def stream():
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    yield io.StringIO()
-    root.handlers[:] = before
-    root.setLevel(level)
-    structlog.reset_defaults()
+    with logging_kept():
+        yield io.StringIO()
 
 
 def test_one_json_object_a_line_also_of_libraries(stream):

@@ -19,7 +19,7 @@ import pytest
 from common.docker import Daemon
 from common.images import choose_interpreter
 from common.kernel.ids import new_id
-from common.ports.runtime import Handle, LaunchSpec, Observation, Runtime, WorkloadState
+from common.ports.runtime import Handle, LaunchSpec, Mount, Observation, Runtime, WorkloadState
 from common.runtime.docker import DockerRuntime, DockerSettings
 from common.runtime.process import ProcessRuntime
 from tests.servers.docker import Docker
@@ -82,6 +82,13 @@ class Bench:
     def code(self, source: str, **fields: Any) -> LaunchSpec:
         """A workload that runs this Python source."""
         return self.spec(self.python, "-c", source, **fields)
+
+    def gated(self, source: str, **fields: Any) -> tuple[LaunchSpec, Callable[[], None]]:
+        """A workload that runs this Python source once it is let go, and what lets it go."""
+        folder = self.folder(f"gate-{len(list(self.root.glob('gate-*')))}")
+        wait = "import os, time\nwhile not os.path.exists(os.environ['GATE'] + '/open'): time.sleep(0.01)\n"
+        mounts = (Mount("gate", "staged", "GATE", source=folder),)
+        return self.code(wait + source, mounts=mounts, **fields), (folder / "open").touch
 
     async def until(self, handle: Handle, *states: WorkloadState) -> Observation:
         """Observe until it is in one of these states; woken by changes, and by the hour where a hint is missed."""

@@ -15,7 +15,7 @@ print(one.recv(100).decode())
 """
 SECOND = """
 import os, socket, time
-for _ in range(100):
+for _ in range(2400):
     try:
         s = socket.create_connection((os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])))
         break

@@ -182,38 +182,41 @@ async def test_the_time_limit_ends_it(bench):
 @pytest.mark.row("T15")
 async def test_the_time_limit_holds_across_a_restart(bench):
     handle = await bench.runtime.launch(bench.code(WAIT, limits=Limits(seconds=0.5)))
-    await bench.until(handle, RUNNING)
+    await bench.until(handle, RUNNING, EXITED)
     await bench.restart()
     assert (await bench.until(handle, EXITED)).cause == "time_limit"
 
 
 async def test_a_restart_neither_disturbs_nor_doubles(bench):
-    code = "import os, sys, time\nprint(os.getpid(), flush=True)\ntime.sleep(0.5)\nsys.exit(5)"
-    spec = bench.code(code)
+    spec, let_go = bench.gated("import sys; print(os.getpid(), flush=True); sys.exit(5)")
     handle = await bench.runtime.launch(spec)
     before = await bench.until(handle, RUNNING)
     await bench.restart()
     assert await bench.runtime.launch(spec) == handle
     assert list(await bench.runtime.handles()) == [handle]
     assert (await bench.runtime.observe(handle)).started_at == before.started_at
+    let_go()
     assert (await bench.until(handle, EXITED)).exit_code == 5
     assert (await bench.log(handle)).count("\n") == 1
 
 
 async def test_an_end_while_nobody_looked_is_seen_later(bench):
-    handle = await bench.runtime.launch(bench.code("import time; time.sleep(0.2); raise SystemExit(4)"))
+    spec, let_go = bench.gated("raise SystemExit(4)")
+    handle = await bench.runtime.launch(spec)
     await bench.until(handle, STARTING, RUNNING)
     await bench.runtime.close()
+    let_go()
     await asyncio.sleep(0.4)
     await bench.restart()
     assert (await bench.until(handle, EXITED)).exit_code == 4
 
 
 async def test_changes_wake(bench):
-    spec = bench.code("import time; time.sleep(0.3)")
+    spec, let_go = bench.gated("pass")
     handle = await bench.runtime.launch(spec)
     await bench.until(handle, RUNNING)
     woken = bench.wakes.count(spec.workload)
+    let_go()
     await bench.until(handle, EXITED)
     async with asyncio.timeout(60):
         while bench.wakes.count(spec.workload) <= woken:

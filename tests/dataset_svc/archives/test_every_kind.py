@@ -80,7 +80,7 @@ def test_what_is_cut_off_is_never_taken_for_whole(tmp_path: Path, kind: str) -> 
         assert seen.codes, length
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(kind=st.sampled_from(sorted(MAKERS)), data=st.data())
 def test_damage_never_does_more_than_be_told(tmp_path: Path, kind: str, data: st.DataObject) -> None:
     content = bytearray(MAKERS[kind]({"cat/1": b"meow" * 20, "dog/1": b"woof"}))

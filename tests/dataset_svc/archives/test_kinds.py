@@ -1,6 +1,7 @@
 """The kind of an archive is told by its first bytes, and what can't be read is refused by its name."""
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from dataset_svc.archives.native import library
 from tests.dataset_svc.archives.builder import Item, build, read
 from tests.dataset_svc.archives.makers import MAKERS, tar
 from tests.dataset_svc.archives.rars import rar
+from tests.support.files import opened_by
 
 
 @pytest.mark.parametrize(
@@ -60,8 +62,7 @@ def test_an_empty_zip_and_one_of_folders(tmp_path: Path) -> None:
 
 
 def test_a_closed_archive_leaves_no_descriptor(tmp_path: Path) -> None:
-    before = len(list(Path("/proc/self/fd").iterdir()))
     read(tmp_path / "a.zip", build([Item("a/b")]))
     read(tmp_path / "a.zip", b"noise")
     read(tmp_path / "a.zip", build([Item("a/b")])[:-1])
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert [path for path in opened_by(os.getpid()) if path.startswith(f"{tmp_path}/")] == []

@@ -58,7 +58,7 @@ async def test_through_the_child(tmp_path: Path, name: str) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
-QUICK = settings(max_examples=60, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 SEEDS = [("json", COCO[0]), ("single_text", SINGLE[0]), ("single_text", SINGLE[6]), ("brat_ann", BRAT[2])]
 
 

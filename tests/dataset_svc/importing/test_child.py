@@ -62,7 +62,8 @@ async def test_a_good_archive(tmp_path: Path) -> None:
     assert result.packed is not None
     assert result.packed.digest == result.report.digest
     assert all(path.exists() for path in result.packed.objects)
-    assert [progress.phase for progress in told] == ["checking", "indexing"]
+    phases = [progress.phase for progress in told]  # how often it tells in between, the machine decides
+    assert (phases[0], set(phases[1:-1]) - {"checking", "importing"}, phases[-1]) == ("checking", set(), "indexing")
     assert 5 << 20 < result.peak_memory < 200 << 20
     assert children() == []
 

@@ -3,10 +3,10 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from common.files.s3 import S3Files
 from common.kernel.errors import Unavailable
 from common.kernel.ids import new_id
 
@@ -30,7 +30,7 @@ async def test_a_killed_server_has_the_old_object_or_none_and_uploads_go_on(requ
     upload = await files.begin_upload("parts")
     await files.put_part(upload, 1, one)
     if name == "rclone":
-        await _settled(files)
+        await _written_back(server.folder / "data" / settings.bucket / settings.prefix, len(b"old") + len(one))
     with pytest.raises(Unavailable) as died:
         await files.put("kept", until_it_dies())
     assert died.value.code == "files_unavailable"
@@ -43,9 +43,11 @@ async def test_a_killed_server_has_the_old_object_or_none_and_uploads_go_on(requ
     assert [info.key async for info in files.list()] == ["kept", "parts"]
 
 
-async def _settled(files: S3Files) -> None:
+async def _written_back(folder: Path, size: int) -> None:
     """rclone writes back what it took a moment after it answers."""
-    await asyncio.sleep(0.5)
+    async with asyncio.timeout(120):
+        while sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < size:
+            await asyncio.sleep(0.02)
 
 
 async def test_two_processes_complete_one_upload(on_swift, swift, open_files):

@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 import gc
 import hashlib
-import time
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -184,20 +183,19 @@ async def test_a_server_that_is_not_there_is_told(open_files, rclone):
 
 
 async def test_a_black_hole_ends_in_a_time_out(rclone, open_files, monkeypatch):
-    monkeypatch.setattr(wire, "ATTEMPTS", 1)
-    monkeypatch.setattr(wire, "SLOWEST", 16 * MIB)
     async with Proxy(rclone.port) as proxy:
         await open_files(rclone.settings("hole/")).put("key", b"x" * 12 * MIB)
-        files = open_files(rclone.settings("hole/", port=proxy.port, timeout=1.0))
+        files = open_files(rclone.settings("hole/", port=proxy.port, timeout=3.0))
         reading = files.get("key")
         await anext(reading)
+        monkeypatch.setattr(wire, "ATTEMPTS", 1)
+        monkeypatch.setattr(wire, "SLOWEST", 16 * MIB)
         proxy.black_hole()
-        began = time.monotonic()
         for attempt in (_drain(reading), files.put("key", b"y"), files.put("key", b"y" * 20 * MIB), files.stat("key")):
             with pytest.raises(Unavailable) as away:
                 await attempt
             assert away.value.code == "files_unavailable"
-        assert time.monotonic() - began < 60
+        monkeypatch.undo()
         proxy.heal()
         proxy.cut()
         assert await files.read("key") == b"x" * 12 * MIB
