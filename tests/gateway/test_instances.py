@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from common.contracts.service import Endpoint, ServiceChanged, ServiceDeleted
 from common.contracts.shared import Visibility
+from gateway.identity.watch import LOOK_SECONDS
 from gateway.service import build
 from gateway.settings import Settings
 from gateway.usecases.login import PASSWORD_FILE
@@ -22,7 +23,7 @@ from tests.servers.rabbitmq import RabbitMQ
 from tests.support.instances import Servers, instance, servers
 
 SOON_SECONDS = 180.0
-"""Some looks on a busy machine; `verified_seconds` is set far beyond it."""
+"""For a look on a busy machine; `verified_seconds` is set far beyond it."""
 
 
 @pytest_asyncio.fixture
@@ -107,6 +108,7 @@ async def test_a_gateway_that_starts_later_knows_the_routes(gates: list[Gate], o
 
 
 async def test_what_is_revoked_at_one_is_refused_at_the_other_within_a_second(gates: list[Gate]) -> None:
+    assert LOOK_SECONDS <= 1.0, "a second, where the machine has nothing else to do"
     one, other = gates
     user, login = await one.user("alice")
     key = await one.key(login)

@@ -6,7 +6,7 @@ import pytest
 
 from common.contracts.service import Endpoint
 from common.contracts.shared import Visibility
-from common.kernel.errors import Unavailable
+from common.kernel.errors import NotFound, Problem, Unavailable
 from common.kernel.ids import new_id
 from common.ports.routes import Route
 from common.web.calls import Calls
@@ -21,16 +21,16 @@ SERVICE = new_id("svc")
 class Told(Calls):
     """serving-svc, whose answer is known; `meanwhile` happens before it arrives."""
 
-    def __init__(self, state: str = "running", meanwhile: Any = None, down: bool = False) -> None:
+    def __init__(self, state: str = "running", meanwhile: Any = None, problem: Problem | None = None) -> None:
         self.asked: list[str] = []
         self._state = state
         self._meanwhile = meanwhile
-        self._down = down
+        self._problem = problem
 
     async def get(self, service: str, path: str, **params: str) -> Any:
         self.asked.append(f"{service} {path}")
-        if self._down:
-            raise Unavailable("service_unavailable", "down")
+        if self._problem is not None:
+            raise self._problem
         if self._meanwhile:
             self._meanwhile()
         endpoint = {"replica": "rep-1", "url": "http://127.0.0.1:1"}
@@ -71,9 +71,16 @@ async def test_an_event_that_was_heard_meanwhile_is_the_later_news() -> None:
     assert (entry.route.state, entry.targets) == ("stopped", ())
 
 
+async def test_what_the_owner_does_not_know_is_no_route() -> None:
+    routes = RouteTable()
+    routes.set(route("running"))
+    await Owner(Told(problem=NotFound("service_not_found", "none")), routes).refresh(SERVICE)
+    assert routes.find(SERVICE) is None
+
+
 async def test_an_owner_that_is_down_changes_nothing() -> None:
     routes = RouteTable()
     routes.set(route("starting"))
     before = routes.find(SERVICE)
-    await Owner(Told(down=True), routes).refresh(SERVICE)
+    await Owner(Told(problem=Unavailable("service_unavailable", "down")), routes).refresh(SERVICE)
     assert routes.find(SERVICE) is before

@@ -14,6 +14,7 @@ from aiohttp import web
 from common.contracts.service import Endpoint
 from common.contracts.shared import Visibility
 from common.kernel.clock import ManualClock
+from common.kernel.errors import NotFound
 from common.kernel.ids import new_id
 from common.ports.routes import Route
 from tests.gateway.gate import Call, Gate, gate, http_scope, open_call, replica, request, show, until, whole
@@ -226,23 +227,37 @@ async def test_another_replica_answers_where_one_takes_no_connection(g: Gate, cl
     assert g.context.routes.in_flight("svc-1") == 0
 
 
+STOPPED, PRIVATE, GONE = {"replicas": 0}, {"visibility": "private"}, NotFound("service_not_found", "There is none.")
+
+
 @pytest.mark.row("S7")
-@pytest.mark.parametrize(("replicas", "expected"), [(1, (200, None)), (0, (503, "service_stopped"))])
-async def test_where_nobody_takes_a_connection_the_owner_says_who_is_there_now(
-    g: Gate, closed_port: Callable[[], str], monkeypatch: pytest.MonkeyPatch, replicas: int, expected: tuple[int, str]
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        ({}, (200, None)),
+        (STOPPED, (503, "service_stopped")),
+        (PRIVATE, (404, "service_not_found")),
+        (GONE, (404, "service_not_found")),
+    ],
+)
+async def test_where_nobody_takes_a_connection_the_owner_says_how_it_is_now(
+    g: Gate, closed_port: Callable[[], str], monkeypatch: pytest.MonkeyPatch, now: Any, expected: tuple[int, str | None]
 ) -> None:
-    """The service was stopped, or has another replica, and the gateway has not heard of it yet."""
+    """It has another replica, was stopped, is nobody else's any more, or is gone; and the gateway has not heard it."""
     service = new_id("svc")
     heard = Endpoint(replica="rep-1", url=closed_port())
-    g.context.routes.set(Route(service, "nobody", Visibility.PUBLIC, "running", (heard,)))
+    g.context.routes.set(Route(service, "bob", Visibility.PUBLIC, "running", (heard,)))
     async with replica(web.route("*", "/{path:.*}", show)) as url:
 
         async def told(*_: str) -> dict[str, Any]:
-            about = {"id": service, "name": "s", "owner": "nobody", "visibility": "public", "state": "running"}
-            return about | {"replicas": replicas, "endpoints": [{"replica": "rep-2", "url": url}]}
+            if isinstance(now, NotFound):
+                raise now
+            about = {"id": service, "name": "s", "owner": "bob", "visibility": "public", "state": "running"}
+            return about | {"replicas": 1, "endpoints": [{"replica": "rep-2", "url": url}]} | now
 
         monkeypatch.setattr(g.context.kit.calls, "get", told)
-        answer = await request(g.app, "POST", f"/serve/{service}", await g.log_in(), b"the whole body")
+        _, alice = await g.user("alice")
+        answer = await request(g.app, "POST", f"/serve/{service}", alice, b"the whole body")
     assert (answer.status, answer.json().get("code")) == expected
     assert expected[1] or answer.json()["body"] == "the whole body"
     assert g.context.routes.in_flight(service) == 0

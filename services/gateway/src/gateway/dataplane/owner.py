@@ -11,7 +11,7 @@ import time
 import structlog
 
 from common.contracts.service import ServiceSnapshot
-from common.kernel.errors import Problem
+from common.kernel.errors import NotFound, Problem
 from common.kernel.ids import is_id
 from common.web.calls import Calls
 from gateway.dataplane.table import RouteTable, route_of
@@ -42,8 +42,14 @@ class Owner:
         before = self._routes.find(service)
         try:
             told = await self._calls.get("serving-svc", f"/api/v1/services/{service}/snapshot")
+        except NotFound:
+            told = None
         except Problem as problem:
             log.debug("the owner tells nothing of a service", service=service, reason=problem.detail)
             return
-        if self._routes.find(service) is before:  # else an event was heard meanwhile, and it may be the later news
+        if self._routes.find(service) is not before:
+            return  # an event was heard meanwhile, and it may be the later news
+        if told is None:
+            self._routes.drop(service)
+        else:
             self._routes.set(route_of(ServiceSnapshot.model_validate(told)))

@@ -38,8 +38,9 @@ log = structlog.get_logger("serve")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that may go ahead: to which service, and what comes after its address (with the query)."""
+    """A call that may go ahead: whose, to which service, and what comes after its address (with the query)."""
 
+    who: Principal
     entry: Entry
     rest: str
     headers: Headers
@@ -92,7 +93,7 @@ class DataPlane:
             protocols = tuple(scope.get("subprotocols", ()))
             tried: list[Target] = []
             while True:
-                target = await self._next(call.entry, tried)
+                target = await self._next(call, tried)
                 url = "ws" + target.url.removeprefix("http") + call.rest
                 try:
                     far = await websocket.connect(self._session, url, call.headers, protocols)
@@ -121,15 +122,13 @@ class DataPlane:
         entry = self._routes.find(service)
         if entry is None or not entry.targets:
             await self._owner.refresh(service)
-            entry = self._routes.find(service)
-        if entry is None or not _may_call(verified.principal, entry.route):
-            raise missing("service", service)
+        entry = self._found(service, verified.principal)
         query = scope["query_string"]
         target = b"/" + rest + b"?" + query if query else b"/" + rest
         headers = passed_on(scope["headers"])
         headers.append((b"x-forwarded-prefix", _RAW_PREFIX + name))
         headers.append((b"x-forwarded-proto", scope["scheme"].encode()))
-        return Call(entry, in_ascii(target), headers)
+        return Call(verified.principal, entry, in_ascii(target), headers)
 
     async def _pass_on(self, call: Call, scope: Scope, receive: Receive, send: Send, extra: Headers) -> None:
         """To one replica after another until one takes the connection; what was sent once is never sent again."""
@@ -141,7 +140,7 @@ class DataPlane:
         body, more, method = first.get("body", b""), first.get("more_body", False), scope["method"]
         tried: list[Target] = []
         while True:
-            target = await self._next(call.entry, tried)
+            target = await self._next(call, tried)
             out = Outgoing(method, URL(target.url + call.rest, encoded=True), call.headers, body, more)
             target.in_flight += 1
             try:
@@ -152,17 +151,22 @@ class DataPlane:
             finally:
                 target.in_flight -= 1
 
-    async def _next(self, entry: Entry, tried: Sequence[Target]) -> Target:
+    async def _next(self, call: Call, tried: Sequence[Target]) -> Target:
         """Who is asked next. Where none takes a connection, what was heard of the service may be out of date: its owner
         is asked before the caller is told. Raises what `_next` raises, and NotFound."""
         try:
-            return _next(entry, tried)
+            return _next(call.entry, tried)
         except BadUpstream:
-            await self._owner.refresh(entry.route.service)
-        now = self._routes.find(entry.route.service)
-        if now is None:
-            raise missing("service", entry.route.service)
-        return _next(now, tried)
+            service = call.entry.route.service
+            await self._owner.refresh(service)
+        return _next(self._found(service, call.who), tried)
+
+    def _found(self, service: str, who: Principal) -> Entry:
+        """What stands behind the address. Raises NotFound where nothing does, or nothing that they may call."""
+        entry = self._routes.find(service)
+        if entry is None or not _may_call(who, entry.route):
+            raise missing("service", service)
+        return entry
 
     def _refused_us(self, target: Target, tried: list[Target]) -> None:
         log.info("a replica takes no connection", replica=target.replica)
