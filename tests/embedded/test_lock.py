@@ -6,6 +6,7 @@ import fcntl
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,3 +34,17 @@ def test_who_only_looks_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.Mon
     with lock.locked(tmp_path):
         assert lock.is_locked(tmp_path)
     looked.join()
+
+
+def test_who_looks_is_not_taken_for_a_platform_by_another_who_looks(tmp_path: Path, monkeypatch: Any) -> None:
+    with lock.locked(tmp_path):
+        pass
+    seen: list[bool] = []
+
+    def look_too(descriptor: int, how: int) -> None:
+        monkeypatch.undo()
+        fcntl.flock(descriptor, how)
+        seen.append(lock.is_locked(tmp_path))  # while the first has not finished
+
+    monkeypatch.setattr("embedded.lock.fcntl.flock", look_too)
+    assert [lock.is_locked(tmp_path), *seen] == [False, False]

@@ -11,6 +11,7 @@ from tests.yard.stub import TOKEN, Hour, Stub
 from yard import Client, YardError
 from yard.api.jobs import check_succeeded
 from yard.pace import Time
+from yard.sse import SILENCE
 
 
 @pytest.fixture
@@ -59,6 +60,27 @@ def test_a_stream_that_is_silent_for_long_is_alive(hour: Hour) -> None:
     with Client("http://stub", TOKEN, transport=transport, hour=Time(hour.now, hour.sleep)) as client:
         assert list(client.jobs.follow_log("job-1")) == []
     assert next(lives, None) is None
+
+
+@pytest.mark.row("T12")
+@pytest.mark.parametrize("broken", [True, False])
+def test_a_stream_without_any_sign_of_life_is_dead(hour: Hour, broken: bool) -> None:
+    """Each connection is taken, and then nothing comes."""
+
+    def dead() -> Iterator[bytes]:
+        hour.at += SILENCE
+        if broken:
+            raise httpx2.ReadTimeout("timed out")
+        yield from ()
+
+    headers = {"Content-Type": "text/event-stream"}
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers, content=dead()))
+    with (
+        Client("http://stub", TOKEN, transport=transport, hour=Time(hour.now, hour.sleep)) as client,
+        pytest.raises(YardError, match="stream_lost"),
+    ):
+        list(client.jobs.follow_log("job-1"))
+    assert hour.at < 10 * SILENCE
 
 
 def test_who_follows_first_while_the_service_is_away_waits_for_it(client: Client, stub: Stub, job: str) -> None:

@@ -22,6 +22,7 @@ API = "/api/v1"
 KEPT_ALIVE_SECONDS = 3.0
 """For how long an idle connection is used again: shorter than the platform keeps it, which else may just be closing it
 (RFC 9112 §9.6)."""
+LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEPT_ALIVE_SECONDS)
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _LATER = frozenset({429, 503})
@@ -66,7 +67,7 @@ class Http:
         self._client = httpx2.Client(
             base_url=self.address,
             timeout=httpx2.Timeout(timeout, connect=5.0),
-            limits=httpx2.Limits(keepalive_expiry=KEPT_ALIVE_SECONDS),
+            limits=LIMITS,
             transport=transport,
             verify=self.address.startswith("https:"),  # reading certificates that are not needed takes 0.1 s
             trust_env=not is_loopback(self.address),

@@ -38,10 +38,10 @@ def follow(
     first = Patience(http.patience, http.hour)
     was_there = False
     while True:
-        reason, there_since = "the connection was closed", None
+        reason, since, response = "the connection was closed", http.hour.now(), None
         try:
             with http.stream(path, at, headers, SILENCE) as response:
-                was_there, there_since = True, http.hour.now()
+                was_there = True
                 for event in httpx2.EventSource(response):
                     trying.renew()
                     if event.id:
@@ -60,7 +60,7 @@ def follow(
             if not was_there:
                 raise
             reason = error.detail  # whoever streams is being started again
-        if there_since is not None and http.hour.now() - there_since > PAUSE_LONGEST:
-            trying.renew()  # it was silent, and alive
+        if response is not None and response.num_bytes_downloaded and http.hour.now() - since > PAUSE_LONGEST:
+            trying.renew()  # no event came for long, but signs of life did
         if not trying.wait():
             raise YardError("stream_lost", f"The live stream broke off and could not be taken up again: {reason}.")
