@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
@@ -55,6 +56,8 @@ PATIENT: dict[ModuleType, tuple[str, ...]] = {
     rabbit.listener: ("DECLARE_SECONDS",),
     rabbit.broadcasting: ("DECLARE_SECONDS",),
     rabbit.topology: ("DECLARE_SECONDS",),
+    rabbit.log: ("DECLARE_SECONDS",),
+    rabbit.notes: ("DECLARE_SECONDS",),
 }
 
 
@@ -63,6 +66,7 @@ def _unhurried() -> None:
     """What waits for a database or a broker gives up late, as this machine may be busy; tests of giving up say when."""
     for module, names in PATIENT.items():
         for name in names:
+            assert hasattr(module, name), f"{module.__name__} has no {name} any more"
             setattr(module, name, 60.0)
 
 
@@ -74,7 +78,10 @@ def pytest_exception_interact() -> None:
     """Told by pytest of each failure: a server that it left dead would fail all tests that come after it."""
     for server in _SHARED:
         if not server.answers():
-            server.restart()
+            try:
+                server.restart()
+            except Exception:  # noqa: BLE001 - the tests that need it say so themselves
+                traceback.print_exc()
 
 
 def _shared(server: S) -> Iterator[S]:

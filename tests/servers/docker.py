@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import psutil
 import pytest
@@ -27,6 +28,9 @@ from tests.servers.process import Server
 BASE = "modelyard-test/base:1"
 """An image with Debian's Python, pip and venv, and this machine's trust: what `python:3.11-slim` is elsewhere."""
 
+POLICY = Path(tempfile.gettempdir()) / "modelyard-docker-forward"
+"""What this machine did with packets to be forwarded before the first of our engines ran; a lock, too."""
+
 # As the other servers' undertaker; what runs in containers is not below dockerd, and has mounts and a bridge.
 UNDERTAKER = """
 while read -r line; do groups=$line; done
@@ -37,6 +41,11 @@ for process in /proc/[0-9]*; do
   esac
 done
 test -z "$groups" || sleep 0.5
+others=
+for process in /proc/[0-9]*; do
+  case $( (tr '\\0' ' ' < $process/cmdline) 2>/dev/null) in *dockerd" --data-root "*/modelyard-docker-*) others=1;; esac
+done
+test "$others" || ! test -s POLICY || { iptables -P FORWARD $(cat POLICY); : > POLICY; }
 for mount in $(awk -v below="$0/" 'index($2, below) == 1 {print $2}' /proc/mounts); do
   umount -l $mount 2>/dev/null
 done
@@ -49,7 +58,7 @@ for bridge in $(ls /sys/class/net); do
   done
 done
 rm -rf "$0"
-"""
+""".replace("POLICY", str(POLICY))
 
 
 def _find(*names: str) -> Path | None:
@@ -87,7 +96,6 @@ class Docker(Server):
         self.socket = self.folder / "docker.sock"
         self.url = f"unix://{self.socket}"
         self.mark = f"my{secrets.token_hex(4)}"
-        self._forward = _said("iptables", "-S", "FORWARD").splitlines()[0].split()[-1]
         self.subnet = self._bridge()
         self.pool = f"{self.subnet}.128.0/18"
         """Addresses for the networks of a platform: several engines run on this machine at once."""
@@ -117,11 +125,14 @@ class Docker(Server):
         ]
         mine: list[str | Path] = ["--pidfile", self.folder / "pid", "--config-file", self.write("daemon.json", "{}")]
         net = ["--bridge", self.mark, "--default-address-pool", f"base={self.subnet}.0.0/17,size=26"]
-        with _alone():
+        with _alone() as policy:
+            if not policy.read():
+                policy.write(_said("iptables", "-w", "-S", "FORWARD").splitlines()[0].split()[-1])
+            # engines share their chains, and one that starts empties those of the others: what keeps their networks
+            # apart then is that nothing is forwarded which no rule allows
+            _said("iptables", "-w", "-P", "FORWARD", "DROP")
             self.spawn([self._dockerd, *place, *mine, *net, "--live-restore", "--cgroup-parent", f"/{self.mark}"])
             self.wait_until_it_answers()
-            # engines share their chains, and one that starts empties those of the others for a moment
-            _said("iptables", "-w", "-P", "FORWARD", "DROP")
 
     def answers(self) -> bool:
         """Whether it answers a ping."""
@@ -202,17 +213,22 @@ class Docker(Server):
             with suppress(OSError):
                 group.rmdir()
         _remove_rules(lambda rule: f" {self.mark} " in f"{rule} ")
-        with _alone():
-            if not any(one.info["name"] == "dockerd" for one in psutil.process_iter(["name", "status"]) if _lives(one)):
-                _remove_chains(self._forward)
+        with _alone() as policy:
+            engines = [one.info["cmdline"] for one in psutil.process_iter(["name", "status", "cmdline"]) if _runs(one)]
+            if not any("/modelyard-docker-" in " ".join(words) for words in engines):
+                _said("iptables", "-w", "-P", "FORWARD", policy.read() or "ACCEPT")
+                policy.truncate(0)
+            if not engines:
+                _remove_chains()
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """While nobody else starts an engine on this machine, nor clears away behind the last one."""
-    with (Path(tempfile.gettempdir()) / "modelyard-docker.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _alone() -> Iterator[IO[str]]:
+    """While nobody else starts an engine of ours, nor clears away behind the last one; `POLICY`, opened."""
+    POLICY.touch()
+    with POLICY.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
 
 
 def trusted() -> dict[str, str]:
@@ -233,9 +249,9 @@ def trusted() -> dict[str, str]:
     return told | {name: bundle for name in certificates if name in os.environ}
 
 
-def _lives(one: psutil.Process) -> bool:
-    """Whether it was no corpse when it was looked at."""
-    return bool(one.info["status"] != psutil.STATUS_ZOMBIE)
+def _runs(one: psutil.Process) -> bool:
+    """Whether it was an engine, and no corpse, when it was looked at."""
+    return bool(one.info["name"] == "dockerd" and one.info["status"] != psutil.STATUS_ZOMBIE)
 
 
 def _said(*command: str) -> str:
@@ -257,9 +273,8 @@ def _remove_rules(ours: Callable[[str], bool]) -> None:
                 _said("iptables", "-t", table, "-D", *rule.split()[1:])
 
 
-def _remove_chains(policy: str) -> None:
+def _remove_chains() -> None:
     """The chains that dockerd makes and never removes; one that starts later makes them anew."""
-    _said("iptables", "-P", "FORWARD", policy)
     _remove_rules(lambda rule: "DOCKER" in rule)
     for table in ("filter", "nat"):
         rules = _said("iptables", "-t", table, "-S").splitlines()

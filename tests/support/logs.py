@@ -13,10 +13,12 @@ import structlog
 def logging_kept() -> Iterator[None]:
     """Where and how the log is written is afterwards as it was, whoever sets it up meanwhile."""
     root, before = logging.getLogger(), structlog.get_config()
-    handlers, level = root.handlers[:], root.level
+    handlers = root.handlers[:]
+    levels = {name: logging.getLogger(name).level for name in ("", *logging.root.manager.loggerDict)}
     try:
         yield
     finally:
         root.handlers[:] = handlers
-        root.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
         structlog.configure(**before)

@@ -1,11 +1,14 @@
 """Work on a connection ends when it is told to, also where a library swallows the cancellation."""
 
 import asyncio
+from unittest.mock import Mock
 
 import pytest
+from aiormq import Channel
 
-from common.bus.rabbitmq import link
+from common.bus.rabbitmq import Topology, link
 from common.bus.rabbitmq.link import end, until_one_ends
+from common.bus.rabbitmq.publisher import Publisher
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +69,13 @@ async def test_what_an_ended_task_failed_with_is_nobodys_surprise():
     await end([task])
     assert isinstance(task.exception(), ValueError)
     await end([])
+
+
+def test_a_failure_on_an_earlier_channel_leaves_the_present_connection_alone():
+    publisher = Publisher("amqp://localhost/", "test", Topology(), asyncio.Event())
+    earlier, present = Mock(Channel), Mock(Channel)
+    publisher._channel = present
+    publisher._give_up(earlier)
+    assert (publisher.open, publisher.link._renew.is_set()) == (True, False)
+    publisher._give_up(present)
+    assert (publisher.open, publisher.link._renew.is_set()) == (False, True)

@@ -78,12 +78,14 @@ def timed(do: Callable[[], Any]) -> tuple[int, str, float]:
 
 
 def at_once(do: Callable[[], Any]) -> tuple[int, str]:
-    """Status and code of what is answered without waiting for anything."""
+    """Status and code of what is answered without waiting for anything, twice."""
+    quick = []
     for _ in range(TRIES):
         status, code, seconds = timed(do)
-        if seconds < AT_ONCE:
-            return status, code
-    raise AssertionError(f"it took {seconds:g} s, and no less in {TRIES} tries")
+        quick += [(status, code)] if seconds < AT_ONCE else []
+        if len(quick) == 2:
+            return quick[1]
+    raise AssertionError(f"at most one of {TRIES} tries took less than {AT_ONCE} s, the last {seconds:g} s")
 
 
 def says(two: Cluster, service: str, what: str) -> None:

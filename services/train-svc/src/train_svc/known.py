@@ -52,8 +52,8 @@ class NodeBook:
     """What is known of nodes, in memory for as long as nobody wrote: every writer counts up a number.
 
     Of ten thousand nodes only those are made anew whose rows differ. Who plans by it has `looking` until it does, so
-    that what was read before a change is never planned by after it; and who writes down what the inventory shows has
-    `overseeing` from asking it on, so that what it showed before is never written over what it shows now.
+    that what was read before a change is never planned by after it; and who writes down what the inventory shows, round
+    by round, has `overseeing` from asking it on, so that no round of this process writes over what a later one saw.
     """
 
     def __init__(self) -> None:

@@ -106,7 +106,8 @@ class Publisher:
     async def _confirmed(self, messages: Sequence[Outgoing]) -> Together:
         """What became of them. Raises BusUnavailable where they are not known to have arrived."""
         if (channel := self._channel) is None:
-            raise BusUnavailable("bus_unavailable", f"The broker is not connected: {self.link.trouble!r}")
+            why = repr(self.link.trouble) if self.link.trouble else "the connection is being made anew"
+            raise BusUnavailable("bus_unavailable", f"The broker is not connected: {why}")
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
                 together = await send(channel, messages)

@@ -75,12 +75,14 @@ class Networks:
         )
 
     async def _free(self, owner: str) -> list[str]:
-        """Subnets to try, the owner's own first choice before the next ones, without those that Docker uses, or this
-        machine for something else: another engine, a private network. Docker itself doesn't look at the latter."""
+        """Subnets to try, the owner's own first choice before the next ones, without those that Docker uses. Where the
+        engine is on this machine, also without those that it has for something else, of which Docker knows nothing:
+        another engine's, a private network's."""
         networks = await self._daemon.networks()
         used = [ipaddress.ip_network(part["Subnet"]) for one in networks for part in one["IPAM"]["Config"] or ()]
         pool = ipaddress.ip_network(self._settings.pool)
-        used += [one for one in routes.known() if one.prefixlen > pool.prefixlen]  # a wider one only leads through here
+        if self._daemon.url.startswith("unix:"):  # a wider route only leads through here
+            used += [one for one in routes.known() if one.prefixlen > pool.prefixlen]
         every = list(pool.subnets(new_prefix=_PREFIX))
         start = int(_short(owner), 16) % len(every)
         free = [one for one in every[start:] + every[:start] if not any(_overlap(one, other) for other in used)]

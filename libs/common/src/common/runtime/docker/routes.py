@@ -11,10 +11,11 @@ TABLE = Path("/proc/net/route")
 
 
 def known(table: Path = TABLE) -> list[IPv4Network]:
-    """Those of the kernel's table; none where a system has no such table."""
-    if not table.exists():
+    """Those of the kernel's main table; none where a system has no such table, or shows it to nobody."""
+    try:
+        rows = [line.split() for line in table.read_text().splitlines()[1:]]
+    except OSError:
         return []
-    rows = [line.split() for line in table.read_text().splitlines()[1:]]
     return [IPv4Network((_address(row[1]), str(_address(row[7])))) for row in rows]
 
 
