@@ -212,7 +212,7 @@ class Docker(Server):
         for group in sorted(Path("/sys/fs/cgroup").glob(f"**/{self.mark}/**/"), reverse=True):
             with suppress(OSError):
                 group.rmdir()
-        _remove_rules(lambda rule: f" {self.mark} " in f"{rule} ")
+        _remove_rules(lambda rule: f" {self.mark} " in f"{rule} " or _of_no_bridge(rule))
         with _alone() as policy:
             engines = [one.info["cmdline"] for one in psutil.process_iter(["name", "status", "cmdline"]) if _runs(one)]
             if not any("/modelyard-docker-" in " ".join(words) for words in engines):
@@ -271,6 +271,12 @@ def _remove_rules(ours: Callable[[str], bool]) -> None:
         for rule in _said("iptables", "-t", table, "-S").splitlines():
             if rule.startswith("-A") and ours(rule):
                 _said("iptables", "-t", table, "-D", *rule.split()[1:])
+
+
+def _of_no_bridge(rule: str) -> bool:
+    """Whether it is of an owner's network that is gone: a dockerd that comes back makes it once more."""
+    named = [word for word in rule.split() if word.startswith("yd") and not word.endswith("+")]
+    return any(not Path("/sys/class/net", name).exists() for name in named)
 
 
 def _remove_chains() -> None:
