@@ -459,6 +459,22 @@ async def test_an_aborted_upload_is_gone(files):
     assert await keys(files) == []
 
 
+@pytest.mark.parametrize("end", ["abort_upload", "complete_upload"])
+async def test_a_part_still_on_its_way_when_its_upload_ends_is_refused(files, end):
+    upload = await files.begin_upload("x")
+    await files.put_part(upload, 1, b"first")
+
+    async def ended_meanwhile() -> AsyncIterator[bytes]:
+        yield b"sec"
+        await getattr(files, end)(upload)
+        yield b"ond"
+
+    with pytest.raises(NotFound) as over:
+        await files.put_part(upload, 2, ended_meanwhile())
+    assert over.value.code == "upload_not_found"
+    assert [await files.read(key) for key in await keys(files)] == ([] if end == "abort_upload" else [b"first"])
+
+
 async def test_a_local_path_is_there_where_the_adapter_says_so(files):
     await files.put("a/b", b"here")
     path = files.local_path("a/b")

@@ -75,15 +75,30 @@ class PartStore:
     async def put(self, upload: str, number: int, content: bytes | Chunks, sha256: str | None) -> Part:
         """Store the data, then the record that makes it count. What it replaces goes with the whole upload."""
         check_number(number)
-        about = await self._about(upload)
-        if about["done"]:
-            raise _unknown(upload)
-        what, token = f"part {number} of {about['key']}", new_id("part")
-        info = await self._store.put_named(f"{self._root}{upload}/data/{token}", what, content, sha256=sha256)
+        what, token = f"part {number} of {await self._going_on(upload)}", new_id("part")
+        data = f"{self._root}{upload}/data/{token}"
+        info = await self._store.put_named(data, what, content, sha256=sha256)
         part = Part(number, info.size, info.sha256 or "")
         record = f"{self._root}{upload}/parts/{number:05d}.{token}.{part.size}.{part.sha256}"
         await self._store.put_named(record, what, b"")
+        await self._keep(upload, record, data)
         return part
+
+    async def _keep(self, upload: str, *names: str) -> None:
+        """Take them away again where the upload ended while they came. Whoever ends it notes that before it looks for
+        what must go: either it saw these, or this sees the end."""
+        try:
+            await self._going_on(upload)
+        except NotFound:
+            await asyncio.gather(*(self._wire.delete(name) for name in names))
+            raise
+
+    async def _going_on(self, upload: str) -> str:
+        """For which key it is. Raises NotFound (`upload_not_found`), also where it is complete."""
+        about = await self._about(upload)
+        if about["done"]:
+            raise _unknown(upload)
+        return str(about["key"])
 
     async def stored(self, upload: str) -> Sequence[Stored]:
         """The latest of each part, by number. Raises NotFound (`upload_not_found`)."""
@@ -97,6 +112,7 @@ class PartStore:
         async with self._completing.setdefault(upload, asyncio.Lock()):
             about = await self._about(upload)
             if about["done"]:
+                await self._drop_parts(upload)  # whoever noted it may have been killed before it did
                 return str(about["key"]), about["sha256"]
             try:
                 return await self._complete(upload, str(about["key"]), objects, sha256)
@@ -111,8 +127,9 @@ class PartStore:
         if (about := await self._about(upload))["done"]:  # then what was listed may be a rest
             return key, about["sha256"]
         known = await self._join(stored, key, objects, sha256)
+        await self._going_on(upload)  # else noting the end would bring back what was aborted meanwhile
         await self._note(upload, key, done=True, sha256=known)
-        await self._drop_all(upload, "parts/", "data/")
+        await self._drop_parts(upload)
         return key, known
 
     async def _join(self, stored: Sequence[Stored], key: str, objects: str, sha256: str | None) -> str | None:
@@ -161,7 +178,7 @@ class PartStore:
         """Throw an upload away, if it is there."""
         if is_id(upload, "upload"):
             await self._wire.delete(f"{self._root}{upload}/about")
-            await self._drop_all(upload, "parts/", "data/")
+            await self._drop_parts(upload)
 
     async def _listed(self, upload: str) -> list[Stored]:
         """Every part that has a record, oldest first for each number."""
@@ -174,8 +191,9 @@ class PartStore:
             found.append(Stored(Part(int(number), int(size), sha256), f"{folder}data/{token}"))
         return found
 
-    async def _drop_all(self, upload: str, *below: str) -> None:
-        for folder in below:
+    async def _drop_parts(self, upload: str) -> None:
+        """The records first: none is ever there without its data."""
+        for folder in ("parts/", "data/"):
             names = [name async for name, _ in self._wire.list(f"{self._root}{upload}/{folder}")]
             for start in range(0, len(names), _DELETES):
                 await asyncio.gather(*(self._wire.delete(name) for name in names[start : start + _DELETES]))
