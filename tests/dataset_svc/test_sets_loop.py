@@ -14,7 +14,9 @@ import pytest
 from common.kernel.errors import Unavailable
 from common.kernel.pauses import Pauses
 from dataset_svc.reconcile import building, resting, sets
-from tests.dataset_svc.conftest import Desk, pictures
+from dataset_svc.reconcile.records import FileRecords
+from dataset_svc.sets.parquet import Parquet
+from tests.dataset_svc.conftest import Desk, Open, pictures
 from tests.dataset_svc.test_formatted_sets import order, ready
 
 
@@ -95,3 +97,30 @@ async def test_the_next_try_begins_when_the_folder_of_the_last_one_is_gone(
     dataset = await alice.filled(pictures())
     await ready(alice, await order(alice, dataset, "tfrecord"))
     assert there == [False, False]
+
+
+@pytest.mark.row("D9")
+async def test_a_service_that_stops_while_it_writes_a_set_writes_it_when_it_is_back(
+    open_place: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found as a set that failed for good, as its half a file could not be closed."""
+    writing = asyncio.Event()
+
+    async def endlessly(*_: Any) -> bytes:
+        writing.set()
+        await asyncio.Event().wait()
+        return b""
+
+    def half_a_file(_: Any) -> None:
+        raise OSError("Only 0 out of 3 columns are initialized")
+
+    with monkeypatch.context() as while_it_runs:
+        async with open_place() as place:
+            alice = place.desk()
+            dataset = await alice.filled(pictures())
+            while_it_runs.setattr(FileRecords, "_content", endlessly)
+            while_it_runs.setattr(Parquet, "close", half_a_file)
+            item = await order(alice, dataset, "parquet")
+            await asyncio.wait_for(writing.wait(), 60)
+    async with open_place() as place:
+        await ready(place.desk(), item)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -19,10 +19,11 @@ from dataset_svc.context import Context
 from dataset_svc.domain.formatted import FormattedSet
 from dataset_svc.formats.port import RowReader
 from dataset_svc.reconcile.choosing import Chosen, choosing, is_sample, rule_of, side_of
+from dataset_svc.reconcile.encoding import encoding
 from dataset_svc.reconcile.parting import note, part
 from dataset_svc.reconcile.records import Records, file_records
 from dataset_svc.reconcile.rows import Tell, reader_of, row_pile, row_records
-from dataset_svc.sets import CLASSES, RAW, Encoder, Record, Terms, set_format
+from dataset_svc.sets import CLASSES, RAW, Terms
 
 _AT_ONCE = 4096
 """Entries of a list that are taken before others have their turn."""
@@ -161,24 +162,11 @@ async def _encoded(
     """The records in files of their own."""
     made, classes = folder / "made", list(item.origin.classes)
     terms = Terms(item.origin.media, classes, context.settings.shard_bytes, annotated, rows)
-    encoder = await asyncio.to_thread(_open, item.format, made, terms)
-    try:
+    async with encoding(item.format, made, terms) as add:
         done = 0
         async for batch in records.batches():
-            await asyncio.to_thread(_add, encoder, batch)
+            await add(batch)
             done += len(batch)
             tell(done / len(records))
-    finally:
-        await asyncio.to_thread(encoder.close)
     (made / CLASSES).write_text(json.dumps({"classes": classes}, ensure_ascii=False))
     return await manifests.store_folder(context.files, made, prefix_of(item))
-
-
-def _open(format: str, folder: Path, terms: Terms) -> Encoder:
-    folder.mkdir(parents=True)
-    return set_format(format).open(folder, terms)
-
-
-def _add(encoder: Encoder, records: Sequence[Record]) -> None:
-    for record in records:
-        encoder.add(record)
