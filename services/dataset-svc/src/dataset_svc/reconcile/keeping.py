@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
@@ -14,6 +15,7 @@ from common.disk import telling_when_full
 from common.kernel.errors import Problem
 from common.manifests import Packed
 from common.ports.files import Files
+from common.threads import to_the_end
 from dataset_svc.domain.versions import Content, Sample
 from dataset_svc.importing import ImportResult
 from dataset_svc.importing.annotated import FOLDER
@@ -60,7 +62,8 @@ async def _put_new(files: Files, packed: Packed, prefix: str, current: Content |
         with telling_when_full("the files that are new"):
             earlier = await manifests.local_index(files, current.manifest, packed.folder / "earlier")
             folder = packed.folder / "shared"
-            shared = await asyncio.to_thread(manifests.share, packed, earlier, folder, pack_bytes=pack_bytes)
+            with ThreadPoolExecutor(1, "share") as one:  # it fills a folder that whoever is cancelled removes
+                shared = await to_the_end(one, manifests.share, packed, earlier, folder, pack_bytes=pack_bytes)
     except Problem as problem:
         if problem.code not in ("manifest_corrupt", "file_not_found"):
             raise
