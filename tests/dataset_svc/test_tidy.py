@@ -29,6 +29,15 @@ async def test_of_an_import_only_its_version_is_kept(place, alice, home):
     await place.swept()
 
 
+@pytest.mark.row("D2")
+async def test_the_store_forgets_an_upload_with_its_import(place, alice, home):
+    await alice.filled()
+    async with asyncio.timeout(60):
+        while list((home / "files" / "uploads").iterdir()):
+            place.context.ring()
+            await asyncio.sleep(0.01)
+
+
 @pytest.mark.row("D4")
 async def test_a_deleted_dataset_leaves_a_tombstone(place, alice):
     made = await alice.filled()

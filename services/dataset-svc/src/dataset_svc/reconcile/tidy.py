@@ -17,7 +17,7 @@ from dataset_svc.domain.imports import Import
 from dataset_svc.domain.tus import tails_of
 from dataset_svc.reconcile.workplace import prefix_of
 from dataset_svc.storage import DATASETS, GOING, GONE, KEPT, UPLOADS
-from dataset_svc.usecases.arriving import forget, linking
+from dataset_svc.usecases.arriving import forget
 
 log = structlog.get_logger("tidy")
 
@@ -82,8 +82,9 @@ class Tidy:
         async with self.context.store.reading() as connection:
             dataset = await DATASETS.get(connection, item.dataset_id)
             held = {content.manifest.address for content in await storage.contents_of(connection, dataset)}
-        if item.direct:
-            await linking(self.context).abort_direct(item.archive)
+            upload = await UPLOADS.get(connection, item.upload_id) if item.upload_id else None
+        if upload is not None:
+            await forget(self.context, upload)
         await self.context.files.delete(item.archive)
         await self._delete_all(tails_of(item.archive))
         if f"{prefix_of(item)}/index" not in held:
