@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from common.contracts.shared import ManifestRef
+from common.kernel.errors import StorageFull
 from common.staging.samples import rows_in
 from dataset_svc.reconcile import Sets
 from dataset_svc.sets import RAW
@@ -368,3 +369,31 @@ async def test_a_side_without_files_is_a_failure_that_says_so(alice: Desk) -> No
     item = await ready(alice, await order(alice, dataset, "parquet", ratio=0.5, side="held_out"), "failed")
     assert item["code"] == "empty_set"
     await alice.refused("GET", f"/formatted-sets/{item['id']}/files", 409, "set_not_ready")
+
+
+@pytest.mark.row("D9")
+@pytest.mark.parametrize("format", [RAW, "recordio"])
+async def test_a_set_that_failed_keeps_its_reason_and_nothing_else(
+    place: Place, alice: Desk, format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = await alice.filled(FILES)
+    most = await ready(alice, await order(alice, dataset, format, ratio=0.8))
+    put = place.context.files.put
+
+    async def full(key: str, *content: Any, **how: Any) -> Any:
+        if key.startswith("sets/") and key.endswith("/index"):  # the last of it that is stored
+            raise StorageFull("storage_full", "There is no room for it.")
+        return await put(key, *content, **how)
+
+    monkeypatch.setattr(place.context.files, "put", full)
+    rest = await alice.ok("POST", f"/formatted-sets/{most['id']}/complement", 202)
+    await ready(alice, rest, "failed")
+    users = (await alice.ok("GET", f"/datasets/{dataset['id']}/uses"))["items"]
+    assert [use["id"] for use in users] == ([most["id"]] if format == RAW else [])
+    await place.tidied(f"sets/{rest['id']}/")
+    assert await content(alice, most)
+    listed = (await alice.ok("GET", "/formatted-sets", params={"state": "failed"}))["items"]
+    assert [(one["id"], one["code"], one["reason"]) for one in listed] == [
+        (rest["id"], "storage_full", "There is no room for it.")
+    ]
+    await alice.ok("DELETE", f"/formatted-sets/{rest['id']}", 204)

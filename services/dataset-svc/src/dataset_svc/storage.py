@@ -33,7 +33,7 @@ from common.db.aggregates import Aggregates, aggregate_table, missing
 from common.db.tables import Instant, Json
 from common.kernel.errors import NotFound
 from dataset_svc.domain.dataset import Dataset
-from dataset_svc.domain.formatted import OPEN, FormattedSet
+from dataset_svc.domain.formatted import OPEN, FormattedSet, SetState
 from dataset_svc.domain.imports import ACTIVE, Import
 from dataset_svc.domain.sources import Source
 from dataset_svc.domain.uploads import Upload, UploadState
@@ -300,6 +300,7 @@ async def set_files_state(connection: AsyncConnection, set_id: str) -> str | Non
     return (await connection.execute(at)).scalar_one_or_none()
 
 
-async def deleted_sets_with_files(connection: AsyncConnection) -> list[FormattedSet]:
-    """Deleted formatted sets whose files are still there."""
-    return await SETS.where(connection, formatted_sets.c.state == "deleted", formatted_sets.c.files != GONE)
+async def useless_sets_with_files(connection: AsyncConnection) -> list[FormattedSet]:
+    """Formatted sets that were deleted, or have failed and never will be whole, and whose files are still there."""
+    useless = formatted_sets.c.state.in_([str(SetState.DELETED), str(SetState.FAILED)])
+    return await SETS.where(connection, useless, formatted_sets.c.files != GONE)

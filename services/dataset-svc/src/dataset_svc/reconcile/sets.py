@@ -1,4 +1,4 @@
-"""The loop of formatted sets: builds what was ordered, removes what was deleted, and continues after a kill.
+"""The loop of formatted sets: builds what was ordered, removes what was deleted or failed, continues after a kill.
 
 A set is built in a folder of this machine and stored whole, its list of files last; what became of it is applied in a
 transaction that only the holder of the lease can make. So a set is there whole or not at all, and building it again
@@ -20,7 +20,7 @@ from common.kernel.errors import Problem, Unavailable
 from common.web.problems import as_problem
 from dataset_svc import storage
 from dataset_svc.context import Context
-from dataset_svc.domain.formatted import OPEN, FormattedSet
+from dataset_svc.domain.formatted import OPEN, FormattedSet, SetState
 from dataset_svc.reconcile.building import Built, build, prefix_of
 from dataset_svc.reconcile.resting import Resting
 from dataset_svc.sets import RAW
@@ -125,7 +125,7 @@ class Sets:
 
     async def _fail(self, set_id: str, lease: Lease, problem: Problem) -> None:
         now = self._context.store.clock.now()
-        await self._apply(set_id, lease, lambda item: item.failed(problem.code, problem.detail, now), over=True)
+        await self._apply(set_id, lease, lambda item: item.failed(problem.code, problem.detail, now))
 
     async def _build(self, set_id: str, lease: Lease, folder: Path) -> None:
         item = await self._apply(set_id, lease, lambda item: item.begun())
@@ -150,29 +150,27 @@ class Sets:
         def done(item: FormattedSet) -> FormattedSet:
             return item.succeeded(built.manifest, built.classes, built.records, now, built.annotations)
 
-        await self._apply(set_id, lease, done, over=True)
+        await self._apply(set_id, lease, done)
 
     async def _apply(
-        self, set_id: str, lease: Lease, change: Callable[[FormattedSet], FormattedSet], *, over: bool = False
+        self, set_id: str, lease: Lease, change: Callable[[FormattedSet], FormattedSet]
     ) -> FormattedSet | None:
-        """Store a change under the lease; None where it has ended or was deleted meanwhile. Raises LeaseLost.
-
-        A set that was built has files of its own, so that it holds those of its dataset no longer; a raw one goes on.
-        """
+        """Store a change under the lease; None where it has ended or was deleted meanwhile. Raises LeaseLost."""
         async with self._context.store.work() as uow:
             await self._context.kit.leases.guard(uow.connection, lease)
             item = await SETS.get(uow.connection, set_id)
             if item.state not in OPEN:
                 return None
-            if over and item.format != RAW:
+            changed = change(item)
+            if not _needs_dataset(changed):
                 await release_hold(uow.connection, item.origin.dataset_id, item.id)
-            return await SETS.save(uow.connection, change(item), now=uow.clock.now())
+            return await SETS.save(uow.connection, changed, now=uow.clock.now())
 
     async def _remove(self) -> None:
-        """Remove the files of deleted sets that nobody holds, and let go of their datasets."""
+        """Remove the files of deleted and failed sets that nobody holds, and let go of their datasets."""
         async with self._context.store.reading() as connection:
-            deleted = await storage.deleted_sets_with_files(connection)
-        for item in deleted:
+            useless = await storage.useless_sets_with_files(connection)
+        for item in useless:
             if item.id not in self._tasks and await self._may_go(item):
                 await self._delete_files(item)
 
@@ -192,4 +190,9 @@ class Sets:
         async with self._context.store.work() as uow:
             await release_hold(uow.connection, item.origin.dataset_id, item.id)
             await storage.mark_files(uow.connection, storage.formatted_sets, item.id, GONE)
-        log.info("files of a deleted formatted set removed", set_id=item.id)
+        log.info("files of a formatted set removed", set_id=item.id, state=str(item.state))
+
+
+def _needs_dataset(item: FormattedSet) -> bool:
+    """Whether it is over its dataset's files: until it is built, and a raw one ever after; never one that failed."""
+    return item.state in OPEN or (item.state == SetState.READY and item.format == RAW)
