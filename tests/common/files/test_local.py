@@ -106,6 +106,23 @@ async def test_the_memory_of_completed_uploads_does_not_grow_for_ever(files, tmp
     assert await files.read("x") == b"x"
 
 
+@pytest.mark.parametrize("step", ["source", "finish"])
+async def test_an_upload_aborted_while_its_object_is_made_is_not_found(files, monkeypatch, step):
+    upload = await files.begin_upload("x")
+    for number in (1, 2):
+        await files.put_part(upload, number, b"x")
+    taken = getattr(files._uploads, step)
+
+    def after_it_was_aborted(*args):
+        files._uploads.abort(upload)
+        return taken(*args)
+
+    monkeypatch.setattr(files._uploads, step, after_it_was_aborted)
+    with pytest.raises(NotFound) as over:
+        await files.complete_upload(upload)
+    assert over.value.code == "upload_not_found"
+
+
 async def test_a_full_disk_is_told_and_leaves_no_half_object(small_disk):
     folder = small_disk(4 << 20)
     files = LocalFiles(folder / "store")

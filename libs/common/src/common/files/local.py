@@ -226,6 +226,9 @@ class LocalFiles:
                 await asyncio.sleep(_OTHER_PROCESS_SECONDS)
             try:
                 return await self._complete(upload, sha256)
+            except FileNotFoundError:
+                await self._run(self._uploads.key, upload)  # it was aborted under our hands, where this doesn't know it
+                raise
             finally:
                 os.close(held)
 
