@@ -177,6 +177,18 @@ async def test_nothing_is_uploaded_in_vain(alice):
     await alice.refused("POST", path, 409, "no_independent_test_set", json={**BODY, "part": "test"})
 
 
+async def test_what_is_no_longer_wanted_is_not_imported(alice):
+    dataset = (await alice.create(test_mode="independent"))["id"]
+    begun = await alice.begin(dataset, ONE_PART, "test")
+    await alice.send(dataset, begun, ONE_PART)
+    path = f"/datasets/{dataset}/uploads/{begun['id']}"
+    await alice.ok("PATCH", f"/datasets/{dataset}", json={"test_mode": "ratio"})
+    await alice.refused("POST", f"{path}/complete", 409, "no_independent_test_set")
+    assert (await alice.ok("GET", path))["state"] == "open"
+    await alice.ok("PATCH", f"/datasets/{dataset}", json={"test_mode": "independent"})
+    await alice.ok("POST", f"{path}/complete", 202)
+
+
 async def test_an_upload_that_is_begun_twice_with_one_key_is_one(alice, dataset):
     how = {"json": BODY, "headers": {"Idempotency-Key": "k"}}
     first = await alice.ok("POST", f"/datasets/{dataset}/uploads", 201, **how)
@@ -199,6 +211,54 @@ async def test_giving_up(place, alice, dataset, home):
     async with asyncio.timeout(60):
         while list((home / "files" / "uploads").iterdir()):
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.row("D2")
+async def test_giving_up_while_the_archive_is_made(place, alice, dataset, monkeypatch):
+    """All that was there has been tidied when the archive appears."""
+    begun, files = await alice.begin(dataset, ARCHIVE), place.context.files
+    await alice.send(dataset, begun, ARCHIVE)
+    await alice.send(dataset, begun, ARCHIVE, [1])  # sent again it has a file of its own, so they must be joined
+    path, loop, publish = f"/datasets/{dataset}/uploads/{begun['id']}", asyncio.get_running_loop(), files._publish
+
+    async def give_up() -> None:
+        await alice.ok("DELETE", path, 204)
+        await nothing_to_tidy(place, storage.aborted_uploads_with_files)
+
+    def publish_late(*args):
+        asyncio.run_coroutine_threadsafe(give_up(), loop).result()
+        return publish(*args)
+
+    monkeypatch.setattr(files, "_publish", publish_late)
+    await alice.refused("POST", f"{path}/complete", 409, "upload_closed")
+    assert await place.keys() == []
+
+
+async def nothing_to_tidy(place, left) -> None:
+    """Wait until `left`, what storage says is to be tidied, is nothing."""
+    async with asyncio.timeout(60):
+        while True:
+            async with place.context.store.reading() as connection:
+                if not await left(connection):
+                    return
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.row("D2")
+async def test_whoever_completes_too_late_is_given_the_import(place, alice, dataset, monkeypatch):
+    """Asked a second time before the first had its import, and on with it when that is over and tidied."""
+    begun, files = await alice.begin(dataset, ONE_PART), place.context.files
+    await alice.send(dataset, begun, ONE_PART)
+    path, complete, made = f"/datasets/{dataset}/uploads/{begun['id']}/complete", files.complete_upload, []
+
+    async def overtaken(*args, **more):
+        monkeypatch.setattr(files, "complete_upload", complete)
+        made.append(await alice.ended(await alice.ok("POST", path, 202)))
+        await nothing_to_tidy(place, storage.ended_imports_with_files)
+        return await complete(*args, **more)
+
+    monkeypatch.setattr(files, "complete_upload", overtaken)
+    assert (await alice.ok("POST", path, 202))["id"] == made[0]["id"]
 
 
 async def test_an_upload_that_became_an_import_is_not_given_up(alice, dataset):

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.db.uow import UnitOfWork
-from common.kernel.errors import Conflict, NotFound
+from common.kernel.errors import Conflict
 from common.kernel.ids import new_id
 from common.kernel.names import raise_faults
 from common.ports.files import Part as StoredPart
@@ -138,27 +138,41 @@ async def complete_upload(
 ) -> Import:
     """Make the archive of its parts and queue its import; done twice it gives the same import.
 
-    Raises Conflict (`upload_incomplete`, `upload_closed`), Invalid (`checksum_mismatch`; the parts stay).
+    Raises Conflict (`upload_incomplete`, `upload_closed`; `no_independent_test_set`, `format_not_importable` where the
+    dataset was changed meanwhile), Invalid (`checksum_mismatch`). Of one that is open still the parts stay.
     """
     raise_faults("upload", sha256_faults(sha256) if sha256 is not None else [])
-    async with context.store.reading() as connection:
-        upload = await _upload(connection, who, dataset_id, upload_id)
-        if upload.import_id is not None:
-            return await IMPORTS.get(connection, upload.import_id)
-    known = await assemble(context, upload, sha256 or upload.sha256)
+    upload, became = await _now(context, who, dataset_id, upload_id)
+    if became is not None:
+        return became
     try:
+        known = await assemble(context, upload, sha256 or upload.sha256)
         return await _queue(context, who, dataset_id, upload_id, known or sha256)
-    except (Conflict, NotFound):
+    except Exception:
         await _clean_again(context, upload_id)
+        upload, became = await _now(context, who, dataset_id, upload_id)
+        if became is not None:  # another was faster, and the store has forgotten the upload by now
+            return became
+        upload.size_of(1)  # one that was given up is closed, whatever its store says of it
         raise
 
 
+async def _now(context: Context, who: Principal, dataset_id: str, upload_id: str) -> tuple[Upload, Import | None]:
+    """An upload, and the import that it became, if it did."""
+    async with context.store.reading() as connection:
+        upload = await _upload(connection, who, dataset_id, upload_id)
+        became = upload.import_id
+        return upload, await IMPORTS.get(connection, became) if became is not None else None
+
+
 async def _queue(context: Context, who: Principal, dataset_id: str, upload_id: str, sha256: str | None) -> Import:
-    """The import of an upload whose archive is there."""
+    """The import of an upload whose archive is there. From here on the dataset can't be changed under it."""
     async with context.store.work(actor=who.id) as uow:
-        upload = await _upload(uow.connection, who, dataset_id, upload_id)
+        dataset = await to_change(uow.connection, who, dataset_id)
+        upload = await storage.upload_of(uow.connection, dataset_id, upload_id)
         if upload.import_id is not None:
             return await IMPORTS.get(uow.connection, upload.import_id)
+        check_wanted(dataset, upload.part)
         now = uow.clock.now()
         item = Import(
             id=new_id("imp"),
@@ -196,12 +210,15 @@ async def _upload(connection: AsyncConnection, who: Principal, dataset_id: str, 
 
 
 async def _clean_again(context: Context, upload_id: str) -> None:
-    """The upload was given up while its archive was made: what is there now must go as well."""
+    """Where the upload was given up while its archive was made, what is there now must go as well: noted first, in case
+    of a kill, and gone at once, as a round of tidying that is under way may be past it and note the end."""
     async with context.store.work() as uow:
         upload = await UPLOADS.get(uow.connection, upload_id)
-        if upload.state == UploadState.ABORTED:
-            await storage.mark_files(uow.connection, storage.uploads, upload_id, storage.KEPT)
-            uow.after_commit(context.ring)
+        if upload.state != UploadState.ABORTED:
+            return
+        await storage.mark_files(uow.connection, storage.uploads, upload_id, storage.KEPT)
+        uow.after_commit(context.ring)
+    await context.files.delete(upload.archive)
 
 
 def _check_length(number: int, size: int, length: int) -> None:
