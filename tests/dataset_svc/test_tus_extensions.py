@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from tempfile import SpooledTemporaryFile
@@ -13,9 +13,22 @@ from typing import Any
 import pytest
 
 from common.kernel.errors import StorageFull
+from dataset_svc import storage
 from dataset_svc.usecases import tus as tus_uploads
 from tests.dataset_svc.conftest import SMALL_PARTS, Desk, Place
-from tests.dataset_svc.test_tus import ARCHIVE, HEADERS, PIECE, announced, cut_off, is_gone, metadata, offset, send
+from tests.dataset_svc.test_tus import (
+    ARCHIVE,
+    HEADERS,
+    PIECE,
+    announced,
+    cut_off,
+    imported_once,
+    is_gone,
+    metadata,
+    offset,
+    send,
+)
+from tests.dataset_svc.test_uploads_api import nothing_to_tidy
 
 
 def summed(data: bytes, algorithm: str = "sha256") -> dict[str, str]:
@@ -134,3 +147,49 @@ async def test_a_number_is_written_in_digits_alone(alice: Desk, wrong: str) -> N
     large = HEADERS | {"Upload-Length": "9" * 30}
     await alice.refused("POST", where, 413, "upload_too_large", headers=large)
     assert await offset(alice, at) == 0
+
+
+def before_the_tail(place: Place, monkeypatch: pytest.MonkeyPatch, deed: Callable[[], Awaitable[None]]) -> None:
+    """This is done when the store has the first tail in hands and not yet put."""
+    files, put = place.context.files, place.context.files.put
+
+    async def late(key: str, *args: Any, **more: Any) -> Any:
+        if ".tail/" in key:
+            monkeypatch.setattr(files, "put", put)
+            await deed()
+        return await put(key, *args, **more)
+
+    monkeypatch.setattr(files, "put", late)
+
+
+@pytest.mark.row("D2")
+async def test_a_tail_that_comes_after_the_upload_was_terminated_does_not_stay(
+    place: Place, alice: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = await announced(alice, await alice.create())
+
+    async def terminated() -> None:
+        assert (await alice.client.delete(at, headers=HEADERS)).status_code == 204
+        await nothing_to_tidy(place, storage.aborted_uploads_with_files)
+
+    before_the_tail(place, monkeypatch, terminated)
+    assert (await send(alice, at, 0, ARCHIVE[: SMALL_PARTS + 500])).status_code == 410
+    assert await place.keys() == []
+
+
+@pytest.mark.row("D2")
+async def test_a_tail_that_comes_after_another_request_completed_the_upload_does_not_stay(
+    place: Place, alice: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = await alice.create()
+    at = await announced(alice, dataset)
+
+    async def completed() -> None:
+        assert (await send(alice, at, SMALL_PARTS, ARCHIVE[SMALL_PARTS:])).status_code == 204
+        await imported_once(alice, dataset)
+        await nothing_to_tidy(place, storage.ended_imports_with_files)
+
+    before_the_tail(place, monkeypatch, completed)
+    answer = await send(alice, at, 0, ARCHIVE[: SMALL_PARTS + 500])
+    assert answer.headers["upload-offset"] == str(len(ARCHIVE))
+    assert not [key for key in await place.keys() if ".tail/" in key]

@@ -25,6 +25,7 @@ from dataset_svc.context import Context
 from dataset_svc.domain import tus
 from dataset_svc.domain.errors import WrongSum
 from dataset_svc.domain.uploads import Upload, UploadState
+from dataset_svc.storage import UPLOADS
 from dataset_svc.usecases.arriving import note_activity
 from dataset_svc.usecases.uploads import UploadStatus, abort_upload, complete_upload, find_upload, put_part
 
@@ -198,11 +199,20 @@ async def _keep(context: Context, upload: Upload, filling: _Filling, before: str
     kept = f"{tus.tails_of(upload.archive)}{filling.number}-{filling.size}" if filling.size else None
     if kept is not None and kept != before:
         await context.files.put(kept, filling.so_far())
-        async with context.store.reading() as connection:
-            noted = await storage.last_activity(connection, upload.id)
-        await note_activity(context, upload.id, noted)
+        await _note(context, upload.id, kept)
     if before is not None and before != kept:
         await context.files.delete(before)
+
+
+async def _note(context: Context, upload_id: str, kept: str) -> None:
+    """Something came. Where the upload was closed meanwhile it goes again: tidying may have been here before it."""
+    async with context.store.reading() as connection:
+        noted = await storage.last_activity(connection, upload_id)
+        upload = await UPLOADS.get(connection, upload_id)
+    if upload.state == UploadState.OPEN:
+        await note_activity(context, upload_id, noted)
+    else:
+        await context.files.delete(kept)
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:
