@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,11 +15,13 @@ import pytest
 
 from common.kernel.errors import Unavailable
 from common.kernel.pauses import Pauses
+from dataset_svc import service
 from dataset_svc.reconcile import building, resting, sets
 from dataset_svc.reconcile.records import FileRecords
 from dataset_svc.sets.parquet import Parquet
-from tests.dataset_svc.conftest import Desk, Open, pictures
+from tests.dataset_svc.conftest import Desk, Open, Place, pictures
 from tests.dataset_svc.test_formatted_sets import order, ready
+from tests.support.platform import House, running
 
 
 @pytest.fixture(autouse=True)
@@ -124,3 +128,33 @@ async def test_a_service_that_stops_while_it_writes_a_set_writes_it_when_it_is_b
             await asyncio.wait_for(writing.wait(), 60)
     async with open_place() as place:
         await ready(place.desk(), item)
+
+
+def process(home: Path, name: str) -> AbstractAsyncContextManager[House]:
+    """A dataset-svc that is called so: each process is called otherwise."""
+    return running(home, [lambda platform: service.build(replace(platform, instance=name))])
+
+
+@pytest.mark.row("D9")
+async def test_what_a_killed_one_left_is_swept_and_what_a_later_one_works_at_is_not(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, worked_at = building.build, []
+
+    async def noted(context: Any, item: Any, folder: Path, tell: Any) -> Any:
+        worked_at.append(folder)
+        return await real(context, item, folder, tell)
+
+    monkeypatch.setattr(sets, "build", noted)
+    async with process(home, "first") as house:
+        alice = Place(house).desk()
+        dataset = await alice.filled(pictures())
+        await ready(alice, await order(alice, dataset, "tfrecord"))
+    [killed] = worked_at
+    later = killed.with_suffix(".1000")
+    for folder in (killed, later):
+        (folder / "made").mkdir(parents=True)
+    async with process(home, "second") as house:
+        alice = Place(house).desk()
+        await ready(alice, await order(alice, dataset, "tfrecord"))
+        assert (killed.exists(), later.exists()) == (False, True)

@@ -22,6 +22,7 @@ from dataset_svc import storage
 from dataset_svc.context import Context
 from dataset_svc.domain.formatted import OPEN, FormattedSet, SetState
 from dataset_svc.reconcile.building import Built, build, prefix_of
+from dataset_svc.reconcile.leftovers import left_behind
 from dataset_svc.reconcile.resting import Resting
 from dataset_svc.sets import RAW
 from dataset_svc.storage import GONE, SETS
@@ -45,7 +46,8 @@ class Sets:
         assert lease is not None, "the loop of formatted sets is leased"
         if lease != self._lease:
             await self.stop()
-            await asyncio.to_thread(shutil.rmtree, self._scratch(), ignore_errors=True)
+            for folder in left_behind(self._scratch, lease.epoch):
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             self._lease = lease
         async with self._context.store.reading() as connection:
             wanted = await storage.open_sets(connection)
@@ -75,10 +77,10 @@ class Sets:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    @property
     def _scratch(self) -> Path:
-        return self._context.scratch.with_name(
-            f"{self._context.scratch.name}-sets-{self._context.kit.platform.instance}"
-        )
+        """One for all instances of this machine, so that what a killed one left is found by the next."""
+        return self._context.scratch.with_name(f"{self._context.scratch.name}-sets")
 
     async def _note_progress(self) -> None:
         if self._progress:
@@ -88,7 +90,7 @@ class Sets:
 
     async def _take(self, set_id: str, lease: Lease) -> None:
         """Build one. What can't be done now is left as it is: a later round takes it again."""
-        folder = self._scratch() / f"{set_id}.{lease.epoch}"
+        folder = self._scratch / f"{set_id}.{lease.epoch}"
         try:
             await self._build(set_id, lease, folder)
         except LeaseLost as reason:
