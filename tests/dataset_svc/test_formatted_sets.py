@@ -13,6 +13,7 @@ import pytest
 from common.contracts.shared import ManifestRef
 from common.kernel.errors import StorageFull
 from common.staging.samples import rows_in
+from dataset_svc import storage
 from dataset_svc.reconcile import Sets
 from dataset_svc.sets import RAW
 from tests.dataset_svc.collection import stored
@@ -297,6 +298,27 @@ async def test_an_encoded_set_outlives_its_dataset(place: Place, alice: Desk) ->
     assert await content(alice, item)
     facts = await place.desk("train-svc").ok("GET", f"/formatted-sets/{item['id']}/snapshot")
     assert facts["dataset"]["version"]["digest"] == dataset["current_version"]["digest"]
+
+
+@pytest.mark.row("D9")
+@pytest.mark.parametrize("files", [storage.GOING, storage.GONE])
+async def test_what_lost_its_files_has_no_complement(place: Place, alice: Desk, files: str) -> None:
+    dataset = await alice.filled(FILES)
+    item = await ready(alice, await order(alice, dataset, "recordio", ratio=0.5))
+    async with place.context.store.work() as uow:
+        await storage.mark_files(uow.connection, storage.datasets, dataset["id"], files)
+    problem = await alice.refused("POST", f"/formatted-sets/{item['id']}/complement", 409, "no_complement")
+    assert problem["detail"] == "宠物 was deleted with its files: there is no rest."
+    assert [one["id"] for one in (await alice.ok("GET", "/formatted-sets"))["items"]] == [item["id"]]
+    assert not (await alice.ok("GET", f"/datasets/{dataset['id']}/uses"))["items"]
+
+
+@pytest.mark.row("D9")
+async def test_what_holds_its_files_has_a_complement_of_a_deleted_dataset(alice: Desk) -> None:
+    dataset = await alice.filled(FILES)
+    item = await ready(alice, await order(alice, dataset, RAW, ratio=0.5))
+    await alice.ok("DELETE", f"/datasets/{dataset['id']}", 204)
+    await ready(alice, await alice.ok("POST", f"/formatted-sets/{item['id']}/complement", 202))
 
 
 async def test_what_a_workload_holds_is_kept(place: Place, alice: Desk) -> None:

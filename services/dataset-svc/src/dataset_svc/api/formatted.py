@@ -63,7 +63,8 @@ async def get_set(set_id: str, context: Ctx, who: Caller) -> FormattedSetOut:
 
 @router.post("/{set_id}/complement", status_code=202, response_model=FormattedSetOut, **permits(Permission.CHANGE))
 async def create_complement(set_id: str, context: Ctx, who: Caller) -> FormattedSetOut:
-    """Make the rest of its version a set of the same format; asked again it gives the one that there is."""
+    """Make the rest of its version a set of the same format; asked again it gives the one that there is. Where the
+    dataset was deleted and its files are gone, that is refused (`no_complement`)."""
 
     async def work(uow: UnitOfWork) -> FormattedSetOut:
         return FormattedSetOut.of(await usecases.order_complement(uow, context, who, set_id))

@@ -79,7 +79,8 @@ async def order_set(uow: UnitOfWork, context: Context, who: Principal, new: NewS
 async def order_complement(uow: UnitOfWork, context: Context, who: Principal, set_id: str) -> FormattedSet:
     """The rest of its version as a set; the one that there is where it was made before.
 
-    Raises NotFound (`formatted_set_not_found`), Conflict (`no_complement`).
+    Raises NotFound (`formatted_set_not_found`), Conflict (`no_complement`) where it has all of its version, or that
+    has lost its files, or is losing them.
     """
     item = await _to_change(uow, who, set_id)
     if item.complement_id is not None:
@@ -88,6 +89,8 @@ async def order_complement(uow: UnitOfWork, context: Context, who: Principal, se
             return other
     if item.cut.complement is None:
         raise Conflict("no_complement", f"{set_id} has all files of its version: there is no rest.")
+    if await storage.files_state(uow.connection, item.origin.dataset_id) != storage.KEPT:
+        raise Conflict("no_complement", f"{item.origin.dataset_name} was deleted with its files: there is no rest.")
     whole = await _complete(uow, context, item)
     return await SETS.get(uow.connection, whole.complement_id or "")
 
@@ -217,6 +220,7 @@ async def delete_set(context: Context, who: Principal, set_id: str) -> None:
 
 
 async def _to_change(uow: UnitOfWork, who: Principal, set_id: str) -> FormattedSet:
+    """The set; who changes it is alone with it and with its dataset, whose files can't be taken away meanwhile."""
     dataset = await storage.its_dataset(uow.connection, storage.formatted_sets, set_id)
     item = await storage.living_set(uow.connection, set_id)
     shared = dataset is not None and item.shared_with(dataset)
