@@ -14,6 +14,7 @@ from sqlalchemy import text
 from common.contracts.dataset import DatasetImported
 from common.db.uow import Store
 from dataset_svc import storage
+from dataset_svc.reconcile import Sets
 from dataset_svc.reconcile.outcomes import Outcomes
 from dataset_svc.service import build
 from dataset_svc.settings import Settings
@@ -103,6 +104,25 @@ async def test_a_set_and_its_complement_are_deleted_at_the_same_time(
         await somebody_waits(context.store, 2)
         await storage.living_set(uow.connection, one["id"])
     await asyncio.gather(*deleting)
+
+
+@pytest.mark.row("D9")
+async def test_noting_how_far_sets_are_does_not_wait_in_a_circle_for_who_deletes_them(
+    stacks: list[tuple[AsyncExitStack, Place]], desks: list[Desk]
+) -> None:
+    context, made = stacks[0][1].context, await desks[0].filled(pictures())
+    one = await ready(desks[0], await order(desks[0], made, "raw", ratio=0.5, complement=True))
+    first, second = sorted((one["id"], one["complement"]["id"]))
+    building = Sets(context)
+    building._progress = {first: 0.5, second: 0.5}
+    async with context.store.work() as uow:
+        await storage.living_set(uow.connection, second)
+        noting = asyncio.create_task(building._note_progress())
+        await somebody_waits(context.store)
+        await storage.living_set(uow.connection, first)
+    await noting
+    async with context.store.reading() as connection:
+        assert await storage.set_progress(connection, [first, second]) == {first: 0.5, second: 0.5}
 
 
 async def somebody_waits(store: Store, so_many: int = 1) -> None:

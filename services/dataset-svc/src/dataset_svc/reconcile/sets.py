@@ -83,10 +83,11 @@ class Sets:
         return self._context.scratch.with_name(f"{self._context.scratch.name}-sets")
 
     async def _note_progress(self) -> None:
-        if self._progress:
+        """For those who ask another instance. Each is locked alone: who deletes a set locks it and its complement, and
+        two who have one of both and want the other wait in a circle."""
+        for set_id, progress in list(self._progress.items()):
             async with self._context.store.work() as uow:
-                for set_id, progress in sorted(self._progress.items()):
-                    await storage.save_set_progress(uow.connection, set_id, progress)
+                await storage.save_set_progress(uow.connection, set_id, progress)
 
     async def _take(self, set_id: str, lease: Lease) -> None:
         """Build one. What can't be done now is left as it is: a later round takes it again."""
