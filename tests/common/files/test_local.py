@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import fcntl
 import hashlib
 import itertools
 import os
@@ -13,6 +14,7 @@ from functools import partial
 import pytest
 
 from common.files import LocalFiles, uploads
+from common.files.draft import sweep
 from common.kernel.errors import Conflict, Invalid, NotFound, StorageFull
 
 
@@ -92,6 +94,38 @@ async def test_the_next_start_removes_drafts_of_the_dead_and_leaves_those_of_the
     go_on.set()
     await task
     assert await files.read("slow") == b"x" * 2_000_000
+
+
+async def test_what_a_killed_writer_left_goes_when_an_upload_begins(files, tmp_path):
+    dead, half, alive = (tmp_path / "store" / "drafts" / name for name in ("dead", "half", "alive"))
+    (half / "parts-000").mkdir(parents=True)
+    for path in (dead, half / "meta.json", half / "parts-000" / "part", alive):
+        path.write_bytes(b"half")
+    for path in (dead, half, alive):
+        os.utime(path, (time.time() - 3600,) * 2)
+    with alive.open("rb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        await files.begin_upload("x")
+    assert drafts(tmp_path / "store") == ["alive"]
+
+
+async def test_an_upload_can_be_aborted_while_a_sweep_takes_its_files(files, tmp_path, monkeypatch):
+    upload = await files.begin_upload("x")
+    await files.put_part(upload, 1, b"x")
+    unlink, raced = os.unlink, list[str]()
+
+    def swept_first(name, **how):
+        if not raced and name == "meta.json":
+            raced.append(name)
+            for path in (tmp_path / "store" / "drafts").iterdir():
+                os.utime(path, (time.time() - 3600,) * 2)
+            sweep(tmp_path / "store" / "drafts")
+        unlink(name, **how)
+
+    monkeypatch.setattr(os, "unlink", swept_first)
+    await files.abort_upload(upload)
+    assert raced
+    assert drafts(tmp_path / "store") == []
 
 
 async def test_the_memory_of_completed_uploads_does_not_grow_for_ever(files, tmp_path):

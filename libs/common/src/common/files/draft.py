@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from types import TracebackType
 
 from common.disk import telling_when_full
 from common.kernel.errors import Invalid
@@ -91,11 +92,21 @@ def sweep(folder: Path, older_than: float = _FRESH) -> None:
             if time.time() - path.lstat().st_mtime < older_than:
                 continue
             if path.is_dir():
-                shutil.rmtree(path)
+                remove(path)
             elif not is_locked(path):
                 path.unlink()
         except FileNotFoundError:
             continue
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder with all that is in it, also where another does so at the same time."""
+    shutil.rmtree(folder, onerror=_unless_gone)
+
+
+def _unless_gone(_: object, path: str, failure: tuple[type[BaseException], BaseException, TracebackType]) -> None:
+    if not isinstance(failure[1], FileNotFoundError):
+        raise failure[1]
 
 
 def is_locked(path: Path) -> bool:

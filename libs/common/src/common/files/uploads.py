@@ -23,7 +23,7 @@ import orjson
 from common.disk import sync_folder, telling_when_full
 from common.files import whole
 from common.files.blocks import Blocks
-from common.files.draft import Draft
+from common.files.draft import Draft, remove, sweep
 from common.files.whole import Place
 from common.kernel.errors import Conflict, Invalid, NotFound
 from common.kernel.ids import is_id, new_id
@@ -63,6 +63,7 @@ class Uploads:
     def begin(self, key: str, part_bytes: int | None = None) -> str:
         """A new upload for `key`, of parts of that many bytes where that is known; gives its id."""
         self._forget_old()
+        sweep(self._scratch)  # the start left alone what was young then, of whoever was killed a moment before
         upload = new_id("upload")
         draft = self._scratch / upload
         with telling_when_full(f"an upload of {key}"):
@@ -218,7 +219,7 @@ class Uploads:
             (self._folder / upload).rename(doomed)
         except FileNotFoundError:
             return
-        shutil.rmtree(doomed)
+        remove(doomed)
 
     def _stored(self, upload: str, first: int, last: int) -> list[StoredPart]:
         """Every file of these parts, which are of one shelf, the oldest generation first."""
