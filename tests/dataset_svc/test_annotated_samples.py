@@ -15,6 +15,7 @@ from dataset_svc.schemas.annotations import AnnotationsOut
 from dataset_svc.schemas.details import FiguresOut
 from dataset_svc.schemas.reports import ReportOut
 from dataset_svc.storage import versions
+from dataset_svc.usecases.samples import cursor_of
 from tests.dataset_svc.archives.makers import tar_gz
 from tests.dataset_svc.archives.rars import rar
 from tests.dataset_svc.conftest import Desk, Place
@@ -153,8 +154,15 @@ async def test_every_row_is_seen_and_found_by_its_class(alice: Desk, written: An
     name = next(iter(written(rows)))
     assert len(await paged(alice, path, 9, **{"class": "差评", "q": name.upper()})) == 8
     assert await paged(alice, path, 9, **{"class": "差评", "q": "other"}) == []
-    for cursor in ("dC50c3YAeA", "dC50c3YALTE"):
-        await alice.refused("GET", path, 400, "bad_cursor", params={"cursor": cursor})
+    for place in (
+        "t.tsv",
+        "1\0" + "t.tsv",
+        "1\0x\0t.tsv",
+        "1\0-1\0t.tsv",
+        "x\0" + "0\0t.tsv",
+        f"{'9' * 19}\0" + "0\0t.tsv",
+    ):
+        await alice.refused("GET", path, 400, "bad_cursor", params={"cursor": cursor_of(place)})
 
 
 @pytest.mark.row("D5")

@@ -36,6 +36,19 @@ async def test_samples_are_paged_by_class(alice):
 
 
 @pytest.mark.row("D5")
+async def test_all_pages_are_of_one_version_whatever_is_imported_meanwhile(alice):
+    made = await alice.filled(pictures(3, 3))
+    path = f"/datasets/{made['id']}/samples"
+    first = await alice.ok("GET", path, params={"limit": 4})
+    await alice.imported(made["id"], {f"ant/{n}.png": png(50 + n) for n in range(6)})
+    second = await alice.ok("GET", path, params={"limit": 4, "cursor": first["next_cursor"]})
+    assert [one["path"] for one in (*first["items"], *second["items"])] == sorted(pictures(3, 3))
+    assert second["next_cursor"] is None
+    params = {"version": 2, "cursor": first["next_cursor"]}
+    await alice.refused("GET", path, 400, "bad_cursor", params=params)
+
+
+@pytest.mark.row("D5")
 async def test_the_bytes_of_a_sample(alice):
     content = pictures() | {"cat and dog/猫 1.png": png(50)}
     made = await alice.filled(content)

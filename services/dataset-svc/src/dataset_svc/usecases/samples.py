@@ -26,8 +26,8 @@ from dataset_svc.usecases.access import to_see
 from dataset_svc.usecases.finding import Wanted
 from dataset_svc.usecases.rowed import Filling
 
-_ROW = "\0"
-"""Parts a file's path from the number of a row in a cursor: no path has it."""
+_BETWEEN = "\0"
+"""Parts the numbers of a cursor from its path: no path has it."""
 _DIGITS = 19
 _BAD_CURSOR = "The cursor is not one that a list gave. Start without it."
 
@@ -42,6 +42,15 @@ class SamplePage:
     items: Sequence[Sample]
     next_cursor: str | None
     annotations: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a page begins: in which version (None: the current one), at which file, at which of its rows."""
+
+    number: int | None
+    path: str = ""
+    row: int = 0
 
 
 async def list_samples(
@@ -59,18 +68,18 @@ async def list_samples(
     """Samples in the order of their paths, of one class or of all, whose names have that part where one is given,
     whatever its case. Of a file that holds many samples a page gives the next ones, as what is annotated in it. Raises
     NotFound, Conflict (`dataset_empty`, `class_not_indexed`), BadRequest (`bad_cursor`)."""
-    dataset, version = await _version(context, who, dataset_id, number)
+    start = _start_of(cursor, number)
+    dataset, version = await _version(context, who, dataset_id, start.number)
     content = content_of(version, part)
-    path, row = _place_of(cursor)
-    wanted = Wanted(part_of_name.strip(), path, limit + 1)
+    wanted = Wanted(part_of_name.strip(), start.path, limit + 1)
     reader = get_format(dataset.format).recorded(dataset.held_as).rows
     if reader is not None and content.split_by is not None:
-        page = await rowed.page_of(context, content, reader, label, wanted, row)
+        page = await rowed.page_of(context, content, reader, label, wanted, start.row)
     else:
         page = await _of_files(context, content, label, wanted)
         if reader is not None and label in content.classes and not page.files and not wanted.part:
             raise _not_indexed(version, label)
-    return SamplePage(version.number, part, *_shown(page, content))
+    return SamplePage(version.number, part, *_shown(page, content, version.number))
 
 
 async def _of_files(context: Context, content: Content, label: str | None, wanted: Wanted) -> Filling:
@@ -84,9 +93,9 @@ async def _of_files(context: Context, content: Content, label: str | None, wante
     return page
 
 
-def _shown(page: Filling, content: Content) -> tuple[Sequence[Sample], str | None, Mapping[str, Any]]:
+def _shown(page: Filling, content: Content, number: int) -> tuple[Sequence[Sample], str | None, Mapping[str, Any]]:
     path, row = page.following or ("", 0)
-    more = cursor_of(f"{path}{_ROW}{row}" if row else path) if path else None
+    more = cursor_of(_BETWEEN.join((str(number), str(row), path))) if path else None
     return [sample_of(entry, content) for entry in page.files], more, page.drawn
 
 
@@ -157,9 +166,17 @@ def path_of(cursor: str | None) -> str:
         raise BadRequest("bad_cursor", _BAD_CURSOR) from error
 
 
-def _place_of(cursor: str | None) -> tuple[str, int]:
-    """The file at which a page begins, and the number of the first of its rows. Raises BadRequest (`bad_cursor`)."""
-    path, _, row = path_of(cursor).partition(_ROW)
-    if row and not (row.isascii() and row.isdecimal() and len(row) < _DIGITS):
+def _start_of(cursor: str | None, number: int | None) -> Start:
+    """Where a page begins: all pages of a list are of one version, whatever is imported meanwhile. Raises BadRequest
+    (`bad_cursor`)."""
+    if cursor is None:
+        return Start(number)
+    told, _, rest = path_of(cursor).partition(_BETWEEN)
+    row, between, path = rest.partition(_BETWEEN)
+    if not (between and _is_number(told) and _is_number(row)) or number not in (None, int(told)):
         raise BadRequest("bad_cursor", _BAD_CURSOR)
-    return path, int(row or 0)
+    return Start(int(told), path, int(row))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < _DIGITS
