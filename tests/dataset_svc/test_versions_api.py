@@ -1,5 +1,8 @@
 """Versions beside one another: what differs, and what they are called."""
 
+import os
+import time
+
 import pytest
 
 from dataset_svc.usecases import differences
@@ -65,6 +68,17 @@ async def test_only_the_latest_comparisons_are_kept(place, alice, monkeypatch):
     for pair in ("1/diff/2", "2/diff/1", "1/diff/1", "1/diff/2"):
         await alice.ok("GET", f"/datasets/{made['id']}/versions/{pair}")
         assert len(list(place.context.comparisons.iterdir())) == 1
+
+
+async def test_what_a_kill_left_half_compared_goes_with_the_next(place, alice):
+    made = await alice.filled()
+    folder = place.context.comparisons
+    for name, age in (("indexes-old", 7200), ("indexes-new", 0)):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "old").write_bytes(b"x")
+        os.utime(folder / name, (time.time() - age,) * 2)
+    await alice.ok("GET", f"/datasets/{made['id']}/versions/1/diff/1")
+    assert {one.name for one in folder.iterdir() if one.is_dir()} == {"indexes-new"}, "which may be another's"
 
 
 @pytest.mark.row("D12")

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +30,11 @@ from dataset_svc.usecases.samples import cursor_of, manifest_of, path_of
 
 _KEPT = 32
 """Comparisons that are kept for their next page, those made last."""
+
+
+_SCRATCH = "indexes-"
+_ABANDONED_SECONDS = 3600.0
+"""No comparison takes so long to make, here or by an instance beside this one."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ async def _result(context: Context, before: ManifestRef, after: ManifestRef) -> 
         return result
     with telling_when_full("the comparison of two versions"):
         folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix="indexes-", dir=folder) as scratch:
+        with TemporaryDirectory(prefix=_SCRATCH, dir=folder) as scratch:
             old = await local_index(context.files, before, Path(scratch) / "old")
             new = await local_index(context.files, after, Path(scratch) / "new")
             draft = Path(scratch) / result.name
@@ -86,7 +94,11 @@ async def _result(context: Context, before: ManifestRef, after: ManifestRef) -> 
 
 
 def _forget(folder: Path) -> None:
-    """Remove the oldest comparisons; whoever reads one reads it to its end."""
+    """Remove the oldest comparisons; whoever reads one reads it to its end. And what a kill left half made."""
+    for scratch in folder.glob(f"{_SCRATCH}*"):
+        with suppress(FileNotFoundError):  # whose it was may be done with it at this moment
+            if time.time() - scratch.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(scratch, ignore_errors=True)
     made = sorted(folder.glob("*.db"), key=lambda path: path.stat().st_mtime)
     for path in made[:-_KEPT]:
         path.unlink(missing_ok=True)
