@@ -2,11 +2,14 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -108,6 +111,20 @@ async def test_doing_it_again_begins_afresh(tmp_path: Path) -> None:
     second = await import_archive(request(tmp_path))
     assert first.report == second.report
     assert second.ok
+
+
+async def test_what_a_failed_one_left_is_removed_beside_the_loop(tmp_path: Path, monkeypatch: Any) -> None:
+    """It may be millions of bytes in thousands of files, and the loop has leases to keep."""
+    threads, remove = set[int](), shutil.rmtree
+
+    def watched(*given: Any, **how: Any) -> None:
+        threads.add(threading.get_ident())
+        remove(*given, **how)
+
+    monkeypatch.setattr("dataset_svc.importing.parent.shutil.rmtree", watched)
+    assert not (await import_archive(request(tmp_path, b"no archive"))).ok
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 async def test_it_becomes_somebody_without_rights(tmp_path: Path) -> None:

@@ -12,21 +12,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import structlog
 from fastapi import FastAPI
-from sqlalchemy.exc import DBAPIError
 
 from common.db.database import Database
 from common.db.inbox import Inbox, Reactions
 from common.db.janitor import sweep
-from common.db.leases import Lease, LeaseLost, Leases
+from common.db.leases import Lease, Leases
 from common.db.migrate import upgrade
 from common.db.outbox import Relay
 from common.db.standing import queues, standing
 from common.db.uow import Store
 from common.kernel.accelerators import BUILT_IN, Accelerator
 from common.kernel.clock import Clock
-from common.kernel.errors import Unavailable
+from common.loops import Loop
 from common.ports.bus import Broadcast, Bus
 from common.ports.files import Files
 from common.ports.images import Engines
@@ -39,15 +37,10 @@ from common.web.calls import Calls
 from common.web.dead import DeadLetters, dead_letter_routes
 from common.web.identity import KeyRing, Signer
 
-log = structlog.get_logger("service")
-
-LEASE_SECONDS = 15.0
 SWEEP_SECONDS = 3600.0
 HOUR_SECONDS = 30.0
 """How often the database is asked what time it is."""
 
-PAUSE_AFTER_FAILURE_SECONDS = 1.0
-RELEASE_SECONDS = 2.0
 
 Take = Callable[[str, Callable[[], Awaitable[None]]], Awaitable[None]]
 """How a step of beginning is taken: at once, or again and again until what it needs is there. `(what, step)`"""
@@ -99,85 +92,6 @@ class Kit:
     calls: Calls
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the service is told to stop: long streams end then, and their listeners find another instance."""
-
-
-def _nothing() -> None:
-    return None
-
-
-@dataclass
-class Loop:
-    """Work that is done again and again by whoever holds its lease.
-
-    `body(lease)` does one round and returns; it is called every `every` seconds, and soon after `wake()`. It may be
-    killed at any line: the next round continues. With `leased` False every instance runs it.
-    """
-
-    name: str
-    body: Callable[[Lease | None], Awaitable[None]]
-    every: float = 1.0
-    leased: bool = True
-    lost: Callable[[], None] = _nothing
-    """Called at every turn at which another instance holds the lease, or may by now: what was begun under it ends."""
-    lease: Lease | None = None
-    """What it holds at present."""
-    held_until: float = 0.0
-    """Until then, by this process's monotonic clock, nobody else can have it: the database gave it for longer."""
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def wake(self) -> None:
-        """Don't wait for the timer."""
-        self._wake.set()
-
-    async def run(self, leases: Leases, clock: Clock) -> None:
-        """Run for ever, while the lease is held."""
-        renewed = 0.0
-        while True:
-            self._wake.clear()
-            asked = clock.monotonic()
-            try:
-                if self.leased:
-                    if self.lease is not None and asked - renewed > LEASE_SECONDS / 3:
-                        self.lease = self.lease if await leases.renew(self.lease, LEASE_SECONDS) else None
-                        renewed = asked
-                    if self.lease is None:
-                        self.lease = await leases.acquire(self.name, LEASE_SECONDS)
-                        renewed = asked
-                    self.held_until = renewed + LEASE_SECONDS if self.lease is not None else 0.0
-                if self.lease is not None or not self.leased:
-                    await self.body(self.lease)
-            except LeaseLost as lost:
-                log.warning("lease lost", loop=self.name, reason=str(lost))
-                self.lease = None
-            except Unavailable as problem:
-                log.warning("loop waits", loop=self.name, reason=problem.detail)
-                await clock.sleep(PAUSE_AFTER_FAILURE_SECONDS)
-            except Exception:
-                log.exception("loop failed, goes on", loop=self.name)
-                await clock.sleep(PAUSE_AFTER_FAILURE_SECONDS)
-            if clock.monotonic() - renewed > LEASE_SECONDS:  # the database could not be asked: another may have it now
-                self.lease = None
-            if self.leased and self.lease is None:
-                self.lost()
-            await self._pause()
-
-    async def give_up(self, leases: Leases) -> None:
-        """Let another instance have its turn at once; where the database is away, it waits until the lease runs out."""
-        held, self.lease, self.held_until = self.lease, None, 0.0
-        if held is None:
-            return
-        try:
-            async with asyncio.timeout(RELEASE_SECONDS):
-                await leases.release(held)
-        except (Unavailable, DBAPIError, OSError) as error:  # a time-out is an OSError
-            log.warning("lease not released", loop=self.name, reason=repr(error))
-
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(self.every):  # wait_for of Python 3.11 can swallow a cancellation
-                await self._wake.wait()
-        except TimeoutError:
-            return
 
 
 @dataclass

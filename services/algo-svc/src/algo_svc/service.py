@@ -10,7 +10,8 @@ from algo_svc.context import Context
 from algo_svc.installing import install
 from algo_svc.settings import Settings
 from algo_svc.storage import was_there
-from common.service import Loop, Platform, Service
+from common.loops import Loop
+from common.service import Platform, Service
 from common.web.app import create_app
 from common.web.holds import hold_routes
 

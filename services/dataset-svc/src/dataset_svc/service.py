@@ -7,7 +7,8 @@ from pathlib import Path
 from common.db.aggregates import missing
 from common.db.leases import Lease
 from common.db.uow import UnitOfWork
-from common.service import Loop, Platform, Service
+from common.loops import Loop
+from common.service import Platform, Service
 from common.web.app import create_app
 from common.web.holds import hold_routes
 from dataset_svc import storage

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from common.db.leases import Lease
-from common.service import Loop, Platform, Service
+from common.loops import Loop
+from common.service import Platform, Service
 from common.web.app import create_app
 from gateway import api
 from gateway.context import Context

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.db.leases import Lease
-from common.service import Loop
+from common.loops import Loop
 from train_svc import nodes
 from train_svc.context import Context
 from train_svc.overdue import take_further

@@ -19,7 +19,8 @@ from common.db.leases import Lease, LeaseLost
 from common.db.uow import UnitOfWork
 from common.kernel.errors import Conflict, Unavailable
 from common.kernel.pauses import Pauses
-from common.service import Kit, Loop
+from common.loops import Loop
+from common.service import Kit
 from common.workloads import storage
 from common.workloads.asked import Asked, Hooks
 from common.workloads.gangs import workload_of

@@ -9,10 +9,12 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from common.manifests.pack import Packed
+from common.threads import to_the_end
 from dataset_svc.importing import annotated
 from dataset_svc.importing.confinement import environment
 from dataset_svc.importing.report import Report
@@ -43,7 +45,8 @@ async def import_archive(request: ImportRequest, on_progress: Listener | None = 
     finally:
         await _end(process)
         if result is None or not result.ok:
-            shutil.rmtree(request.out / PACKS, ignore_errors=True)
+            with ThreadPoolExecutor(1) as beside:  # it may be large, and the loop has leases to keep
+                await to_the_end(beside, shutil.rmtree, request.out / PACKS, ignore_errors=True)
 
 
 async def _outcome(process: Process, request: ImportRequest, on_progress: Listener | None) -> ImportResult:

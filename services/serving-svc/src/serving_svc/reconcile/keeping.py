@@ -13,7 +13,7 @@ from common.db.leases import Lease, LeaseLost
 from common.db.uow import UnitOfWork
 from common.kernel.errors import Conflict, Unavailable
 from common.kernel.ids import new_id
-from common.service import Loop
+from common.loops import Loop
 from common.workloads import storage
 from serving_svc.context import Context
 from serving_svc.domain.replicas import Decision, decide

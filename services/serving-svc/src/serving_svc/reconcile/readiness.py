@@ -9,7 +9,7 @@ import structlog
 
 from common.db.leases import Lease, LeaseLost
 from common.kernel.errors import Conflict
-from common.service import Loop
+from common.loops import Loop
 from common.workloads.workload import Phase
 from serving_svc.context import Context
 from serving_svc.settling import settle
