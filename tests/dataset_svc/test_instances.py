@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from common.contracts.dataset import DatasetImported
 from common.db.uow import Store
-from dataset_svc import storage
+from dataset_svc import set_storage, storage
 from dataset_svc.reconcile import Sets
 from dataset_svc.reconcile.outcomes import Outcomes
 from dataset_svc.service import build
@@ -102,7 +102,7 @@ async def test_a_set_and_its_complement_are_deleted_at_the_same_time(
             for desk, id in zip(desks, (one["id"], one["complement"]["id"]), strict=True)
         ]
         await somebody_waits(context.store, 2)
-        await storage.living_set(uow.connection, one["id"])
+        await set_storage.living_set(uow.connection, one["id"])
     await asyncio.gather(*deleting)
 
 
@@ -116,13 +116,13 @@ async def test_noting_how_far_sets_are_does_not_wait_in_a_circle_for_who_deletes
     building = Sets(context)
     building._progress = {first: 0.5, second: 0.5}
     async with context.store.work() as uow:
-        await storage.living_set(uow.connection, second)
+        await set_storage.living_set(uow.connection, second)
         noting = asyncio.create_task(building._note_progress())
         await somebody_waits(context.store)
-        await storage.living_set(uow.connection, first)
+        await set_storage.living_set(uow.connection, first)
     await noting
     async with context.store.reading() as connection:
-        assert await storage.set_progress(connection, [first, second]) == {first: 0.5, second: 0.5}
+        assert await set_storage.set_progress(connection, [first, second]) == {first: 0.5, second: 0.5}
 
 
 async def somebody_waits(store: Store, so_many: int = 1) -> None:

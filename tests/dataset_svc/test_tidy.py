@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from dataset_svc import storage
-from tests.dataset_svc.conftest import pictures
+from tests.dataset_svc.conftest import pictures, zipped
 
 
 async def gone(place, dataset: str) -> None:
@@ -34,6 +34,32 @@ async def test_the_store_forgets_an_upload_with_its_import(place, alice, home):
     await alice.filled()
     async with asyncio.timeout(60):
         while list((home / "files" / "uploads").iterdir()):
+            place.context.ring()
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.row("D2")
+async def test_an_archive_that_is_made_while_its_upload_is_tidied_away_goes_too(place, alice, monkeypatch):
+    """Whoever makes it notes that there is something again, in the midst of the round."""
+    made, content = await alice.create(), zipped(pictures())
+    upload = await alice.begin(made["id"], content)
+    await alice.send(made["id"], upload, content)
+    files, noted = place.context.files, asyncio.Event()
+    delete = files.delete
+
+    async def late(key):
+        await delete(key)
+        if not noted.is_set() and upload["id"] in key:
+            await files.put(key, b"made meanwhile")
+            async with place.context.store.work() as uow:
+                await storage.mark_files(uow.connection, storage.uploads, upload["id"], storage.KEPT)
+            noted.set()
+
+    monkeypatch.setattr(files, "delete", late)
+    await alice.ok("DELETE", f"/datasets/{made['id']}/uploads/{upload['id']}", 204)
+    await noted.wait()
+    async with asyncio.timeout(60):
+        while [one async for one in files.list(f"datasets/{made['id']}/")]:
             place.context.ring()
             await asyncio.sleep(0.01)
 

@@ -11,7 +11,7 @@ from common.loops import Loop
 from common.service import Platform, Service
 from common.web.app import create_app
 from common.web.holds import hold_routes
-from dataset_svc import storage
+from dataset_svc import set_storage, storage
 from dataset_svc.api import routers
 from dataset_svc.context import Context
 from dataset_svc.reactions import reactions
@@ -67,5 +67,5 @@ async def _can_be_held(uow: UnitOfWork, dataset_id: str) -> None:
 async def _set_can_be_held(uow: UnitOfWork, set_id: str) -> None:
     """Raises NotFound (`formatted_set_not_found`) where there are no files any more, or they are being removed."""
     item = await storage.SETS.get(uow.connection, set_id)
-    if item.manifest is None or await storage.set_files_state(uow.connection, set_id) != storage.KEPT:
+    if item.manifest is None or await set_storage.set_files_state(uow.connection, set_id) != storage.KEPT:
         raise missing("formatted_set", set_id)

@@ -73,10 +73,14 @@ class Upload:
         """How many parts it has."""
         return -(-self.size // self.part_size)
 
-    def size_of(self, number: int) -> int:
-        """Bytes that a part must have. Raises Invalid (`bad_part_number`), Conflict (`upload_closed`)."""
+    def check_open(self) -> None:
+        """Raise Conflict (`upload_closed`) where it takes nothing more."""
         if self.state != UploadState.OPEN:
             raise Conflict("upload_closed", f"The upload {self.id} is {self.state}. Begin a new one.")
+
+    def size_of(self, number: int) -> int:
+        """Bytes that a part must have. Raises Invalid (`bad_part_number`), Conflict (`upload_closed`)."""
+        self.check_open()
         if not 1 <= number <= self.part_count:
             raise BadPart("bad_part_number", f"Upload {self.id} has parts 1 to {self.part_count}, and no {number}.")
         return self.part_size if number < self.part_count else self.size - self.part_size * (self.part_count - 1)

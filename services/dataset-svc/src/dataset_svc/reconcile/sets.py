@@ -18,7 +18,7 @@ from common.db.holds import holders, release_hold
 from common.db.leases import Lease, LeaseLost
 from common.kernel.errors import Problem, Unavailable
 from common.web.problems import as_problem
-from dataset_svc import storage
+from dataset_svc import set_storage, storage
 from dataset_svc.context import Context
 from dataset_svc.domain.formatted import OPEN, FormattedSet, SetState
 from dataset_svc.reconcile.building import Built, build, prefix_of
@@ -50,7 +50,7 @@ class Sets:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             self._lease = lease
         async with self._context.store.reading() as connection:
-            wanted = await storage.open_sets(connection)
+            wanted = await set_storage.open_sets(connection)
         for gone in self._tasks.keys() - {item.id for item in wanted}:
             self._tasks[gone].cancel()
         await self._note_progress()
@@ -87,7 +87,7 @@ class Sets:
         two who have one of both and want the other wait in a circle."""
         for set_id, progress in list(self._progress.items()):
             async with self._context.store.work() as uow:
-                await storage.save_set_progress(uow.connection, set_id, progress)
+                await set_storage.save_set_progress(uow.connection, set_id, progress)
 
     async def _take(self, set_id: str, lease: Lease) -> None:
         """Build one. What can't be done now is left as it is: a later round takes it again."""
@@ -172,7 +172,7 @@ class Sets:
     async def _remove(self) -> None:
         """Remove the files of deleted and failed sets that nobody holds, and let go of their datasets."""
         async with self._context.store.reading() as connection:
-            useless = await storage.useless_sets_with_files(connection)
+            useless = await set_storage.useless_sets_with_files(connection)
         for item in useless:
             if item.id not in self._tasks and await self._may_go(item):
                 await self._delete_files(item)

@@ -15,6 +15,7 @@ from dataset_svc.context import Context
 from dataset_svc.domain.dataset import Dataset
 from dataset_svc.domain.imports import Import
 from dataset_svc.domain.tus import tails_of
+from dataset_svc.domain.uploads import Upload
 from dataset_svc.reconcile.workplace import prefix_of
 from dataset_svc.storage import DATASETS, GOING, GONE, KEPT, UPLOADS
 from dataset_svc.usecases.arriving import forget
@@ -64,11 +65,17 @@ class Tidy:
         async with self.context.store.reading() as connection:
             aborted = await storage.aborted_uploads_with_files(connection)
         for upload in aborted:
-            await forget(self.context, upload)
-            await self.context.files.delete(upload.archive)
-            await self._delete_all(tails_of(upload.archive))
-            async with self.context.store.work() as uow:
-                await storage.mark_files(uow.connection, storage.uploads, upload.id, GONE)
+            await self._upload(upload)
+
+    async def _upload(self, upload: Upload) -> None:
+        """Whoever makes its archive at this moment notes it as kept again: then it is looked at once more."""
+        async with self.context.store.work() as uow:
+            await storage.mark_files(uow.connection, storage.uploads, upload.id, GOING)
+        await forget(self.context, upload)
+        await self.context.files.delete(upload.archive)
+        await self._delete_all(tails_of(upload.archive))
+        async with self.context.store.work() as uow:
+            await storage.mark_files(uow.connection, storage.uploads, upload.id, GONE, before=GOING)
 
     async def _imports(self) -> None:
         """Remove the archives of ended imports, and the files of those that became no version."""

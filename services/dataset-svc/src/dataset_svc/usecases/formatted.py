@@ -21,7 +21,7 @@ from common.manifests import Entry
 from common.web.access import require_change, require_see, visible
 from common.web.downloads import Place
 from common.web.identity import Principal
-from dataset_svc import storage
+from dataset_svc import set_storage, storage
 from dataset_svc.context import Context
 from dataset_svc.domain.dataset import Dataset
 from dataset_svc.domain.errors import DatasetEmpty, SetNotReady
@@ -187,9 +187,9 @@ def _why_no_records(dataset: Dataset, format: str) -> str | None:
 async def find_set(context: Context, who: Principal, set_id: str) -> tuple[FormattedSet, float]:
     """One set and how far it is. Raises NotFound (`formatted_set_not_found`)."""
     async with context.store.reading() as connection:
-        item = await storage.living_set(connection, set_id)
+        item = await set_storage.living_set(connection, set_id)
         require_see(who, "formatted_set", set_id, item.owner, await _shared(connection, item))
-        progress = await storage.set_progress(connection, [set_id])
+        progress = await set_storage.set_progress(connection, [set_id])
     return item, progress.get(set_id, 0.0)
 
 
@@ -198,14 +198,14 @@ async def list_sets(
 ) -> tuple[Page[FormattedSet], dict[str, float]]:
     """The caller's sets and those that all see (for an administrator all that there are), and how far they are."""
     table = formatted_sets
-    wanted = [or_(visible(who, table), storage.set_shared()), table.c.state != str(SetState.DELETED)]
+    wanted = [or_(visible(who, table), set_storage.set_shared()), table.c.state != str(SetState.DELETED)]
     wanted += [table.c.name.icontains(filters.q, autoescape=True)] if filters.q else []
     wanted += [table.c.dataset_id == filters.dataset_id] if filters.dataset_id else []
     wanted += [table.c.state == str(filters.state)] if filters.state else []
     wanted += [table.c.format == filters.format] if filters.format else []
     async with context.store.reading() as connection:
         found = await SETS.page(connection, page, *wanted)
-        return found, await storage.set_progress(connection, [item.id for item in found.items])
+        return found, await set_storage.set_progress(connection, [item.id for item in found.items])
 
 
 async def delete_set(context: Context, who: Principal, set_id: str) -> None:
@@ -222,7 +222,7 @@ async def delete_set(context: Context, who: Principal, set_id: str) -> None:
 async def _to_change(uow: UnitOfWork, who: Principal, set_id: str) -> FormattedSet:
     """The set; who changes it is alone with it and with its dataset, whose files can't be taken away meanwhile."""
     dataset = await storage.its_dataset(uow.connection, storage.formatted_sets, set_id)
-    item = await storage.living_set(uow.connection, set_id)
+    item = await set_storage.living_set(uow.connection, set_id)
     shared = dataset is not None and item.shared_with(dataset)
     require_change(who, "formatted_set", set_id, item.owner, shared)
     return item
@@ -263,7 +263,7 @@ async def _manifest(context: Context, who: Principal, set_id: str) -> ManifestRe
 async def set_facts(context: Context, set_id: str) -> FormattedSetFacts:
     """A set as other services need it. Raises NotFound (`formatted_set_not_found`), Conflict (`set_not_ready`)."""
     async with context.store.reading() as connection:
-        item = await storage.living_set(connection, set_id)
+        item = await set_storage.living_set(connection, set_id)
         origin, cut = item.origin, item.cut
         dataset = await DATASETS.get(connection, origin.dataset_id)
         version = await storage.version_numbered(connection, dataset.id, origin.number)

@@ -153,7 +153,7 @@ async def complete_upload(
         upload, became = await _now(context, who, dataset_id, upload_id)
         if became is not None:  # another was faster, and the store has forgotten the upload by now
             return became
-        upload.size_of(1)  # one that was given up is closed, whatever its store says of it
+        upload.check_open()  # one that was given up is closed, whatever its store says of it
         raise
 
 
