@@ -13,7 +13,7 @@ from functools import partial
 
 import pytest
 
-from common.files import LocalFiles, uploads
+from common.files import LocalFiles, shelves
 from common.files.draft import sweep
 from common.kernel.errors import Conflict, Invalid, NotFound, StorageFull
 
@@ -286,13 +286,13 @@ async def test_how_far_it_is_without_a_gap_is_found_without_looking_at_all_that_
     for number in (2, 150, 250, 350, 10_000):
         await files.put_part(upload, number, b"x" * 10)
     looked = []
-    real = uploads._noted
+    real = shelves.noted
 
     def watched(folder, number):
         looked.append(number)
         return real(folder, number)
 
-    monkeypatch.setattr(uploads, "_noted", watched)
+    monkeypatch.setattr(shelves, "noted", watched)
     assert files._uploads.in_order(upload)[1] == []
     assert set(looked) == {1}, "whoever hashes behind the parts may look there too"
 

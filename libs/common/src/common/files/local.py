@@ -10,7 +10,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -22,9 +21,9 @@ from common.files.draft import Draft, check_sum, sweep
 from common.files.filling import STEP, fill
 from common.files.hashing import KEPT_SECONDS, Hashing
 from common.files.keys import check_key, check_prefix, check_range
-from common.files.tree import Child, Tree
+from common.files.tree import Child, Tree, info_of
 from common.files.uploads import StoredPart, Uploads, check_number
-from common.files.whole import Place
+from common.files.whole import Place, discard
 from common.kernel.errors import Invalid
 from common.ports.files import Chunks, FileInfo, FilesCapabilities, Part
 from common.threads import taken, to_the_end
@@ -134,7 +133,7 @@ class LocalFiles:
         state = path.stat()
         with telling_when_full(key):
             self._tree.publish(path, key, if_absent=if_absent)
-        return _info(key, state, sha256)
+        return info_of(key, state, sha256)
 
     async def get(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes from `start` up to `end`, in chunks of a mebibyte."""
@@ -164,7 +163,7 @@ class LocalFiles:
     async def stat(self, key: str) -> FileInfo:
         """What is known of an object; its SHA-256 is not kept here."""
         check_key(key)
-        return _info(key, await self._run(self._tree.stat, key))
+        return info_of(key, await self._run(self._tree.stat, key))
 
     async def list(self, prefix: str = "") -> AsyncIterator[FileInfo]:
         """Every object whose key starts with `prefix`, in the order of keys, one folder in memory at a time."""
@@ -177,7 +176,7 @@ class LocalFiles:
             above, child = pending.pop()
             path = [*above, child.name]
             if child.state is not None:
-                yield _info("/".join(path), child.state)
+                yield info_of("/".join(path), child.state)
                 continue
             children = await self._run(self._tree.children, path)
             pending.extend((path, child) for child in reversed(children))
@@ -196,7 +195,7 @@ class LocalFiles:
         """Store one part; see the port. Raises Invalid (`bad_part_number`)."""
         check_number(number)
         key = await self._run(self._uploads.key, upload)
-        place = await taken(self._threads, partial(self._uploads.place, upload, number), _discard)
+        place = await taken(self._threads, partial(self._uploads.place, upload, number), discard)
         draft = place or Draft(self._drafts, f"part {number} of {key}")
         try:
             found = await self._filled(draft, _chunks(content) if isinstance(content, bytes) else content, sha256)
@@ -236,7 +235,7 @@ class LocalFiles:
         key = await self._run(self._uploads.key, upload)
         outcome = await self._run(self._uploads.outcome, upload)
         if outcome is not None:
-            return _info(key, await self._run(self._tree.stat, key), outcome["sha256"])
+            return info_of(key, await self._run(self._tree.stat, key), outcome["sha256"])
         parts = await self._run(self._uploads.all_parts, upload)
         if (whole := await self._run(self._uploads.whole, upload)) is not None:
             info = await self._adopt(key, whole, await self._run(self._hashing.sum, upload), sha256)
@@ -289,11 +288,6 @@ class LocalFiles:
         return await to_the_end(self._threads, function, *args, **kwargs)
 
 
-def _discard(place: Place | None) -> None:
-    if place is not None:
-        place.discard()
-
-
 def _close(held: int | None) -> None:
     if held is not None:
         os.close(held)
@@ -301,7 +295,3 @@ def _close(held: int | None) -> None:
 
 async def _chunks(content: bytes) -> AsyncIterator[bytes]:
     yield content
-
-
-def _info(key: str, state: os.stat_result, sha256: str | None = None) -> FileInfo:
-    return FileInfo(key, state.st_size, datetime.fromtimestamp(state.st_mtime, UTC), sha256)

@@ -9,9 +9,11 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from common.kernel.errors import Conflict, NotFound
+from common.ports.files import FileInfo
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -179,3 +181,8 @@ def _child(entry: os.DirEntry[str]) -> Child | None:
     except FileNotFoundError:
         return None
     return Child(entry.name, state) if stat.S_ISREG(state.st_mode) else None
+
+
+def info_of(key: str, state: os.stat_result, sha256: str | None = None) -> FileInfo:
+    """What is told of an object of which this is the file."""
+    return FileInfo(key, state.st_size, datetime.fromtimestamp(state.st_mtime, UTC), sha256)

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +19,10 @@ from typing import Any
 import orjson
 
 from common.disk import sync_folder, telling_when_full
-from common.files import whole
+from common.files import shelves, whole
 from common.files.blocks import Blocks
 from common.files.draft import Draft, remove, sweep
+from common.files.shelves import SHELF
 from common.files.whole import Place
 from common.kernel.errors import Conflict, Invalid, NotFound
 from common.kernel.ids import is_id, new_id
@@ -32,9 +31,6 @@ from common.ports.files import Part
 MOST_PARTS = 10_000
 """What S3 takes too."""
 
-_PART = re.compile(r"^(\d{5})\.(\d{6})\.([0-9a-f]{64})(?:\.(\d+))?$").match
-_SHELF = 100
-"""Parts that are noted in one folder."""
 _KEPT = 7 * 24 * 3600.0
 """Seconds for which a completed upload is remembered, so that completing it again finds its end."""
 
@@ -120,7 +116,7 @@ class Uploads:
             raise _unknown(upload)
         earlier = self._stored(upload, number, number)
         generation = max((stored.generation for stored in earlier), default=0) + 1
-        shelf = _shelf(self._folder / upload, number)
+        shelf = shelves.shelf_of(self._folder / upload, number)
         name = shelf / f"{number:05d}.{generation:06d}.{sha256}"
         try:
             with telling_when_full(f"part {number} of {upload}"):
@@ -144,13 +140,13 @@ class Uploads:
         """The latest of each part from that one on, by number; no shelf is looked at before it is its turn."""
         self.key(upload)
         try:
-            shelves = _shelves(self._folder / upload)
+            numbers = shelves.all_of(self._folder / upload)
         except FileNotFoundError:
             raise _unknown(upload) from None
-        for shelf in shelves:
-            if shelf < first // _SHELF:
+        for shelf in numbers:
+            if shelf < first // SHELF:
                 continue
-            stored = self._stored(upload, max(shelf * _SHELF, first), shelf * _SHELF + _SHELF - 1)
+            stored = self._stored(upload, max(shelf * SHELF, first), shelf * SHELF + SHELF - 1)
             latest = {one.part.number: one for one in stored}
             yield from (latest[number] for number in sorted(latest))
 
@@ -224,8 +220,8 @@ class Uploads:
     def _stored(self, upload: str, first: int, last: int) -> list[StoredPart]:
         """Every file of these parts, which are of one shelf, the oldest generation first."""
         found = []
-        for path in _noted(self._folder / upload, first):
-            if (match := _PART(path.name)) is None or not first <= int(match[1]) <= last:
+        for path in shelves.noted(self._folder / upload, first):
+            if (match := shelves.PART(path.name)) is None or not first <= int(match[1]) <= last:
                 continue
             try:
                 part = Part(int(match[1]), path.stat().st_size if match[4] is None else int(match[4]), match[3])
@@ -277,29 +273,6 @@ def check_number(number: int) -> None:
     """Raise Invalid (`bad_part_number`) unless it is one from 1 to 10,000."""
     if not 1 <= number <= MOST_PARTS:
         raise Invalid("bad_part_number", f"A part's number is from 1 to {MOST_PARTS}, not {number}.")
-
-
-def _shelf(folder: Path, number: int) -> Path:
-    """Where a part is noted: few together, so that one of ten thousand is soon found."""
-    return folder / f"parts-{number // _SHELF:03d}"
-
-
-def _shelves(folder: Path) -> list[int]:
-    """The numbers of those that there are, and of those on which parts would be that were noted before."""
-    found = set()
-    for path in folder.iterdir():
-        if match := _PART(path.name):
-            found.add(int(match[1]) // _SHELF)
-        elif path.name.startswith("parts-"):
-            found.add(int(path.name.removeprefix("parts-")))
-    return sorted(found)
-
-
-def _noted(folder: Path, number: int) -> Iterator[Path]:
-    """What is noted where that part is, and in the folder itself, as it was before there were shelves."""
-    for place in (folder, _shelf(folder, number)):
-        with suppress(FileNotFoundError):
-            yield from sorted(place.iterdir())
 
 
 def _unknown(upload: str) -> NotFound:

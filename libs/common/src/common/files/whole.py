@@ -167,3 +167,9 @@ def close(folder: Path) -> bool:
     with suppress(FileNotFoundError):  # closed before, by whoever was killed then or found the sum wrong
         (folder / _WHOLE).rename(folder / _CLOSED)
     return not any(is_locked(path) for path in folder.glob(f"{_PLACE}*"))
+
+
+def discard(place: Place | None) -> None:
+    """Give a place back, where one was taken."""
+    if place is not None:
+        place.discard()
