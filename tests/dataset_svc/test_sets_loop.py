@@ -18,6 +18,7 @@ from common.kernel.pauses import Pauses
 from dataset_svc import service
 from dataset_svc.reconcile import building, resting, sets
 from dataset_svc.reconcile.records import FileRecords
+from dataset_svc.reconcile.scratch import Scratch
 from dataset_svc.sets.parquet import Parquet
 from tests.dataset_svc.conftest import Desk, Open, Place, pictures
 from tests.dataset_svc.test_formatted_sets import order, ready
@@ -136,7 +137,7 @@ def process(home: Path, name: str) -> AbstractAsyncContextManager[House]:
 
 
 @pytest.mark.row("D9")
-async def test_what_a_killed_one_left_is_swept_and_what_a_later_one_works_at_is_not(
+async def test_what_a_killed_one_left_is_swept_and_what_one_that_lives_works_at_is_not(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, worked_at = building.build, []
@@ -150,11 +151,15 @@ async def test_what_a_killed_one_left_is_swept_and_what_a_later_one_works_at_is_
         alice = Place(house).desk()
         dataset = await alice.filled(pictures())
         await ready(alice, await order(alice, dataset, "tfrecord"))
-    [killed] = worked_at
-    later = killed.with_suffix(".1000")
-    for folder in (killed, later):
-        (folder / "made").mkdir(parents=True)
+    root = worked_at[0].parent.parent
+    assert list(root.iterdir()) == [], "who ends well leaves nothing"
+    stale = Scratch(root, "stale")
+    stale.open()
+    (root / "killed" / "set-1.7" / "made").mkdir(parents=True)
+    (stale.folder / "set-1.8").mkdir()
     async with process(home, "second") as house:
         alice = Place(house).desk()
         await ready(alice, await order(alice, dataset, "tfrecord"))
-        assert (killed.exists(), later.exists()) == (False, True)
+        assert {path.name for path in root.iterdir()} == {"stale", "second"}
+        assert (stale.folder / "set-1.8").exists(), "it may write there until it notices that it lost its lease"
+    stale.close()

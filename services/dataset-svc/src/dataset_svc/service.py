@@ -51,7 +51,7 @@ def build(platform: Platform, settings: Settings | None = None) -> Service:
         reactions=reactions(),
         loops=[loop, building],
         migrations=Path(__file__).parent / "migrations" / "versions",
-        on_stop=[imports.stop, sets.stop, context.makers.stop],
+        on_stop=[imports.stop, sets.close, context.makers.stop],
     )
 
 

@@ -22,8 +22,8 @@ from dataset_svc import set_storage, storage
 from dataset_svc.context import Context
 from dataset_svc.domain.formatted import OPEN, FormattedSet, SetState
 from dataset_svc.reconcile.building import Built, build, prefix_of
-from dataset_svc.reconcile.leftovers import left_behind
 from dataset_svc.reconcile.resting import Resting
+from dataset_svc.reconcile.scratch import Scratch
 from dataset_svc.sets import RAW
 from dataset_svc.storage import GONE, SETS
 
@@ -39,6 +39,8 @@ class Sets:
         self._progress: dict[str, float] = {}
         self._resting = Resting(context.settings.source_seconds, context.store.clock)
         self._lease: Lease | None = None
+        root = context.scratch.with_name(f"{context.scratch.name}-sets")
+        self._scratch = Scratch(root, context.kit.platform.instance)
         self.wake: Callable[[], None] = lambda: None
 
     async def round(self, lease: Lease | None) -> None:
@@ -46,8 +48,7 @@ class Sets:
         assert lease is not None, "the loop of formatted sets is leased"
         if lease != self._lease:
             await self.stop()
-            for folder in left_behind(self._scratch, lease.epoch):
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            await asyncio.to_thread(self._scratch.open)
             self._lease = lease
         async with self._context.store.reading() as connection:
             wanted = await set_storage.open_sets(connection)
@@ -77,10 +78,10 @@ class Sets:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    @property
-    def _scratch(self) -> Path:
-        """One for all instances of this machine, so that what a killed one left is found by the next."""
-        return self._context.scratch.with_name(f"{self._context.scratch.name}-sets")
+    async def close(self) -> None:
+        """Stop for good."""
+        await self.stop()
+        await asyncio.to_thread(self._scratch.close)
 
     async def _note_progress(self) -> None:
         """For those who ask another instance. Each is locked alone: who deletes a set locks it and its complement, and
@@ -91,7 +92,7 @@ class Sets:
 
     async def _take(self, set_id: str, lease: Lease) -> None:
         """Build one. What can't be done now is left as it is: a later round takes it again."""
-        folder = self._scratch / f"{set_id}.{lease.epoch}"
+        folder = self._scratch.folder / f"{set_id}.{lease.epoch}"
         try:
             await self._build(set_id, lease, folder)
         except LeaseLost as reason:

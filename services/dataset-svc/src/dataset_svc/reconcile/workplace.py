@@ -18,7 +18,6 @@ from dataset_svc.domain.imports import Import
 from dataset_svc.domain.versions import Content
 from dataset_svc.formats import ContentLimits
 from dataset_svc.importing import ChildLimits, ImportRequest, ImportResult, Progress
-from dataset_svc.reconcile import leftovers
 from dataset_svc.reconcile.fetching import Tell, bring, fetch
 from dataset_svc.reconcile.keeping import keep
 from dataset_svc.settings import Settings
@@ -39,8 +38,15 @@ def scratch_of(context: Context, item: Import, epoch: int) -> Path:
 
 
 def left_behind(context: Context, epoch: int) -> list[Path]:
-    """Such folders of earlier epochs."""
-    return leftovers.left_behind(context.scratch, epoch)
+    """The folders of earlier epochs: of whoever was killed, or has lost the lease and only not noticed yet."""
+    if not context.scratch.exists():
+        return []
+    return [path for path in context.scratch.iterdir() if _epoch(path) < epoch]
+
+
+def _epoch(folder: Path) -> int:
+    number = folder.suffix.removeprefix(".")
+    return int(number) if number.isdigit() else 0
 
 
 class Workplace:
