@@ -184,7 +184,8 @@ async def test_what_is_no_longer_wanted_is_not_imported(alice):
     path = f"/datasets/{dataset}/uploads/{begun['id']}"
     await alice.ok("PATCH", f"/datasets/{dataset}", json={"test_mode": "ratio"})
     await alice.refused("POST", f"{path}/complete", 409, "no_independent_test_set")
-    assert (await alice.ok("GET", path))["state"] == "open"
+    found = await alice.ok("GET", path)
+    assert (found["state"], found["parts"]) == ("open", [1])
     await alice.ok("PATCH", f"/datasets/{dataset}", json={"test_mode": "independent"})
     await alice.ok("POST", f"{path}/complete", 202)
 

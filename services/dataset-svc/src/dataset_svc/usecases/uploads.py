@@ -145,6 +145,8 @@ async def complete_upload(
     upload, became = await _now(context, who, dataset_id, upload_id)
     if became is not None:
         return became
+    async with context.store.reading() as connection:  # before the parts are made one, which stay then
+        check_wanted(await to_change(connection, who, dataset_id), upload.part)
     try:
         known = await assemble(context, upload, sha256 or upload.sha256)
         return await _queue(context, who, dataset_id, upload_id, known or sha256)
