@@ -39,10 +39,12 @@ class Leases:
 
 
 @asynccontextmanager
-async def running(leases: Any, body: Callable[[Lease | None], Awaitable[None]], **fields: Any) -> AsyncIterator[Loop]:
+async def running(
+    leases: Any, body: Callable[[Lease | None], Awaitable[None]], clock: ManualClock | None = None, **fields: Any
+) -> AsyncIterator[Loop]:
     """The loop, by a clock that stands still."""
     loop = Loop("work", body, **fields)
-    task = asyncio.create_task(loop.run(leases, ManualClock()))
+    task = asyncio.create_task(loop.run(leases, clock or ManualClock()))
     try:
         async with asyncio.timeout(60):
             yield loop
@@ -57,8 +59,9 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_round_that_takes_longer_than_a_lease_keeps_it() -> None:
-    """Also where the database can't be asked for a moment."""
-    leases, lost = Leases(True, Unavailable("database_unavailable", "not now"), True), asyncio.Event()
+    """Also where the database can't be asked for a moment, or fails otherwise."""
+    troubles = Unavailable("database_unavailable", "not now"), OSError("a socket broke")
+    leases, lost = Leases(True, *troubles, True), asyncio.Event()
 
     async def for_ever(_lease: Lease | None) -> None:
         await asyncio.Event().wait()
@@ -66,6 +69,23 @@ async def test_a_round_that_takes_longer_than_a_lease_keeps_it() -> None:
     async with running(leases, for_ever, lost=lost.set) as loop:
         await leases.used_up.wait()
         assert (leases.taken, loop.lease, lost.is_set()) == (1, Lease("work", "one", 1), False)
+
+
+async def test_a_lease_that_ran_out_while_the_database_was_silent_is_lost_in_the_midst_of_a_round() -> None:
+    leases, lost = Leases(), asyncio.Event()
+
+    async def until_lost(_lease: Lease | None) -> None:
+        await leases.used_up.wait()  # from here on it answers nobody
+        clock.advance(3600)
+        await lost.wait()
+        seen.append(loop.lease)
+
+    seen: list[Lease | None] = []
+    clock = ManualClock()
+    async with running(leases, until_lost, clock, lost=lost.set) as loop:
+        while not seen:
+            await asyncio.sleep(0.001)
+    assert seen == [None]
 
 
 async def test_a_lease_that_is_lost_in_the_midst_of_a_round_is_told_at_once() -> None:

@@ -109,9 +109,10 @@ class Loop:
         await self._pause(over, LEASE_SECONDS / 3)
         while not over.is_set() and self.lease is not None:
             try:
-                await self._renew(leases, clock)
-            except Unavailable as problem:
-                log.warning("lease not renewed", loop=self.name, reason=problem.detail)
+                async with asyncio.timeout(LEASE_SECONDS / 3):  # who is told late that it is lost has it beside another
+                    await self._renew(leases, clock)
+            except Exception as error:  # noqa: BLE001 - whatever it is: asked again, until the lease has run out
+                log.warning("lease not renewed", loop=self.name, reason=repr(error))
             self._let_go_of_the_lost(clock)
             await self._pause(over, LEASE_SECONDS / 3)
 
