@@ -99,6 +99,10 @@ class Bench:
                     await asyncio.wait_for(self._woken.wait(), 0.1)
         return seen
 
+    async def seen(self, handle: Handle) -> Observation:
+        """How it stands, once it has begun and whoever runs it can be asked."""
+        return await self.until(handle, WorkloadState.RUNNING, *ENDED)
+
     async def run(self, spec: LaunchSpec) -> tuple[Observation, str]:
         """Launch it, wait for its end, and give that and the log."""
         handle = await self.runtime.launch(spec)

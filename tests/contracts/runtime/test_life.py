@@ -46,7 +46,7 @@ async def test_launching_twice_is_launching_once(bench):
     assert first == second
     await bench.until(first, EXITED)
     assert await bench.runtime.launch(spec) == first
-    assert (await bench.runtime.observe(first)).state is EXITED
+    assert (await bench.seen(first)).state is EXITED
     _, log = await bench.run(
         bench.code("import os; print(open(os.environ['CKPT_DIR'] + '/runs').read())", mounts=mounts)
     )
@@ -73,7 +73,7 @@ async def test_the_log_has_both_streams_in_order_and_reads_from_an_offset(bench)
 async def test_the_log_is_read_while_it_is_written(bench):
     handle = await bench.runtime.launch(bench.code(WAIT))
     assert await bench.until_log(handle, "up") == "up\n"
-    assert (await bench.runtime.observe(handle)).state is RUNNING
+    assert (await bench.seen(handle)).state is RUNNING
 
 
 async def test_a_large_log_loses_no_byte(bench):
@@ -194,7 +194,7 @@ async def test_a_restart_neither_disturbs_nor_doubles(bench):
     await bench.restart()
     assert await bench.runtime.launch(spec) == handle
     assert list(await bench.runtime.handles()) == [handle]
-    assert (await bench.runtime.observe(handle)).started_at == before.started_at
+    assert (await bench.seen(handle)).started_at == before.started_at
     let_go()
     assert (await bench.until(handle, EXITED)).exit_code == 5
     assert (await bench.log(handle)).count("\n") == 1
@@ -242,7 +242,7 @@ async def test_a_running_workload_is_not_removed(bench):
     with pytest.raises(Conflict) as caught:
         await bench.runtime.remove(handle)
     assert caught.value.code == "workload_running"
-    assert (await bench.runtime.observe(handle)).state is RUNNING
+    assert (await bench.seen(handle)).state is RUNNING
 
 
 async def test_a_program_that_is_not_there(bench):

@@ -197,13 +197,13 @@ async def test_a_port_is_given_and_answers(bench):
     handles = [await bench.runtime.launch(bench.code(code, port=True)) for _ in range(2)]
     for handle in handles:
         await bench.until_log(handle, "up")
-    addresses = [(await bench.runtime.observe(handle)).address for handle in handles]
+    addresses = [(await bench.seen(handle)).address for handle in handles]
     assert len(set(addresses)) == 2
     for address in addresses:
         with urllib.request.urlopen(address, timeout=60) as answer:
             assert answer.read() == b"ready"
     await bench.restart()
-    assert [(await bench.runtime.observe(handle)).address for handle in handles] == addresses
+    assert [(await bench.seen(handle)).address for handle in handles] == addresses
 
 
 async def test_without_a_port_there_is_no_address(bench):

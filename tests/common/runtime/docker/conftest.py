@@ -20,7 +20,7 @@ async def bench(docker: Docker) -> AsyncIterator[Bench]:
     root = Path(tempfile.mkdtemp(prefix="yard-docker-"))
     root.chmod(0o711)
     settings = DockerSettings(base_image=docker.base(), roots=(root,), pool=docker.pool, temporary_bytes=64 << 20)
-    bench = Bench(lambda home: DockerRuntime(home, Daemon(docker.url, patience=5), settings), "python3", root)
+    bench = Bench(lambda home: DockerRuntime(home, Daemon(docker.url, patience=60), settings), "python3", root)
     try:
         await bench.open()
         yield bench

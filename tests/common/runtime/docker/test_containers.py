@@ -116,7 +116,7 @@ async def test_two_owners_and_the_machine_are_out_of_reach(bench, docker):
     mine = await bench.runtime.launch(bench.code(serve, owner="user-a", port=True))
     await bench.until_log(theirs, "up")
     await bench.until_log(mine, "up")
-    addresses = [(await bench.runtime.observe(one)).address for one in (theirs, mine)]
+    addresses = [(await bench.seen(one)).address for one in (theirs, mine)]
     network = json.loads(docker.run_client("network", "inspect", bench.runtime._networks.name("user-a")))[0]
     bridge = network["IPAM"]["Config"][0].get("Gateway") or addresses[1].split("/")[2].rsplit(".", 1)[0] + ".1"
     with socket.create_server(("0.0.0.0", 0)) as server:
@@ -147,7 +147,7 @@ async def test_what_it_writes_about_itself_is_not_believed_while_it_runs(bench):
     )
     handle = await bench.runtime.launch(bench.code(code))
     await bench.until_log(handle, "up")
-    assert (await bench.runtime.observe(handle)).state is RUNNING
+    assert (await bench.seen(handle)).state is RUNNING
 
 
 async def test_links_in_its_own_folder_lead_the_platform_nowhere(bench):
@@ -298,7 +298,7 @@ async def test_where_gateways_are_containers_only_they_reach_it_and_the_machine_
         )
         handle = await bench.runtime.launch(bench.code(serve, port=True))
         await bench.until_log(handle, "up")
-        address = (await bench.runtime.observe(handle)).address
+        address = (await bench.seen(handle)).address
         ask = f"import urllib.request; print(urllib.request.urlopen({address!r}, timeout=20).status)"
         assert docker.run_client("exec", "gate", "python3", "-c", ask) == "200\n"
         bridge = f" {made[-1]._networks.interfaces}"
