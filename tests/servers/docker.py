@@ -131,8 +131,16 @@ class Docker(Server):
             # engines share their chains, and one that starts empties those of the others: what keeps their networks
             # apart then is that nothing is forwarded which no rule allows
             _said("iptables", "-w", "-P", "FORWARD", "DROP")
-            self.spawn([self._dockerd, *place, *mine, *net, "--live-restore", "--cgroup-parent", f"/{self.mark}"])
-            self.wait_until_it_answers()
+            command = [self._dockerd, *place, *mine, *net, "--live-restore", "--cgroup-parent", f"/{self.mark}"]
+            for again in (True, True, False):
+                self.spawn(command)
+                try:
+                    self.wait_until_it_answers()
+                    break
+                except AssertionError:  # another engine made a network at that moment, with the same chains
+                    if not again or "iptables" not in self.log_end():
+                        raise
+                    self.kill()
 
     def answers(self) -> bool:
         """Whether it answers a ping."""

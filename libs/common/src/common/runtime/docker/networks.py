@@ -13,6 +13,7 @@ import ipaddress
 import os
 import shutil
 import subprocess
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -25,6 +26,8 @@ from common.runtime.docker.settings import DockerSettings
 
 log = structlog.get_logger("docker")
 
+PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds between tries to make a network, where Docker's packet filter is being changed by somebody else."""
 _PREFIX = 26
 _TRIES = 64
 
@@ -62,7 +65,7 @@ class Networks:
     async def _make(self, name: str, owner: str) -> None:
         for subnet in await self._free(owner):
             try:
-                await self._daemon.create_network(self._config(name, owner, subnet))
+                await self._create(self._config(name, owner, subnet))
             except Refused as refused:
                 if refused.status == 409:
                     return  # another process was faster
@@ -73,6 +76,20 @@ class Networks:
         raise Unavailable(
             "no_network", f"No addresses are left in {self._settings.pool}; give the runtime a larger pool."
         )
+
+    async def _create(self, config: dict[str, Any]) -> None:
+        """Ask Docker for it, and again where it stumbles over its packet filter: it takes its own rules out and puts
+        them in again, and another engine, or a firewall that is loaded anew, does so at the same moment. Raises
+        Refused."""
+        for pause in PAUSES:
+            try:
+                return await self._daemon.create_network(config)
+            except Refused as refused:
+                if refused.status != HTTPStatus.INTERNAL_SERVER_ERROR or "iptables" not in refused.message:
+                    raise
+                log.info("making a network again", network=config["Name"], reason=refused.message)
+                await asyncio.sleep(pause)
+        return await self._daemon.create_network(config)
 
     async def _free(self, owner: str) -> list[str]:
         """Subnets to try, the owner's own first choice before the next ones, without those that Docker uses. Where the
