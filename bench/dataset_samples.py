@@ -91,8 +91,9 @@ def _name(number: int) -> str:
 
 
 def _cursor(number: int) -> str:
+    """Of the first version, at that file, as a page before it would have given."""
     path = f"topic-{number % CLASSES}/{_name(number)}.txt"
-    return base64.urlsafe_b64encode(path.encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode("\0".join(("1", "0", path)).encode()).decode().rstrip("=")
 
 
 def _dataset(client: Client) -> tuple[str, float]:
