@@ -121,6 +121,7 @@ BROKEN: dict[str, tuple[type[Exception], bytes, list[tuple[int, int, bytes]]]] =
     ),
     "a version of zip that there isn't": (NotImplementedError, ONE, [(ONE_DIRECTORY + 6, 1, b"\xff")]),
     "flagged as a patch": (NotImplementedError, ONE, [(ONE_DIRECTORY + 8, 1, b"\x20")]),
+    "flagged as strongly encrypted": (NotImplementedError, ONE, [(ONE_DIRECTORY + 8, 1, b"\x40")]),
     "a name that is no UTF-8": (
         UnicodeDecodeError,
         ONE,

@@ -40,7 +40,8 @@ class Loop:
     every: float = 1.0
     leased: bool = True
     lost: Callable[[], None] = _nothing
-    """Called at every turn at which another instance holds the lease, or may by now: what was begun under it ends."""
+    """Called where another instance holds the lease, or may by now, at every turn and in the midst of a long round:
+    what was begun under it ends."""
     lease: Lease | None = None
     """What it holds at present."""
     held_until: float = 0.0
@@ -59,7 +60,9 @@ class Loop:
             try:
                 if self.leased:
                     await self._hold(leases, clock)
-                if self.lease is not None or not self.leased:
+                if not self.leased:
+                    await self.body(None)
+                elif self.lease is not None:
                     async with self._kept(leases, clock):
                         await self.body(self.lease)
             except LeaseLost as lost:
@@ -105,7 +108,7 @@ class Loop:
             await asyncio.gather(keeping, return_exceptions=True)
 
     async def _keep(self, over: asyncio.Event, leases: Leases, clock: Clock) -> None:
-        """Renew it until the round is over. Whoever has lost it meanwhile is told at once, not when the round ends."""
+        """Renew it until the round is over. That it is lost is told when it is seen, not when the round ends."""
         await self._pause(over, LEASE_SECONDS / 3)
         while not over.is_set() and self.lease is not None:
             try:

@@ -30,7 +30,7 @@ _BROKEN = (
     zipfile.BadZipFile,  # no zip, or one whose directory and entries don't agree
     zlib.error,  # an entry's bytes are none that deflate writes
     EOFError,  # an entry goes on behind the end of the file
-    NotImplementedError,  # a version of zip, or a patch: zipfile knows neither. Methods are looked at before
+    NotImplementedError,  # a later version of zip, a patch, strong encryption; methods are looked at before
     UnicodeDecodeError,  # a name is flagged as UTF-8 and isn't
     OverflowError,  # an entry begins or ends at 2^63 bytes or beyond
 )

@@ -30,8 +30,6 @@ from dataset_svc.usecases.samples import cursor_of, manifest_of, path_of
 
 _KEPT = 32
 """Comparisons that are kept for their next page, those made last."""
-
-
 _SCRATCH = "indexes-"
 _ABANDONED_SECONDS = 3600.0
 """No comparison takes so long to make, here or by an instance beside this one."""

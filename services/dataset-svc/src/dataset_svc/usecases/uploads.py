@@ -142,29 +142,31 @@ async def complete_upload(
     dataset was changed meanwhile), Invalid (`checksum_mismatch`). Of one that is open still the parts stay.
     """
     raise_faults("upload", sha256_faults(sha256) if sha256 is not None else [])
-    upload, became = await _now(context, who, dataset_id, upload_id)
+    dataset, upload, became = await _now(context, who, dataset_id, upload_id)
     if became is not None:
         return became
-    async with context.store.reading() as connection:  # before the parts are made one, which stay then
-        check_wanted(await to_change(connection, who, dataset_id), upload.part)
+    check_wanted(dataset, upload.part)  # before the parts are made one, which stay then
     try:
         known = await assemble(context, upload, sha256 or upload.sha256)
         return await _queue(context, who, dataset_id, upload_id, known or sha256)
     except Exception:
         await _clean_again(context, upload_id)
-        upload, became = await _now(context, who, dataset_id, upload_id)
+        _, upload, became = await _now(context, who, dataset_id, upload_id)
         if became is not None:  # another was faster, and the store has forgotten the upload by now
             return became
         upload.check_open()  # one that was given up is closed, whatever its store says of it
         raise
 
 
-async def _now(context: Context, who: Principal, dataset_id: str, upload_id: str) -> tuple[Upload, Import | None]:
-    """An upload, and the import that it became, if it did."""
+async def _now(
+    context: Context, who: Principal, dataset_id: str, upload_id: str
+) -> tuple[Dataset, Upload, Import | None]:
+    """A dataset, its upload, and the import that this became, if it did."""
     async with context.store.reading() as connection:
-        upload = await _upload(connection, who, dataset_id, upload_id)
+        dataset = await to_change(connection, who, dataset_id)
+        upload = await storage.upload_of(connection, dataset_id, upload_id)
         became = upload.import_id
-        return upload, await IMPORTS.get(connection, became) if became is not None else None
+        return dataset, upload, await IMPORTS.get(connection, became) if became is not None else None
 
 
 async def _queue(context: Context, who: Principal, dataset_id: str, upload_id: str, sha256: str | None) -> Import:

@@ -93,7 +93,7 @@ class DataPlane:
             protocols = tuple(scope.get("subprotocols", ()))
             tried: list[Target] = []
             while True:
-                target = await self._next(call, tried)
+                target = await self._target(call, tried)
                 url = "ws" + target.url.removeprefix("http") + call.rest
                 try:
                     far = await websocket.connect(self._session, url, call.headers, protocols)
@@ -140,7 +140,7 @@ class DataPlane:
         body, more, method = first.get("body", b""), first.get("more_body", False), scope["method"]
         tried: list[Target] = []
         while True:
-            target = await self._next(call, tried)
+            target = await self._target(call, tried)
             out = Outgoing(method, URL(target.url + call.rest, encoded=True), call.headers, body, more)
             target.in_flight += 1
             try:
@@ -151,7 +151,7 @@ class DataPlane:
             finally:
                 target.in_flight -= 1
 
-    async def _next(self, call: Call, tried: Sequence[Target]) -> Target:
+    async def _target(self, call: Call, tried: Sequence[Target]) -> Target:
         """Who is asked next. Where none takes a connection, what was heard of the service may be out of date: its owner
         is asked before the caller is told. Raises what `_next` raises, and NotFound."""
         try:
